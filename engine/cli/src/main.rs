@@ -1,0 +1,2 @@
+//! The `ptq` program.
+fn main() {}

@@ -1,0 +1,37 @@
+//! The graph that every stage passes on, and the integer program that partition makes of it.
+//!
+//! What: values with static shapes, nodes with ONNX operators, constants, quantization parameters,
+//! their canonical bytes and a text form. Not here: ONNX files (`ptq-onnx`), arithmetic
+//! (`ptq-kernels`), decisions (`ptq-place` and the stages). Called by every crate under `rules/`.
+//! Start at [`Graph`], then [`QGraph`].
+
+mod attr;
+mod builder;
+mod codec;
+mod diag;
+mod dtype;
+mod graph;
+mod input_spec;
+pub mod ops;
+mod qgraph;
+mod quant;
+mod shape;
+mod tensor;
+mod text;
+mod verify;
+
+pub use attr::{Attr, Attrs};
+pub use builder::GraphBuilder;
+pub use codec::{
+    CodecError, EncodedGraph, INLINE_TENSOR_BYTES, decode, decode_q, encode, encode_q, from_bytes, to_bytes,
+};
+pub use diag::{Diagnostic, Place, Severity};
+pub use dtype::DType;
+pub use graph::{Device, Graph, IR_OPSET, Node, NodeId, Value, ValueId};
+pub use input_spec::{InputSpec, InputType, Layout};
+pub use qgraph::{
+    Activation, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor, Segment, SegmentId, TensorId,
+};
+pub use quant::{ActScheme, ActivationQuant, QuantParams, QuantTable, Requant, Rounding};
+pub use shape::{broadcast_shapes, numel, strides};
+pub use tensor::{Tensor, TensorData, TensorError};

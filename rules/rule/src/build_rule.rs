@@ -1,0 +1,142 @@
+//! Build rules: pure, versioned step machines from blobs to blobs.
+
+use bytes::Bytes;
+use ptq_ir::Diagnostic;
+use std::collections::BTreeMap;
+
+/// Named blobs: the inputs and outputs of an action. Names are file-like (`graph`, `tensor/<hash>`); the map's order is
+/// part of the action's identity.
+pub type Blobs = BTreeMap<String, Bytes>;
+
+/// A rule of the build: name, version and a pure step function. What is not in its inputs or parameters cannot change
+/// its result, because the function never sees it.
+pub trait BuildRule: Sync {
+    /// Name of the rule (`parse`, `fuse`, `observe`, …).
+    fn name(&self) -> &'static str;
+
+    /// Version of its meaning. A change of any output for equal inputs needs a higher number.
+    fn version(&self) -> u32;
+
+    /// Runs one step. `results` holds the outputs of the actions that earlier steps needed, in the order requested;
+    /// the first call gets none. Replayable: equal arguments give an equal step.
+    ///
+    /// # Errors
+    /// [`Failure`] with every problem found. Failures are deterministic and are never stored as results.
+    fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure>;
+}
+
+/// What a rule sees.
+pub struct Context<'a> {
+    /// Inputs by name, read on demand.
+    pub inputs: &'a dyn Inputs,
+    /// Canonical JSON of the slice of the configuration that the rule reads.
+    pub params: &'a str,
+    /// Where to report progress. Never affects the result.
+    pub progress: &'a dyn Progress,
+    /// Threads that the rule may use. Never affects the result.
+    pub threads: usize,
+}
+
+impl Context<'_> {
+    /// The input of this name.
+    ///
+    /// # Errors
+    /// A failure that names the missing input.
+    pub fn input(&self, name: &str) -> Result<Bytes, Failure> {
+        self.inputs
+            .read(name)
+            .ok_or_else(|| Failure::from(Diagnostic::error("RULE01", format!("input blob {name:?} is missing"))))
+    }
+
+    /// The parameters as the rule's own type.
+    ///
+    /// # Errors
+    /// A failure that says what does not parse.
+    pub fn params<T: serde::de::DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(self.params)
+            .map_err(|e| Failure::from(Diagnostic::error("RULE02", format!("rule parameters do not parse: {e}"))))
+    }
+}
+
+/// The inputs of an action. Reading is lazy, so that a rule which only hands inputs on to other actions never
+/// holds them in memory.
+pub trait Inputs: Sync {
+    /// All names, in order.
+    fn names(&self) -> Vec<String>;
+    /// The bytes of one input.
+    fn read(&self, name: &str) -> Option<Bytes>;
+}
+
+impl Inputs for Blobs {
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+    fn read(&self, name: &str) -> Option<Bytes> {
+        self.get(name).cloned()
+    }
+}
+
+/// Result of one step.
+#[derive(Debug)]
+pub enum Step {
+    /// The rule needs the results of these actions; it is called again with them appended to `results`.
+    Need(Vec<ActionRequest>),
+    /// Finished.
+    Done(Blobs),
+}
+
+/// An action that a rule asks for while it runs.
+#[derive(Clone, Debug)]
+pub struct ActionRequest {
+    /// Name of the build rule to run.
+    pub rule: &'static str,
+    /// Its canonical JSON parameters.
+    pub params: String,
+    /// Its inputs: name there, and where the bytes are.
+    pub inputs: Vec<(String, InputRef)>,
+}
+
+/// Where an input of a requested action comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputRef {
+    /// The requester's own input of this name.
+    Own(String),
+    /// All of the requester's inputs whose name starts with this prefix, under their own names;
+    /// the name in the request is ignored.
+    OwnPrefix(String),
+    /// Bytes made by the requester.
+    Inline(Bytes),
+}
+
+/// Why an action has no result. Holds at least one error.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}", .diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Failure {
+    /// Every problem found.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(d: Diagnostic) -> Failure {
+        Failure { diagnostics: vec![d] }
+    }
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(diagnostics: Vec<Diagnostic>) -> Failure {
+        Failure { diagnostics }
+    }
+}
+
+/// Receives progress of a long step.
+pub trait Progress: Sync {
+    /// `done` of `total` units (samples, candidates) are finished.
+    fn tick(&self, done: usize, total: usize);
+}
+
+/// Progress that goes nowhere.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn tick(&self, _done: usize, _total: usize) {}
+}
