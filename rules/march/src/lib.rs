@@ -1,1 +1,15 @@
-//! Under construction.
+//! Target descriptions: which operators a march accelerates, under which limits, in which arithmetic.
+//!
+//! Facts are data (`data/<march>.toml`, each with its provenance); this crate reads and checks them and knows no
+//! graph. Read by `ptq-place` (operators, limits), the quantizing stages (arithmetic) and compile (hardware).
+//! Adding a target is adding a file.
+
+mod hardware;
+mod march;
+mod op_entry;
+mod registry;
+
+pub use hardware::{Hardware, MacArray};
+pub use march::{ImageInput, March, Provenance, Quantization};
+pub use op_entry::{Class, OpEntry, Range, Route};
+pub use registry::{names, source};

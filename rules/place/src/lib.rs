@@ -1,1 +1,17 @@
-//! Under construction.
+//! Placement: where would every node run, and why.
+//!
+//! One pure function, [`place`], from (graph, march, requests) to a device, class, type and reason for each node.
+//! `ptq check`, calibrate and partition call the same function, so they cannot disagree. Each decision is a rule of its
+//! own under `rules/`, with a code that reasons carry. Not here: scales (calibrate) and integer code (partition).
+
+mod levels;
+mod limits;
+mod place;
+mod placement;
+mod requests;
+pub mod rules;
+
+pub use limits::PROPERTIES;
+pub use place::{PlaceResult, channel_axis_after, place};
+pub use placement::{NodePlacement, Placement, Reason};
+pub use requests::Requests;

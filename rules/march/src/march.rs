@@ -1,0 +1,129 @@
+//! A march: the whole file, read and checked.
+
+use crate::{Hardware, OpEntry};
+use ptq_ir::{ActScheme, DType, Diagnostic, Rounding};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// Stated in a vendor's or project's document.
+    Published,
+    /// Measured on the hardware or program itself.
+    Measured,
+    /// Fitted to published results.
+    Fitted,
+    /// Our assumption.
+    Assumed,
+}
+
+/// How image inputs arrive: pixel values 0..255 stored without rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageInput {
+    /// Stored type.
+    pub dtype: DType,
+    /// Value added to the pixel.
+    pub zero_point: i32,
+}
+
+/// Arithmetic of a march.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantization {
+    /// Scheme of activations.
+    pub activations: ActScheme,
+    /// Rounding of requantization.
+    pub rounding: Rounding,
+    /// Storage of image inputs.
+    pub image_input: ImageInput,
+    /// Operators that give int32 at the model's tail.
+    pub tail_int32: Vec<String>,
+    /// Operators into which an activation may be fused.
+    pub fuse_activation_into: Vec<String>,
+    /// Whether a fused Clip may have a lower bound other than 0.
+    pub fuse_any_clip: bool,
+    /// Where these facts come from.
+    pub provenance: Provenance,
+}
+
+/// A target description.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct March {
+    /// Version of this file's form.
+    pub schema: u32,
+    /// Name, as in manifests.
+    pub name: String,
+    /// The hardware or program that it stands for.
+    pub stands_for: String,
+    /// Arithmetic.
+    pub quantization: Quantization,
+    /// Hardware parameters; `None` where segments run on the host processor.
+    pub hardware: Option<Hardware>,
+    /// Operators by ONNX name. An operator without an entry runs on the CPU.
+    pub op: BTreeMap<String, OpEntry>,
+}
+
+impl March {
+    /// Reads a march file.
+    ///
+    /// # Errors
+    /// One diagnostic for each problem found, with the line where the parser knows it.
+    pub fn from_toml(text: &str) -> Result<March, Vec<Diagnostic>> {
+        let march: March = toml::from_str(text).map_err(|e| {
+            let mut d = Diagnostic::error("MARCH01", e.message().to_owned());
+            if let Some(span) = e.span() {
+                let before = text.get(..span.start).unwrap_or(text);
+                d = d.line(before.matches('\n').count() as u32 + 1);
+            }
+            vec![d]
+        })?;
+        let problems = march.check();
+        if problems.is_empty() { Ok(march) } else { Err(problems) }
+    }
+
+    fn check(&self) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        if self.schema != 1 {
+            problems.push(Diagnostic::error("MARCH02", format!("schema {} is unknown, 1 is expected", self.schema)));
+        }
+        for (op, entry) in &self.op {
+            for (limit, range) in &entry.limits {
+                if range.min > range.max {
+                    problems.push(Diagnostic::error(
+                        "MARCH03",
+                        format!("limit {limit} of {op}: min {} is above max {}", range.min, range.max),
+                    ));
+                }
+            }
+        }
+        if let Some(hw) = &self.hardware {
+            problems.extend(hw.check());
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_march_reads_and_carries_its_own_name() {
+        for name in crate::names() {
+            let text = crate::source(name).expect("listed");
+            let march = March::from_toml(text).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            assert_eq!(march.name, name);
+        }
+    }
+
+    #[test]
+    fn a_typo_is_reported_with_its_line() {
+        let text = crate::source("cpu").expect("listed").replace("stands_for", "stand_for");
+        let problems = March::from_toml(&text).expect_err("unknown key");
+        assert!(problems[0].place.line.is_some(), "{problems:?}");
+    }
+}

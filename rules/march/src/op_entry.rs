@@ -1,0 +1,82 @@
+//! One operator's row in a march file.
+
+use crate::Provenance;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How an operator relates to quantization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Has thresholds of its own; accelerated whenever its limits hold.
+    Active,
+    /// Only moves data; accelerated between accelerated neighbours, sharing its input's scale.
+    Passive,
+    /// On the CPU until `run_on_bpu` asks.
+    Manual,
+    /// On the CPU.
+    Cpu,
+}
+
+/// How an operator reaches the accelerator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Route {
+    /// As itself.
+    Direct,
+    /// As another operator.
+    Replaced,
+    /// As a table of 256 results.
+    Lut,
+}
+
+/// Allowed values of one measured property, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(i64, i64)", into = "(i64, i64)")]
+pub struct Range {
+    /// Lowest allowed.
+    pub min: i64,
+    /// Highest allowed.
+    pub max: i64,
+}
+
+impl From<(i64, i64)> for Range {
+    fn from((min, max): (i64, i64)) -> Range {
+        Range { min, max }
+    }
+}
+
+impl From<Range> for (i64, i64) {
+    fn from(r: Range) -> (i64, i64) {
+        (r.min, r.max)
+    }
+}
+
+/// What a march does with one operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpEntry {
+    /// Quantization class.
+    pub class: Class,
+    /// How it reaches the accelerator.
+    #[serde(default = "direct")]
+    pub route: Route,
+    /// Type shown in node tables; Horizon's name where there is one.
+    #[serde(rename = "type")]
+    pub shown: String,
+    /// Limits by the name of a measured property (`kernel`, `rank`, … listed in `ptq-place`).
+    #[serde(default)]
+    pub limits: BTreeMap<String, Range>,
+    /// Required words of attributes, such as a Resize's `mode`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, Vec<String>>,
+    /// Why the operator is where it is, when that is not obvious.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Where this row comes from.
+    pub provenance: Provenance,
+}
+
+fn direct() -> Route {
+    Route::Direct
+}

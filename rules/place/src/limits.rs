@@ -1,0 +1,115 @@
+//! The properties that march files may limit, each measured in one place.
+
+use ptq_ir::{Graph, Node, ops};
+
+/// Measures one property of a node; several values where it has several (height and width, inputs and outputs).
+/// `None` when the node does not have the property.
+type Measure = fn(&Graph, &Node) -> Option<Vec<i64>>;
+
+/// Name, meaning and measure of every property.
+pub const PROPERTIES: &[(&str, &str, Measure)] = &[
+    ("axis", "axis, counted from 0", axis),
+    ("channels_per_group", "input and output channels of one group", channels_per_group),
+    ("constant_bounds", "1 when the bounds are constants", constant_bounds),
+    ("constant_inputs", "number of constant inputs", constant_inputs),
+    ("constant_weights", "1 when weights and bias are constants", constant_weights),
+    ("dilation", "dilation of height and width", dilation),
+    ("kernel", "kernel height and width", kernel),
+    ("output_channels", "number of filters", output_channels),
+    ("outputs", "number of outputs", outputs),
+    ("pad", "padding of each side", pad),
+    ("rank", "rank of every tensor that is not constant", rank),
+    ("resized_outer_axes", "number of resized axes besides the last two", resized_outer_axes),
+    ("stride", "stride of height and width", stride),
+    ("weights_per_filter", "channels of one group times kernel area", weights_per_filter),
+];
+
+struct Window {
+    kernel: [usize; 2],
+    strides: [usize; 2],
+    dilations: [usize; 2],
+    pads: [usize; 4],
+}
+
+fn window(g: &Graph, n: &Node) -> Option<Window> {
+    let x = &g.value(n.input(0)?).shape;
+    if n.op == "Conv" {
+        let w = &g.value(n.input(1)?).shape;
+        let geom = ops::ConvGeom::of(n, x, w).ok()?;
+        return Some(Window { kernel: geom.kernel, strides: geom.strides, dilations: geom.dilations, pads: geom.pads });
+    }
+    let geom = ops::PoolGeom::of(n, x).ok()?;
+    Some(Window { kernel: geom.kernel, strides: geom.strides, dilations: geom.dilations, pads: geom.pads })
+}
+
+fn to_i64s(v: &[usize]) -> Vec<i64> {
+    v.iter().map(|&x| i64::try_from(x).unwrap_or(i64::MAX)).collect()
+}
+
+fn kernel(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    window(g, n).map(|w| to_i64s(&w.kernel))
+}
+
+fn stride(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    window(g, n).map(|w| to_i64s(&w.strides))
+}
+
+fn dilation(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    window(g, n).map(|w| to_i64s(&w.dilations))
+}
+
+fn pad(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    window(g, n).map(|w| to_i64s(&w.pads))
+}
+
+fn weight_shape<'g>(g: &'g Graph, n: &Node) -> Option<&'g [usize]> {
+    n.input(1).map(|w| g.value(w).shape.as_slice())
+}
+
+fn output_channels(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    weight_shape(g, n)?.first().map(|&o| to_i64s(&[o]))
+}
+
+fn channels_per_group(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let w = weight_shape(g, n)?;
+    let group = usize::try_from(n.attrs.int("group", 1)).ok().filter(|&g| g > 0)?;
+    Some(to_i64s(&[*w.get(1)?, w.first()? / group]))
+}
+
+fn weights_per_filter(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let w = weight_shape(g, n)?;
+    Some(vec![w.get(1..)?.iter().map(|&d| d as i64).product()])
+}
+
+fn rank(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let dynamic = n.inputs.iter().flatten().filter(|v| g.constant(**v).is_none());
+    Some(dynamic.chain(&n.outputs).map(|&v| g.value(v).shape.len() as i64).collect())
+}
+
+fn axis(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let rank = g.value(n.input(0)?).shape.len();
+    ops::axis(n.attrs.int("axis", 0), rank).map(|a| vec![a as i64])
+}
+
+fn constant_inputs(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![n.inputs.iter().flatten().filter(|v| g.constant(**v).is_some()).count() as i64])
+}
+
+fn constant_weights(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let constant = n.inputs.iter().skip(1).flatten().all(|v| g.constant(*v).is_some());
+    Some(vec![i64::from(constant)])
+}
+
+fn constant_bounds(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    constant_weights(g, n)
+}
+
+fn outputs(_: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![n.outputs.len() as i64])
+}
+
+fn resized_outer_axes(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let (x, y) = (&g.value(n.input(0)?).shape, &g.value(*n.outputs.first()?).shape);
+    let outer = x.len().saturating_sub(2);
+    Some(vec![x.iter().zip(y).take(outer).filter(|(a, b)| a != b).count() as i64])
+}

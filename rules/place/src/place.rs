@@ -1,0 +1,278 @@
+//! The placement function: candidates, tail, passive fixed point, absorption, levels.
+
+use crate::rules::passive::Neighbour;
+use crate::rules::{attribute, float_only, limit, manual, no_route, passive, requested, tail};
+use crate::{NodePlacement, Placement, Reason, Requests, levels};
+use ptq_ir::{Activation, Device, Diagnostic, Graph, Node, NodeId, ValueId, ops};
+use ptq_march::{Class, March};
+
+/// A placement, and requests that could not be fulfilled.
+#[derive(Clone, Debug)]
+pub struct PlaceResult {
+    /// Where every node runs.
+    pub placement: Placement,
+    /// Warnings about requests.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Decides device, class, type and reason of every node of an optimized graph.
+///
+/// Order: what a node alone decides (operator, limits, requests); the tail; then passive nodes against their neighbours
+/// until nothing changes; then which fusible activations their producers absorb; last the execution levels.
+pub fn place(graph: &Graph, march: &March, requests: &Requests) -> PlaceResult {
+    let mut placer = Placer::new(graph, march, requests);
+    placer.candidates();
+    placer.tail();
+    placer.settle_passive();
+    placer.absorb();
+    let mut placement = Placement { nodes: placer.rows() };
+    levels::assign(graph, &mut placement);
+    let warnings = unfulfilled(&placement, requests);
+    PlaceResult { placement, warnings }
+}
+
+struct Placer<'a> {
+    graph: &'a Graph,
+    march: &'a March,
+    requests: &'a Requests,
+    producers: Vec<Option<NodeId>>,
+    consumers: Vec<Vec<NodeId>>,
+    /// Why each node is on the CPU; `None` on the BPU.
+    cpu: Vec<Option<Reason>>,
+    int32: Vec<bool>,
+    absorbed_by: Vec<Option<NodeId>>,
+}
+
+impl<'a> Placer<'a> {
+    fn new(graph: &'a Graph, march: &'a March, requests: &'a Requests) -> Placer<'a> {
+        let n = graph.nodes.len();
+        Placer {
+            graph,
+            march,
+            requests,
+            producers: graph.producers(),
+            consumers: graph.consumers(),
+            cpu: vec![None; n],
+            int32: vec![false; n],
+            absorbed_by: vec![None; n],
+        }
+    }
+
+    fn class(&self, node: &Node) -> Class {
+        self.march.op.get(&node.op).filter(|_| node.domain.is_empty()).map_or(Class::Cpu, |e| e.class)
+    }
+
+    /// What each node alone decides.
+    fn candidates(&mut self) {
+        for (id, node) in self.graph.nodes() {
+            let asked = self.requests.device(&node.name);
+            self.cpu[id.0 as usize] = requested::reason(node, asked)
+                .or_else(|| no_route::reason(self.march, node))
+                .or_else(|| float_only::reason(self.graph, node))
+                .or_else(|| attribute::reason(self.march, node))
+                .or_else(|| limit::reason(self.march, self.graph, node))
+                .or_else(|| manual::reason(self.march, node, asked));
+        }
+    }
+
+    fn on_bpu(&self, id: NodeId) -> bool {
+        self.cpu[id.0 as usize].is_none()
+    }
+
+    /// From each output walks back through single-consumer nodes to the first int32-capable node. Active nodes on the
+    /// way stay on the CPU unless asked for; asking for one brings everything in front of it along, with int8.
+    fn tail(&mut self) {
+        if self.march.quantization.tail_int32.is_empty() {
+            return;
+        }
+        for &output in &self.graph.outputs {
+            let Some((conv, path)) = self.tail_path(output) else { continue };
+            let asked = |id: &NodeId| self.requests.device(&self.graph.node(*id).name) == Some(Device::Bpu);
+            let keep = path.iter().rposition(|id| asked(id) && self.on_bpu(*id)).map_or(0, |i| i + 1);
+            let conv_name = self.graph.node(conv).name.clone();
+            for id in &path[keep..] {
+                let node = self.graph.node(*id);
+                if self.on_bpu(*id) && self.class(node) != Class::Passive {
+                    self.cpu[id.0 as usize] = Some(tail::reason(node, &conv_name));
+                }
+            }
+            if keep == 0 {
+                self.int32[conv.0 as usize] = true;
+                self.keep_int32(&path);
+            }
+        }
+    }
+
+    /// The nodes between a tail node and this output, nearest the tail node first; `None` when a merge comes first.
+    fn tail_path(&self, output: ValueId) -> Option<(NodeId, Vec<NodeId>)> {
+        let mut path = Vec::new();
+        let mut value = output;
+        loop {
+            let id = self.producers[value.0 as usize]?;
+            let node = self.graph.node(id);
+            let read_once = self.consumers[value.0 as usize].len() == usize::from(value != output);
+            let leads_out = value == output || !self.graph.is_output(value);
+            if !read_once || !leads_out {
+                return None;
+            }
+            if self.march.quantization.tail_int32.contains(&node.op) && self.on_bpu(id) {
+                path.reverse();
+                return Some((id, path));
+            }
+            let mut dynamic = node.inputs.iter().flatten().filter(|v| self.graph.constant(**v).is_none());
+            let (Some(&input), None) = (dynamic.next(), dynamic.next()) else { return None };
+            path.push(id);
+            value = input;
+        }
+    }
+
+    /// Where only passive nodes lie between an int32 tail and the output, they move its accumulators, as long as the
+    /// channels stay one axis (the dequantization is per channel).
+    fn keep_int32(&mut self, path: &[NodeId]) {
+        let mut axis = Some(1);
+        for &id in path {
+            let node = self.graph.node(id);
+            let movable = matches!(node.op.as_str(), "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose");
+            axis = axis.and_then(|a| channel_axis_after(self.graph, node, a));
+            if !self.on_bpu(id) || !movable || axis.is_none() {
+                return;
+            }
+        }
+        for &id in path {
+            self.int32[id.0 as usize] = true;
+        }
+    }
+
+    /// Moves passive nodes without accelerated neighbours on both sides to the CPU until nothing changes.
+    fn settle_passive(&mut self) {
+        loop {
+            let moved: Vec<(NodeId, Reason)> = self
+                .graph
+                .nodes()
+                .filter(|(id, node)| self.on_bpu(*id) && self.class(node) == Class::Passive)
+                .filter_map(|(id, node)| Some((id, passive::reason(node, &self.cpu_neighbour(id, node)?))))
+                .collect();
+            if moved.is_empty() {
+                return;
+            }
+            for (id, reason) in moved {
+                self.int32[id.0 as usize] = false;
+                self.cpu[id.0 as usize] = Some(reason);
+            }
+        }
+    }
+
+    fn cpu_neighbour(&self, id: NodeId, node: &'a Node) -> Option<Neighbour<'a>> {
+        let because = |id: NodeId| {
+            self.cpu[id.0 as usize].as_ref().map(|r| format!(" because {} ({})", r.text, r.code)).unwrap_or_default()
+        };
+        let source = node.input(0)?;
+        match self.producers[source.0 as usize] {
+            None => return Some(Neighbour::Input(&self.graph.value(source).name)),
+            Some(p) if !self.on_bpu(p) => {
+                return Some(Neighbour::Producer(&self.graph.node(p).name, because(p)));
+            }
+            Some(p) if self.int32[p.0 as usize] && !self.int32[id.0 as usize] => {
+                return Some(Neighbour::Int32(&self.graph.node(p).name));
+            }
+            Some(_) => {}
+        }
+        if self.int32[id.0 as usize] {
+            return None;
+        }
+        let result = *node.outputs.first()?;
+        if self.graph.is_output(result) {
+            return Some(Neighbour::Output(&self.graph.value(result).name));
+        }
+        let consumer = self.consumers[result.0 as usize].iter().find(|c| !self.on_bpu(**c))?;
+        Some(Neighbour::Consumer(&self.graph.node(*consumer).name, because(*consumer)))
+    }
+
+    /// Accepts fusible activations whose producer can compute them on this march.
+    fn absorb(&mut self) {
+        for (id, node) in self.graph.nodes() {
+            let Some(into) = node.fusible_into.as_deref().and_then(|n| self.graph.find_node(n)) else { continue };
+            let producer = self.graph.node(into);
+            let clip_ok = match ops::activation_of(self.graph, node) {
+                Some(Activation::Relu) => true,
+                Some(Activation::Clip { min, .. }) => min == 0.0 || self.march.quantization.fuse_any_clip,
+                _ => false,
+            };
+            let accepted = self.on_bpu(id)
+                && self.on_bpu(into)
+                && !self.int32[into.0 as usize]
+                && clip_ok
+                && self.march.quantization.fuse_activation_into.contains(&producer.op);
+            if accepted {
+                self.absorbed_by[id.0 as usize] = Some(into);
+            }
+        }
+    }
+
+    fn rows(&self) -> Vec<NodePlacement> {
+        self.graph
+            .nodes()
+            .map(|(id, node)| {
+                let i = id.0 as usize;
+                let on = if self.on_bpu(id) { Device::Bpu } else { Device::Cpu };
+                let entry = self.march.op.get(&node.op);
+                let shown = match (on, entry) {
+                    (Device::Bpu, Some(entry)) => entry.shown.clone(),
+                    _ => node.op.clone(),
+                };
+                NodePlacement {
+                    name: node.name.clone(),
+                    op: node.op.clone(),
+                    on,
+                    subgraph: None,
+                    shown,
+                    class: self.class(node),
+                    absorbed_by: self.absorbed_by[i].map(|p| self.graph.node(p).name.clone()),
+                    int32: self.int32[i],
+                    level: 0,
+                    reason: self.cpu[i].clone(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Where axis `axis` of a moving node's input is found in its output, if it stays one axis of the same extent and
+/// meaning; per-channel parameters follow it.
+pub fn channel_axis_after(graph: &Graph, node: &Node, axis: usize) -> Option<usize> {
+    let x = &graph.value(node.input(0)?).shape;
+    let y = &graph.value(*node.outputs.first()?).shape;
+    if node.op == "Transpose" {
+        let reversed: Vec<i64> = (0..x.len() as i64).rev().collect();
+        let perm = node.attrs.ints("perm").unwrap_or(&reversed);
+        return perm.iter().position(|&p| p == axis as i64);
+    }
+    let outer: usize = x.get(..axis)?.iter().product();
+    let extent = *x.get(axis)?;
+    (0..y.len()).find(|&a| y[a] == extent && y[..a].iter().product::<usize>() == outer)
+}
+
+fn unfulfilled(placement: &Placement, requests: &Requests) -> Vec<Diagnostic> {
+    requests
+        .names()
+        .into_iter()
+        .filter_map(|name| {
+            let asked = requests.device(name)?;
+            match placement.nodes.iter().find(|n| n.name == name) {
+                None => Some(
+                    Diagnostic::warning("PLACE20", "a request names a node that the optimized graph does not have")
+                        .node(name)
+                        .hint("`ptq check` lists the node names"),
+                ),
+                Some(row) if row.on != asked => {
+                    let why = row.reason.as_ref().map_or("", |r| r.text.as_str());
+                    Some(
+                        Diagnostic::warning("PLACE21", format!("asked for {asked}, runs on {}: {why}", row.on))
+                            .node(name),
+                    )
+                }
+                Some(_) => None,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,25 @@
+//! PLACE04 not-float.
+
+use crate::Reason;
+use ptq_ir::{DType, Graph, Node};
+use ptq_rule::GraphRuleMeta;
+
+/// What `ptq rule PLACE04` prints.
+pub const META: GraphRuleMeta = GraphRuleMeta {
+    code: "PLACE04",
+    name: "not-float",
+    summary: "A node that reads or writes other than float32 data runs on the CPU.",
+    why: "Only real-valued tensors carry a scale.",
+    example: "Gather of int64 -> CPU (reads indices:int64)",
+    since: "0.1.0",
+};
+
+/// The reason for a node with a dynamic tensor, or a first input, that is not float32.
+pub(crate) fn reason(graph: &Graph, node: &Node) -> Option<Reason> {
+    let dynamic = node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none());
+    dynamic
+        .chain(&node.outputs)
+        .map(|&v| graph.value(v))
+        .find(|v| v.dtype != DType::F32)
+        .map(|v| Reason::new(META.code, format!("{} is {}, only float32 tensors are quantized", v.name, v.dtype)))
+}

@@ -1,0 +1,95 @@
+//! PNG and JPEG files as image inputs.
+
+use image::imageops::{self, FilterType};
+use ptq_ir::{Diagnostic, InputSpec, InputType, Layout, Tensor};
+use std::io::Cursor;
+
+/// Largest decoded image; larger ones are refused before their pixels are allocated.
+const MAX_IMAGE_BYTES: u64 = 512 << 20;
+
+/// Decodes an image for an input of this shape. Transparent pixels are composited on white. An image of another size is
+/// scaled (triangle filter) until it just covers the input, then cropped around its centre.
+pub(crate) fn decode(bytes: &[u8], spec: &InputSpec, shape: &[usize]) -> Result<Tensor, Diagnostic> {
+    let [n, c, h, w] = dims(spec, shape)?;
+    let mut reader = image::ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| Diagnostic::error("SAMPLE05", e.to_string()))?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_IMAGE_BYTES);
+    reader.limits(limits);
+    let decoded =
+        reader.decode().map_err(|e| Diagnostic::error("SAMPLE05", format!("the image does not decode: {e}")))?;
+    let rgb = cover(&on_white(&decoded), w as u32, h as u32);
+    if n != 1 {
+        return Err(Diagnostic::error("SAMPLE06", format!("one image cannot fill a batch of {n}"))
+            .hint("give .npy files with the whole batch"));
+    }
+    let mut out = vec![0f32; c * h * w];
+    for (x, y, p) in rgb.enumerate_pixels() {
+        let channels = channels_of(p.0, spec.type_train);
+        for (k, &v) in channels.iter().take(c).enumerate() {
+            let (x, y) = (x as usize, y as usize);
+            let at = match spec.layout_train {
+                Layout::Nchw => (k * h + y) * w + x,
+                Layout::Nhwc => (y * w + x) * c + k,
+            };
+            out[at] = v;
+        }
+    }
+    Tensor::from_f32(shape, out).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))
+}
+
+/// Batch, channels, height and width of an image input.
+fn dims(spec: &InputSpec, shape: &[usize]) -> Result<[usize; 4], Diagnostic> {
+    let wanted = spec.type_train.channels();
+    let nchw = match (shape, spec.layout_train) {
+        (&[n, c, h, w], Layout::Nchw) | (&[n, h, w, c], Layout::Nhwc) => Some([n, c, h, w]),
+        _ => None,
+    };
+    match nchw {
+        Some(dims) if dims[1] == wanted.unwrap_or(dims[1]) && (dims[1] == 1 || dims[1] == 3) => Ok(dims),
+        _ => Err(Diagnostic::error(
+            "SAMPLE07",
+            format!("an image of type {:?} does not fit an input of shape {shape:?}", spec.type_train),
+        )
+        .hint("set type_train and layout_train of the input, or give .npy files")),
+    }
+}
+
+fn on_white(decoded: &image::DynamicImage) -> image::RgbImage {
+    if !decoded.color().has_alpha() {
+        return decoded.to_rgb8();
+    }
+    let rgba = decoded.to_rgba8();
+    image::RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [r, g, b, a] = rgba.get_pixel(x, y).0.map(u32::from);
+        image::Rgb([r, g, b].map(|v| ((v * a + 255 * (255 - a) + 127) / 255) as u8))
+    })
+}
+
+fn cover(image: &image::RgbImage, w: u32, h: u32) -> image::RgbImage {
+    let (iw, ih) = image.dimensions();
+    if (iw, ih) == (w, h) || iw == 0 || ih == 0 {
+        return image.clone();
+    }
+    let scale = f64::max(f64::from(w) / f64::from(iw), f64::from(h) / f64::from(ih));
+    let size = |v: u32, least: u32| ((f64::from(v) * scale).round() as u32).max(least);
+    let (sw, sh) = (size(iw, w), size(ih, h));
+    let scaled = imageops::resize(image, sw, sh, FilterType::Triangle);
+    imageops::crop_imm(&scaled, (sw - w) / 2, (sh - h) / 2, w, h).to_image()
+}
+
+/// A pixel's channels in the order of the type. Luma and chroma: BT.601 full range (ITU-R BT.601-7; JFIF 1.02).
+fn channels_of([r, g, b]: [u8; 3], kind: InputType) -> [f32; 3] {
+    let [rf, gf, bf] = [r, g, b].map(f64::from);
+    let luma = 0.299 * rf + 0.587 * gf + 0.114 * bf;
+    let pixel = |v: f64| v.round().clamp(0.0, 255.0) as f32;
+    match kind {
+        InputType::Gray => [pixel(luma); 3],
+        InputType::Bgr => [b, g, r].map(f32::from),
+        InputType::Yuv444 | InputType::Nv12 => {
+            [pixel(luma), pixel(128.0 + (bf - luma) * 0.564_334), pixel(128.0 + (rf - luma) * 0.713_267)]
+        }
+        InputType::Rgb | InputType::Featuremap => [r, g, b].map(f32::from),
+    }
+}

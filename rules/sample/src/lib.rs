@@ -1,0 +1,152 @@
+//! Turns one file of calibration or run-time data into a model input.
+//!
+//! The same code serves calibration, scoring, `ptq verify` and `ptq run`, so that they cannot see different pixels.
+//! Formats: PNG and JPEG for image inputs, `.npy` for any input, `.bin`/`.raw` with exactly the input's bytes.
+//! Called by the rules that read samples and by the command line.
+
+mod image_file;
+mod npy;
+mod raw;
+
+pub use npy::{read_npy, write_npy};
+
+use ptq_ir::{DType, Diagnostic, InputSpec, Tensor, numel};
+
+/// The tensor that a sample file gives for an input of this description, type and shape.
+/// Images keep their pixel values 0..255; normalization is part of the graph.
+///
+/// # Errors
+/// A diagnostic that names the file, what it holds and what the input wants.
+pub fn decode(
+    file_name: &str,
+    bytes: &[u8],
+    spec: &InputSpec,
+    dtype: DType,
+    shape: &[usize],
+) -> Result<Tensor, Diagnostic> {
+    let extension = file_name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
+    let tensor = match extension.as_str() {
+        "npy" => read_npy(bytes).map_err(|why| Diagnostic::error("SAMPLE01", why).file(file_name))?,
+        "png" | "jpg" | "jpeg" => image_file::decode(bytes, spec, shape).map_err(|d| d.file(file_name))?,
+        "bin" | "raw" => raw::decode(bytes, dtype, shape).map_err(|d| d.file(file_name))?,
+        _ => {
+            return Err(Diagnostic::error("SAMPLE02", format!("files ending in {extension:?} are not read"))
+                .file(file_name)
+                .hint("use .png, .jpg, .npy, or .bin/.raw with exactly the input's bytes"));
+        }
+    };
+    fit(tensor, dtype, shape).map_err(|d| d.file(file_name))
+}
+
+/// Brings a tensor to the input's type and shape: a missing batch axis of 1 is added, integers become float32.
+fn fit(tensor: Tensor, dtype: DType, shape: &[usize]) -> Result<Tensor, Diagnostic> {
+    let same_but_batch = shape.first() == Some(&1) && tensor.shape() == &shape[1..];
+    if tensor.shape() != shape && !same_but_batch {
+        return Err(Diagnostic::error(
+            "SAMPLE03",
+            format!("holds shape {:?}, the input wants {shape:?}", tensor.shape()),
+        )
+        .hint("give each sample the input's shape; axes are not reordered silently"));
+    }
+    let convert = |e: ptq_ir::TensorError| Diagnostic::error("SAMPLE04", e.to_string());
+    let tensor = tensor.reshaped(shape).map_err(convert)?;
+    if tensor.dtype() == dtype {
+        return Ok(tensor);
+    }
+    match dtype {
+        DType::F32 => {
+            let values: Vec<f32> = tensor.to_f64s().into_iter().map(|v| v as f32).collect();
+            Tensor::from_f32(shape, values).map_err(convert)
+        }
+        DType::I32 => {
+            let wide = tensor.to_i64s().map_err(convert)?;
+            let narrow: Result<Vec<i32>, _> = wide.into_iter().map(i32::try_from).collect();
+            let values = narrow.map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))?;
+            Tensor::from_i32(shape, values).map_err(convert)
+        }
+        DType::I64 => Tensor::from_i64(shape, tensor.to_i64s().map_err(convert)?).map_err(convert),
+        _ => Err(Diagnostic::error("SAMPLE04", format!("holds {}, the input wants {dtype}", tensor.dtype()))),
+    }
+}
+
+/// A reproducible stand-in where no data is given (calibration type `skip`): pixels 0..255 for images, values of about
+/// unit variance otherwise. Sequence: splitmix64 (Steele et al., 2014) from `seed`.
+pub fn synthetic(spec: &InputSpec, dtype: DType, shape: &[usize], seed: u64) -> Result<Tensor, Diagnostic> {
+    let mut state = seed;
+    let mut unit = move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f32 / 16_777_216.0
+    };
+    let n = numel(shape).unwrap_or(0);
+    let values: Vec<f32> = (0..n)
+        .map(|_| {
+            if spec.type_train.is_image() {
+                (unit() * 256.0).floor()
+            } else {
+                // Sum of four uniforms: bounded, near normal, no logarithm needed.
+                (unit() + unit() + unit() + unit() - 2.0) * 1.732
+            }
+        })
+        .collect();
+    let tensor = Tensor::from_f32(shape, values).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))?;
+    if dtype == DType::F32 {
+        return Ok(tensor);
+    }
+    let whole: Vec<i64> = tensor.to_f64s().into_iter().map(|v| v.abs() as i64).collect();
+    let tensor = Tensor::from_i64(shape, whole).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))?;
+    fit(tensor, dtype, shape)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use ptq_ir::{InputType, Layout};
+
+    fn png(w: u32, h: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+        let mut image = image::RgbImage::new(w, h);
+        for (x, y, p) in image.enumerate_pixels_mut() {
+            p.0 = pixel(x, y);
+        }
+        let mut out = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut out, image::ImageFormat::Png).unwrap();
+        out.into_inner()
+    }
+
+    #[test]
+    fn an_image_becomes_planes_in_the_trained_channel_order() {
+        let bytes = png(2, 1, |x, _| [10 + x as u8, 20 + x as u8, 30 + x as u8]);
+        let spec = |type_train, layout_train| InputSpec { type_train, layout_train, ..InputSpec::default() };
+        let rgb = decode("a.png", &bytes, &spec(InputType::Rgb, Layout::Nchw), DType::F32, &[1, 3, 1, 2]).unwrap();
+        assert_eq!(rgb.f32s().unwrap(), [10.0, 11.0, 20.0, 21.0, 30.0, 31.0]);
+        let bgr = decode("a.png", &bytes, &spec(InputType::Bgr, Layout::Nhwc), DType::F32, &[1, 1, 2, 3]).unwrap();
+        assert_eq!(bgr.f32s().unwrap(), [30.0, 20.0, 10.0, 31.0, 21.0, 11.0]);
+    }
+
+    #[test]
+    fn a_wrong_shape_names_the_file_and_both_shapes() {
+        let npy = write_npy(&Tensor::from_f32([2, 2], vec![0.0; 4]).unwrap()).unwrap();
+        let d = decode("x/y.npy", &npy, &InputSpec::default(), DType::F32, &[1, 4]).unwrap_err();
+        assert_eq!(d.place.file.as_deref(), Some("x/y.npy"));
+        assert!(d.message.contains("[2, 2]") && d.message.contains("[1, 4]"), "{}", d.message);
+    }
+
+    #[test]
+    fn npy_round_trips_every_type() {
+        for dtype in DType::ALL {
+            let t = Tensor::zeros(dtype, [2, 3]);
+            assert_eq!(read_npy(&write_npy(&t).unwrap()).unwrap(), t, "{dtype}");
+        }
+    }
+
+    #[test]
+    fn synthetic_input_is_reproducible_and_in_range() {
+        let spec = InputSpec { type_train: InputType::Gray, ..InputSpec::default() };
+        let a = synthetic(&spec, DType::F32, &[1, 1, 8, 8], 7).unwrap();
+        assert_eq!(a, synthetic(&spec, DType::F32, &[1, 1, 8, 8], 7).unwrap());
+        assert!(a.f32s().unwrap().iter().all(|v| (0.0..=255.0).contains(v) && v.fract() == 0.0));
+    }
+}
