@@ -1,1 +1,20 @@
-//! Under construction.
+//! Shared pieces of the behaviour suites: where things are, when a test may be skipped, how to ask outside oracles.
+//!
+//! Suites are one test binary a theme under `tests/tests/`; programs (`fetch`) are under `tests/src/bin/`.
+
+pub mod oracle;
+pub mod project;
+pub mod skip;
+
+use std::path::PathBuf;
+
+/// Root folder of the workspace.
+pub fn workspace_root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), PathBuf::from)
+}
+
+/// Folder of fetched models and data: `PTQ_ASSETS`, or `assets/` in the workspace. Fetched with
+/// `cargo run -p ptq-tests --bin fetch`.
+pub fn assets() -> PathBuf {
+    std::env::var_os("PTQ_ASSETS").map_or_else(|| workspace_root().join("assets"), PathBuf::from)
+}

@@ -1,1 +1,21 @@
-//! Under construction.
+//! The calibrate stage: which range of real numbers each quantized tensor covers.
+//!
+//! Two build rules. [`ObserveRule`] runs the float graph on a shard of samples and counts every observed tensor into a
+//! mergeable [`Histogram`]; [`CalibrateRule`] asks for the shards it needs, merges them and chooses thresholds
+//! (`methods/`), activation parameters and weight scales. One more sample is one more shard; another method is none.
+//! Not here: where nodes run (`ptq-place`), integer constants (`ptq-partition`).
+
+mod histogram;
+pub mod methods;
+mod observe;
+mod params;
+mod rule;
+mod samples;
+mod values;
+mod weights;
+
+pub use histogram::{BINS_PER_OCTAVE, Histogram};
+pub use observe::{ObserveParams, ObserveRule};
+pub use params::{Calibration, Method, quant_params};
+pub use rule::{CalibrateParams, CalibrateRule};
+pub use samples::{SAMPLE_PREFIX, sample_name, samples};

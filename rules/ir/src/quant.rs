@@ -90,9 +90,11 @@ pub struct ActivationQuant {
     pub method: String,
 }
 
-/// Quantization of a graph's activations, by value name.
+/// Quantization of a graph, by value name: what calibration decided.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QuantTable {
     /// Activations that carry a scale.
     pub activations: BTreeMap<String, ActivationQuant>,
+    /// Weights of accelerated nodes: int8, symmetric, per output channel.
+    pub weights: BTreeMap<String, QuantParams>,
 }

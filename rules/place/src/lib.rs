@@ -10,8 +10,10 @@ mod place;
 mod placement;
 mod requests;
 pub mod rules;
+mod scales;
 
 pub use limits::PROPERTIES;
 pub use place::{PlaceResult, channel_axis_after, place};
 pub use placement::{NodePlacement, Placement, Reason};
 pub use requests::Requests;
+pub use scales::{Scale, absorbed_output, scales};

@@ -1,1 +1,29 @@
-//! Under construction.
+//! The accelerator's program: its command format, the functional simulator that runs it, and the `.bin` file around it.
+//!
+//! A [`Program`] is a list of fixed-size [`Record`]s over two address spaces, DDR and SRAM; [`Simulator`] interprets it
+//! on bounded byte arrays and traps instead of guessing. [`bin`] is the artifact: tensors, segments, programs,
+//! checksum. [`check`] states when an integer operator fits its tensors. Written by `ptq-compile`, read by
+//! `ptq-runtime`. Not here: how a graph becomes commands (`ptq-compile`), float operators (`ptq-exec`).
+//! Start at [`Command`], then [`Simulator`], then [`bin::Model`].
+
+pub mod bin;
+pub mod check;
+mod command;
+mod dump;
+mod elem;
+mod memory;
+mod program;
+mod simulator;
+mod target;
+mod trap;
+
+pub use command::{
+    Command, Conv, ELTWISE_RANK, Eltwise, EltwiseKind, Gather, Lut, Pool, PoolKind, RECORD_BYTES, Record, RecordError, Trans,
+    Transfer,
+};
+pub use dump::dump;
+pub use elem::{Ddr, Elem, Sram};
+pub use program::{CHANNEL_CONSTANT_BYTES, Program, ProgramError, TAP_CONSTANT_BYTES};
+pub use simulator::Simulator;
+pub use target::Target;
+pub use trap::{Trap, TrapKind};

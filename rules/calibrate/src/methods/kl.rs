@@ -1,0 +1,222 @@
+//! Threshold of least Kullback-Leibler divergence.
+//!
+//! After Migacz, "8-bit Inference with TensorRT" (GTC 2017, S7310): compare the clipped distribution P with what 128
+//! uniform levels keep of it, Q, for every candidate threshold. Our bins are relative, so a level's mass is spread over
+//! its non-empty bins in proportion to their width, which for bins of one width is the original rule. Exact zeros are left
+//! out: a level represents them without error, and the spike behind a Relu would hide everything else.
+
+use crate::Histogram;
+
+/// Quantization levels of one sign of an int8 tensor.
+const LEVELS: usize = 128;
+/// Candidates reach from the maximum down to this share of it.
+const SMALLEST_SHARE: f64 = 1.0 / 64.0;
+/// Stand-in for an empty bin's share of Q where P is not empty.
+const EPSILON: f64 = 1e-10;
+
+/// The candidate threshold (upper edge of a bin) with the least divergence; the maximum for tensors with fewer distinct
+/// magnitudes than levels. Each candidate costs O(levels) by prefix sums.
+pub fn kl(histogram: &Histogram) -> f32 {
+    let max = histogram.abs_max();
+    let counts = histogram.magnitudes();
+    let sums = Sums::of(&counts);
+    let Some(last) = counts.iter().rposition(|&c| c > 0) else { return max };
+    if counts.iter().filter(|c| **c > 0).count() <= LEVELS {
+        return max;
+    }
+    let first = Histogram::bin_of(f64::from(max) * SMALLEST_SHARE).unwrap_or(0);
+    let mut best = (f64::INFINITY, last);
+    for bin in first..=last {
+        let divergence = sums.divergence(&counts, bin);
+        if divergence < best.0 {
+            best = (divergence, bin);
+        }
+    }
+    if best.1 == last { max } else { (Histogram::lower_edge(best.1 + 1) as f32).min(max) }
+}
+
+/// Prefix sums over bins: entry `i` sums bins below `i`.
+struct Sums {
+    count: Vec<f64>,
+    width: Vec<f64>,
+    entropy: Vec<f64>,
+}
+
+impl Sums {
+    fn of(counts: &[u64]) -> Sums {
+        let n = counts.len() + 1;
+        let mut s = Sums { count: vec![0.0; n], width: vec![0.0; n], entropy: vec![0.0; n] };
+        for (i, &c) in counts.iter().enumerate() {
+            let (h, w) = (c as f64, width(i));
+            s.count[i + 1] = s.count[i] + h;
+            s.width[i + 1] = s.width[i] + if c > 0 { w } else { 0.0 };
+            s.entropy[i + 1] = s.entropy[i] + if c > 0 { h * (h / w).ln() } else { 0.0 };
+        }
+        s
+    }
+
+    /// `Σ P ln(P / Q)` when everything above bin `last` is clipped into it:
+    /// `(A - Σ_g m_g ln(m_g / z_g)) / N + (C / N) ln(C / N)` plus the clipped mass in the last bin, where `A` sums
+    /// `h ln(h / w)`, and `m_g` and `z_g` are a level's count and non-empty width.
+    fn divergence(&self, counts: &[u64], last: usize) -> f64 {
+        let (n, c) = (self.count[counts.len()], self.count[last + 1]);
+        if c == 0.0 {
+            return f64::INFINITY;
+        }
+        let threshold = Histogram::lower_edge(last + 1);
+        let mut kept = 0.0;
+        let mut from = 0;
+        let mut top_density = 0.0;
+        for level in 1..=LEVELS {
+            let to = if level == LEVELS {
+                last + 1
+            } else {
+                Histogram::bin_of(threshold * level as f64 / LEVELS as f64).unwrap_or(0).max(from)
+            };
+            let (m, z) = (self.count[to] - self.count[from], self.width[to] - self.width[from]);
+            if m > 0.0 {
+                kept += m * (m / z).ln();
+                top_density = m / z;
+            } else if level == LEVELS {
+                top_density = 0.0;
+            }
+            from = to;
+        }
+        let base = (self.entropy[last + 1] - kept) / n + c / n * (c / n).ln();
+        base + clipped(counts[last] as f64, n - c, n, top_density * width(last) / c)
+    }
+}
+
+fn width(bin: usize) -> f64 {
+    Histogram::lower_edge(bin + 1) - Histogram::lower_edge(bin)
+}
+
+/// What clipping `tail` elements into the last bin of `h` adds, when that bin's share of Q is `q`.
+fn clipped(h: f64, tail: f64, n: f64, q: f64) -> f64 {
+    if tail <= 0.0 {
+        return 0.0;
+    }
+    if h > 0.0 && q > 0.0 {
+        let with = (h + tail) / n;
+        with * (with / q).ln() - h / n * (h / n / q).ln()
+    } else {
+        tail / n * (tail / n / EPSILON).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reproducible sample of a Laplace distribution with two outliers.
+    fn laplace(n: usize) -> Vec<f32> {
+        let mut state = 1u64;
+        let mut unit = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f64 + 0.5) / f64::from(1u32 << 24)
+        };
+        let mut v: Vec<f32> = (0..n)
+            .map(|_| {
+                let u = unit() - 0.5;
+                (-u.signum() * (1.0 - 2.0 * u.abs()).ln()) as f32
+            })
+            .collect();
+        v.extend([45.0, -60.0]);
+        v
+    }
+
+    /// The divergence by its definition, bin by bin.
+    fn brute(counts: &[u64], last: usize) -> f64 {
+        let n: f64 = counts.iter().map(|&c| c as f64).sum();
+        let c: f64 = counts[..=last].iter().map(|&c| c as f64).sum();
+        let threshold = Histogram::lower_edge(last + 1);
+        let mut edges = vec![0];
+        for level in 1..LEVELS {
+            let to = Histogram::bin_of(threshold * level as f64 / LEVELS as f64).unwrap_or(0);
+            edges.push(to.max(edges[level - 1]));
+        }
+        edges.push(last + 1);
+        let mut total = 0.0;
+        for g in 0..LEVELS {
+            let bins = edges[g]..edges[g + 1];
+            let m: f64 = bins.clone().map(|b| counts[b] as f64).sum();
+            let z: f64 = bins.clone().filter(|&b| counts[b] > 0).map(width).sum();
+            for b in bins.filter(|&b| counts[b] > 0 || b == last) {
+                let p = (counts[b] as f64 + if b == last { n - c } else { 0.0 }) / n;
+                let q = if counts[b] > 0 { m / z * width(b) / c } else { EPSILON };
+                if p > 0.0 {
+                    total += p * (p / q).ln();
+                }
+            }
+        }
+        total
+    }
+
+    #[test]
+    fn prefix_sums_equal_the_definition() {
+        let mut h = Histogram::default();
+        h.observe(&laplace(20_000));
+        let counts = h.magnitudes();
+        let sums = Sums::of(&counts);
+        let last = counts.iter().rposition(|&c| c > 0).expect("not empty");
+        for bin in (last - 2000..=last).step_by(37) {
+            let (fast, slow) = (sums.divergence(&counts, bin), brute(&counts, bin));
+            assert!((fast - slow).abs() < 1e-9 * slow.abs().max(1.0), "bin {bin}: {fast} {slow}");
+        }
+    }
+
+    /// Migacz's procedure on 2,048 bins of one width, bin by bin.
+    fn uniform_2048(values: &[f32]) -> f64 {
+        let max = values.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let w = f64::from(max) / 2048.0;
+        let mut h = vec![0f64; 2048];
+        for v in values.iter().filter(|v| **v != 0.0) {
+            h[((f64::from(v.abs()) / w) as usize).min(2047)] += 1.0;
+        }
+        let n: f64 = h.iter().sum();
+        let mut best = (f64::INFINITY, 2048);
+        for i in 128..=2048 {
+            let tail: f64 = h[i..].iter().sum();
+            let c = n - tail;
+            let mut d = 0.0;
+            for g in 0..128 {
+                let (a, b) = (g * i / 128, (g + 1) * i / 128);
+                let m: f64 = h[a..b].iter().sum();
+                let z = h[a..b].iter().filter(|x| **x > 0.0).count() as f64;
+                for j in a..b {
+                    let p = (h[j] + if j == i - 1 { tail } else { 0.0 }) / n;
+                    let q = if h[j] > 0.0 { m / z / c } else { EPSILON };
+                    if p > 0.0 {
+                        d += p * (p / q).ln();
+                    }
+                }
+            }
+            if d < best.0 {
+                best = (d, i);
+            }
+        }
+        best.1 as f64 * w
+    }
+
+    #[test]
+    fn it_agrees_with_uniform_bins_on_a_long_tail() {
+        let values = laplace(200_000);
+        let mut h = Histogram::default();
+        h.observe(&values);
+        let (ours, theirs) = (f64::from(kl(&h)), uniform_2048(&values));
+        assert!((ours / theirs - 1.0).abs() < 0.35, "ours {ours}, uniform bins {theirs}");
+        assert!(ours < 30.0, "the outliers must be clipped: {ours}");
+    }
+
+    #[test]
+    fn a_relu_spike_and_tiny_tensors_do_not_break_it() {
+        let mut h = Histogram::default();
+        let relu: Vec<f32> = laplace(50_000).into_iter().map(|v| v.max(0.0)).collect();
+        h.observe(&relu);
+        assert!(kl(&h) > 2.0);
+        let mut few = Histogram::default();
+        few.observe(&[0.5, 1.0, -2.0]);
+        assert_eq!(kl(&few), 2.0);
+        assert_eq!(kl(&Histogram::default()), 0.0);
+    }
+}

@@ -1,0 +1,51 @@
+//! Samples among an action's inputs.
+
+use ptq_ir::{Diagnostic, Graph};
+use std::collections::BTreeMap;
+
+/// Prefix of sample blobs: `sample/<input>/<file>`.
+pub const SAMPLE_PREFIX: &str = "sample/";
+
+/// Blob name of one file for one input. Input names may hold any character; they are followed by the last-but-file `/`
+/// only through [`samples`], which matches known inputs.
+pub fn sample_name(input: &str, file: &str) -> String {
+    format!("{SAMPLE_PREFIX}{input}/{file}")
+}
+
+/// One sample: for each model input, in order, the blob name and the file name.
+pub type Sample = Vec<(String, String)>;
+
+/// Groups sample blobs by model input: the i-th file (in name order) of every input makes sample i.
+///
+/// # Errors
+/// When inputs have different numbers of files, by name.
+pub fn samples(graph: &Graph, names: &[String]) -> Result<Vec<Sample>, Diagnostic> {
+    let mut by_input: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
+    for name in names {
+        let Some(rest) = name.strip_prefix(SAMPLE_PREFIX) else { continue };
+        let owner = graph.inputs.iter().map(|&v| graph.value(v).name.as_str()).find_map(|input| {
+            let file = rest.strip_prefix(input)?.strip_prefix('/')?;
+            Some((input, file.to_owned()))
+        });
+        if let Some((input, file)) = owner {
+            by_input.entry(input).or_default().push((name.clone(), file));
+        }
+    }
+    let counts: Vec<(String, usize)> = graph
+        .inputs
+        .iter()
+        .map(|&v| graph.value(v).name.as_str())
+        .map(|input| (input.to_owned(), by_input.get(input).map_or(0, Vec::len)))
+        .collect();
+    let n = counts.first().map_or(0, |c| c.1);
+    if counts.iter().any(|c| c.1 != n) {
+        let list: Vec<String> = counts.iter().map(|(name, c)| format!("{name}: {c}")).collect();
+        return Err(Diagnostic::error("CALIB01", format!("inputs have different numbers of samples ({})", list.join(", ")))
+            .hint("give every input the same number of files; they are paired in name order"));
+    }
+    Ok((0..n)
+        .map(|i| {
+            graph.inputs.iter().filter_map(|&v| by_input.get(graph.value(v).name.as_str())?.get(i).cloned()).collect()
+        })
+        .collect())
+}

@@ -1,0 +1,65 @@
+//! Scales of weights: int8, symmetric, per output channel, with room for the bias.
+
+use ptq_ir::{DType, Device, Diagnostic, Graph, Node, QuantParams, QuantTable};
+use ptq_place::Placement;
+use std::collections::BTreeMap;
+
+/// Largest magnitude of an activation minus its zero point.
+const MAX_ACTIVATION: f64 = 255.0;
+
+/// Scales for the weights of every accelerated Conv.
+///
+/// `scale[o] = max|w[o]| / 127`, raised where the int32 bias `b / (input scale · scale[o])` would leave no room for the
+/// products (as MobileNetV3-like nets with tiny filters need).
+pub(crate) fn weight_params(
+    graph: &Graph,
+    placement: &Placement,
+    table: &QuantTable,
+) -> Result<BTreeMap<String, QuantParams>, Vec<Diagnostic>> {
+    let mut out: BTreeMap<String, QuantParams> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (id, node) in graph.nodes() {
+        if placement.nodes[id.0 as usize].on != Device::Bpu || !node.is("Conv") {
+            continue;
+        }
+        match conv_scales(graph, node, table) {
+            Ok((name, scale)) => {
+                let scale = match out.get(&name) {
+                    Some(other) => scale.iter().zip(&other.scale).map(|(a, b)| a.max(*b)).collect(),
+                    None => scale,
+                };
+                out.insert(name, QuantParams::per_channel(DType::I8, scale, 0));
+            }
+            Err(d) => problems.push(d),
+        }
+    }
+    if problems.is_empty() { Ok(out) } else { Err(problems) }
+}
+
+fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String, Vec<f32>), Diagnostic> {
+    let bad = |e: String| Diagnostic::error("CALIB05", e).node(&node.name);
+    let value = node.input(1).ok_or_else(|| bad("weights are missing".into()))?;
+    let weights = graph.constant(value).ok_or_else(|| bad("weights are not constant".into()))?;
+    let w = weights.f32s().map_err(|e| bad(e.to_string()))?;
+    if let Some(v) = w.iter().find(|v| !v.is_finite()) {
+        return Err(bad(format!("weights hold {v}")));
+    }
+    let filters = weights.shape().first().copied().unwrap_or(0).max(1);
+    let taps = w.len() / filters;
+    let bias = graph.const_input(node, 2).and_then(|t| t.f32s().ok());
+    let input_scale = node
+        .input(0)
+        .and_then(|v| table.activations.get(&graph.value(v).name))
+        .map_or(1.0, |a| f64::from(a.params.scale0()));
+    let room = (f64::from(i32::MAX) - taps as f64 * 127.0 * MAX_ACTIVATION).max(f64::from(1 << 20));
+    let scale = (0..filters)
+        .map(|o| {
+            let max = w[o * taps..(o + 1) * taps].iter().fold(0f32, |m, v| m.max(v.abs()));
+            let own = f64::from(max) / 127.0;
+            let for_bias = bias.and_then(|b| b.get(o)).map_or(0.0, |b| f64::from(b.abs()) / (input_scale * room));
+            let scale = own.max(for_bias) as f32;
+            if scale.is_normal() { scale } else { 1.0 }
+        })
+        .collect();
+    Ok((graph.value(value).name.clone(), scale))
+}

@@ -1,0 +1,10 @@
+//! Fuse rules, one file each. Their order is in `registry`.
+
+pub(crate) mod convert_batch_normalization;
+pub(crate) mod convert_gemm;
+pub(crate) mod drop_unused;
+pub(crate) mod fold_batch_normalization;
+pub(crate) mod fold_constants;
+pub(crate) mod fold_pad;
+pub(crate) mod mark_activation;
+pub(crate) mod remove_identity;

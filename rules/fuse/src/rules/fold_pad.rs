@@ -1,0 +1,128 @@
+//! FUSE05 fold-pad-into-conv.
+
+use crate::edits;
+use crate::graph_rule::GraphRule;
+use crate::links::Links;
+use ptq_ir::ops::{ConvGeom, PoolGeom};
+use ptq_ir::{Attr, Graph, Node, NodeId, ValueId};
+use ptq_rule::{GraphRuleMeta, Outcome};
+
+/// What `ptq rule FUSE05` prints.
+const META: GraphRuleMeta = GraphRuleMeta {
+    code: "FUSE05",
+    name: "fold-pad-into-conv",
+    summary: "A Pad of height and width with zeros in front of a Conv or AveragePool becomes part of its padding.",
+    why: "A Conv's own padding is zeros that are never written to memory. An AveragePool counts the zeros of the Pad in \
+          its mean, so it then counts its padding. A MaxPool pads with minus infinity, which is not zero.",
+    example: "",
+    since: "0.1.0",
+};
+
+/// The rule.
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite };
+
+fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
+    let node = graph.node(id);
+    let window = node.is("Conv") || node.is("AveragePool") || node.is("MaxPool");
+    window && links.producer_of(graph, id, 0).is_some_and(|p| graph.node(p).is("Pad"))
+}
+
+struct Fold {
+    pad: NodeId,
+    /// What the Pad reads.
+    source: ValueId,
+    /// All padding together: top, left, bottom, right.
+    pads: [usize; 4],
+}
+
+fn rewrite(graph: &mut Graph, links: &Links, id: NodeId) -> Outcome {
+    let fold = match guard(graph, links, id) {
+        Ok(fold) => fold,
+        Err(reason) => return Outcome::Skipped(reason),
+    };
+    let node = &mut graph.nodes[id.0 as usize];
+    node.inputs[0] = Some(fold.source);
+    node.attrs.0.remove("auto_pad");
+    node.attrs.set("pads", Attr::Ints(fold.pads.iter().map(|&p| p as i64).collect()));
+    if node.is("AveragePool") {
+        node.attrs.set("count_include_pad", Attr::Int(1));
+    }
+    // A Pad that others read stays for them; the last reader that folds it stands for it.
+    let pad = graph.node(fold.pad).clone();
+    let alone = pad.outputs.iter().all(|&v| links.readers(v).len() == 1 && !graph.is_output(v));
+    if alone {
+        edits::cover(graph, id, &pad);
+        edits::remove(graph, fold.pad);
+    }
+    Outcome::Fired
+}
+
+fn guard(graph: &Graph, links: &Links, id: NodeId) -> Result<Fold, String> {
+    let node = graph.node(id);
+    let padded = node.input(0).ok_or("its input is missing")?;
+    let pad_id = links.producer(padded).ok_or("no node makes its input")?;
+    let pad = graph.node(pad_id);
+    if node.is("MaxPool") {
+        return Err(format!("a MaxPool pads with minus infinity, {} with a number", pad.name));
+    }
+    let source = pad.input(0).ok_or_else(|| format!("the input of {} is missing", pad.name))?;
+    let extra = zero_padding(graph, pad)?;
+    let shape = &graph.value(padded).shape;
+    let own = match node.is("Conv") {
+        true => {
+            let w = node.input(1).map(|w| graph.value(w).shape.as_slice()).unwrap_or_default();
+            ConvGeom::of(node, shape, w).map_err(|d| d.message)?.pads
+        }
+        false => average_pads(node, shape, extra)?,
+    };
+    Ok(Fold { pad: pad_id, source, pads: std::array::from_fn(|i| own[i] + extra[i]) })
+}
+
+/// Top, left, bottom, right of a Pad that adds zeros around height and width.
+fn zero_padding(graph: &Graph, pad: &Node) -> Result<[usize; 4], String> {
+    let name = &pad.name;
+    match pad.attrs.str("mode", "constant") {
+        "constant" => {}
+        mode => return Err(format!("{name} pads in mode {mode}, not with zeros")),
+    }
+    if let Some(v) = pad.input(2) {
+        let value = graph.constant(v).ok_or_else(|| format!("the value of {name} is not constant"))?;
+        if let Some(v) = value.to_f64s().into_iter().find(|&v| v != 0.0) {
+            return Err(format!("{name} pads with {v}, not with 0"));
+        }
+    }
+    if pad.input(3).is_some() {
+        return Err(format!("{name} selects axes"));
+    }
+    let pads = graph.const_input(pad, 1).ok_or_else(|| format!("the pads of {name} are not constant"))?;
+    let pads = pads.to_i64s().map_err(|e| format!("the pads of {name}: {e}"))?;
+    let &[n0, c0, top, left, n1, c1, bottom, right] = pads.as_slice() else {
+        return Err(format!("{name} pads {} axes, only rank 4 is folded", pads.len() / 2));
+    };
+    if pads.iter().any(|&p| p < 0) {
+        return Err(format!("{name} has negative pads {pads:?}: it crops"));
+    }
+    if [n0, c0, n1, c1] != [0; 4] {
+        return Err(format!("{name} pads the batch or the channels {pads:?}"));
+    }
+    let side = |p: i64| usize::try_from(p).map_err(|e| e.to_string());
+    Ok([side(top)?, side(left)?, side(bottom)?, side(right)?])
+}
+
+/// The pool's own pads, when its mean can count all padding.
+fn average_pads(pool: &Node, shape: &[usize], extra: [usize; 4]) -> Result<[usize; 4], String> {
+    let geom = PoolGeom::of(pool, shape).map_err(|d| d.message)?;
+    if geom.ceil_mode {
+        return Err(format!("{} rounds its extent up (ceil_mode), which counts padding differently", pool.name));
+    }
+    if !geom.count_include_pad && geom.pads != [0; 4] {
+        return Err(format!("{} leaves its own padding out of the mean, but not the zeros in front", pool.name));
+    }
+    for d in 0..2 {
+        let (begin, end) = (geom.pads[d] + extra[d], geom.pads[d + 2] + extra[d + 2]);
+        if begin.max(end) >= geom.kernel[d] {
+            return Err(format!("padding {} would reach its kernel {}", begin.max(end), geom.kernel[d]));
+        }
+    }
+    Ok(geom.pads)
+}

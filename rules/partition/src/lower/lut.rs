@@ -1,0 +1,38 @@
+//! Functions of one number, as tables of 256 results.
+
+use super::{input, output};
+use crate::program::{Builder, attrs_of};
+use ptq_ir::{Diagnostic, NodeId, QLut, QOp, Tensor};
+use ptq_kernels::requant::quantize;
+
+pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
+    let node = b.graph.node(id);
+    let bad = |e: &dyn std::fmt::Display| Diagnostic::error("PART10", e.to_string()).node(&node.name);
+    let x = input(b, id, 0)?;
+    let (result, out) = output(b, id)?;
+    let in_params = b.tensor_params(x);
+    let (lo, hi) = in_params.dtype.quant_range().ok_or_else(|| bad(&"input is not an 8-bit tensor"))?;
+    let (out_lo, out_hi) = out.dtype.quant_range().ok_or_else(|| bad(&"output is not an 8-bit tensor"))?;
+    let reals: Vec<f32> = (lo..=hi).map(|q| (q - in_params.zero_point0()) as f32 * in_params.scale0()).collect();
+    let reals = Tensor::from_f32([reals.len()], reals).map_err(|e| bad(&e))?;
+    let mut operands: Vec<Option<&Tensor>> = vec![Some(&reals)];
+    operands.extend((1..node.inputs.len()).map(|i| b.graph.const_input(node, i)));
+    let results = ptq_exec::eval(&node.op, &node.domain, &node.attrs, &operands).map_err(|e| bad(&e))?;
+    let results = results.first().ok_or_else(|| bad(&"gave no result"))?.f32s().map_err(|e| bad(&e))?;
+    let table =
+        results.iter().map(|&y| quantize(y, out.scale0(), out.zero_point0(), out_lo, out_hi) as i16).collect();
+    let op = QOp::Lut(QLut { op: node.op.clone(), attrs: table_attrs(b, id), table });
+    let t = b.integer_home(result, out);
+    b.bpu_node(id, op, vec![x], result, t);
+    Ok(())
+}
+
+/// The node's attributes, with constant bounds of a Clip as `min` and `max` so that the table can be named again.
+fn table_attrs(b: &Builder<'_>, id: NodeId) -> ptq_ir::Attrs {
+    let mut attrs = attrs_of(b, id);
+    if let Some(ptq_ir::Activation::Clip { min, max }) = ptq_ir::ops::activation_of(b.graph, b.graph.node(id)) {
+        attrs.set("min", ptq_ir::Attr::Float(min));
+        attrs.set("max", ptq_ir::Attr::Float(max));
+    }
+    attrs
+}

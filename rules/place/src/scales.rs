@@ -1,0 +1,57 @@
+//! Which values carry a scale under a placement, and where it comes from.
+
+use crate::{NodePlacement, Placement};
+use ptq_ir::{Device, Graph, Node, NodeId, ValueId};
+use ptq_march::Class;
+use std::collections::BTreeMap;
+
+/// Where the scale of a quantized value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Its own calibrated range.
+    Own,
+    /// The scale of this value, which a passive node moved here.
+    Shared(ValueId),
+}
+
+/// The value that a node's integer result stands for: the output of the activation it absorbs, or its own.
+pub fn absorbed_output(graph: &Graph, placement: &Placement, id: NodeId) -> Option<ValueId> {
+    let node = graph.node(id);
+    let absorbed = placement.nodes.iter().position(|p| p.absorbed_by.as_deref() == Some(node.name.as_str()));
+    let last = absorbed.map_or(node, |i| &graph.nodes[i]);
+    last.outputs.first().copied()
+}
+
+/// Every value that is an int8 or uint8 tensor under this placement: dynamic inputs and results of BPU nodes, int32
+/// results excepted.
+pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> {
+    let mut out = BTreeMap::new();
+    for (id, node) in graph.nodes() {
+        let row = &placement.nodes[id.0 as usize];
+        if row.on != Device::Bpu || row.absorbed_by.is_some() || reads_int32(graph, placement, node) {
+            continue;
+        }
+        for &v in node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none()) {
+            out.entry(v).or_insert(Scale::Own);
+        }
+        if row.int32 {
+            continue;
+        }
+        if let Some(result) = absorbed_output(graph, placement, id) {
+            let source = if copies_values(row) { node.input(0) } else { None };
+            out.insert(result, source.map_or(Scale::Own, Scale::Shared));
+        }
+    }
+    out
+}
+
+/// Whether a node's results are copies of its input's elements, so that both have one scale.
+fn copies_values(row: &NodePlacement) -> bool {
+    row.class == Class::Passive || row.op == "Resize"
+}
+
+/// Whether a passive node moves int32 accumulators.
+fn reads_int32(graph: &Graph, placement: &Placement, node: &Node) -> bool {
+    let row = graph.find_node(&node.name).map(|id| &placement.nodes[id.0 as usize]);
+    row.is_some_and(|r| r.int32 && r.class == Class::Passive)
+}

@@ -1,0 +1,61 @@
+//! A throw-away project folder for one test.
+
+use crate::workspace_root;
+use std::path::{Path, PathBuf};
+
+/// A temporary folder with a manifest; removed when dropped.
+pub struct TestProject {
+    dir: tempfile::TempDir,
+}
+
+impl TestProject {
+    /// A folder with this `ptq.toml`.
+    ///
+    /// # Panics
+    /// When the temporary folder cannot be written.
+    pub fn new(manifest: &str) -> TestProject {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let project = TestProject { dir };
+        project.write("ptq.toml", manifest.as_bytes());
+        project
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Path of a file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Writes a file, with its parent folders.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.file(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("a folder in the temporary folder");
+        }
+        std::fs::write(path, bytes).expect("a file in the temporary folder");
+    }
+
+    /// Copies a file or a folder of files of the workspace into the project.
+    ///
+    /// # Panics
+    /// When it does not exist or cannot be written.
+    pub fn copy(&self, from: &str, to: &str) {
+        let source = workspace_root().join(from);
+        if source.is_dir() {
+            for entry in std::fs::read_dir(&source).expect("a readable folder").flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                self.copy(&format!("{from}/{name}"), &format!("{to}/{name}"));
+            }
+        } else {
+            let bytes = std::fs::read(&source).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
+            self.write(to, &bytes);
+        }
+    }
+}
