@@ -4,6 +4,7 @@
 
 pub mod oracle;
 pub mod project;
+pub mod ptq;
 pub mod skip;
 
 use std::path::PathBuf;

@@ -1,1 +1,29 @@
-//! Under construction.
+//! When rules run: manifest → variants → queries → plan → execute → explain.
+//!
+//! Entry point: [`Project`]. What a stage computes is the business of the crates under `rules/`; bytes are kept by
+//! `ptq-cache`; nothing here prints. All use of salsa is in `queries/`.
+
+mod action;
+mod artifacts;
+mod build;
+mod error;
+mod events;
+mod executor;
+pub mod manifest;
+mod materialize;
+mod project;
+mod queries;
+mod recipe;
+mod registry;
+mod session;
+mod sources;
+mod stamp;
+
+pub use action::{ActionInput, ActionSpec, InputKind};
+pub use artifacts::FILES;
+pub use build::{BuildOptions, BuildReport, Outcome, StageName, VariantReport};
+pub use error::EngineError;
+pub use events::{Event, EventSink, NoEvents};
+pub use project::{Loaded, Project};
+pub use recipe::{Recipe, StageRecord};
+pub use registry::{Registry, rules};

@@ -18,4 +18,4 @@ pub use histogram::{BINS_PER_OCTAVE, Histogram};
 pub use observe::{ObserveParams, ObserveRule};
 pub use params::{Calibration, Method, quant_params};
 pub use rule::{CalibrateParams, CalibrateRule};
-pub use samples::{SAMPLE_PREFIX, sample_name, samples};
+pub use samples::{Sample, samples};

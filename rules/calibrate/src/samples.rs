@@ -1,16 +1,8 @@
 //! Samples among an action's inputs.
 
 use ptq_ir::{Diagnostic, Graph};
+use ptq_sample::sample_file;
 use std::collections::BTreeMap;
-
-/// Prefix of sample blobs: `sample/<input>/<file>`.
-pub const SAMPLE_PREFIX: &str = "sample/";
-
-/// Blob name of one file for one input. Input names may hold any character; they are followed by the last-but-file `/`
-/// only through [`samples`], which matches known inputs.
-pub fn sample_name(input: &str, file: &str) -> String {
-    format!("{SAMPLE_PREFIX}{input}/{file}")
-}
 
 /// One sample: for each model input, in order, the blob name and the file name.
 pub type Sample = Vec<(String, String)>;
@@ -22,11 +14,9 @@ pub type Sample = Vec<(String, String)>;
 pub fn samples(graph: &Graph, names: &[String]) -> Result<Vec<Sample>, Diagnostic> {
     let mut by_input: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
     for name in names {
-        let Some(rest) = name.strip_prefix(SAMPLE_PREFIX) else { continue };
-        let owner = graph.inputs.iter().map(|&v| graph.value(v).name.as_str()).find_map(|input| {
-            let file = rest.strip_prefix(input)?.strip_prefix('/')?;
-            Some((input, file.to_owned()))
-        });
+        let inputs = graph.inputs.iter().map(|&v| graph.value(v).name.as_str());
+        let only = graph.inputs.len() == 1;
+        let owner = { inputs }.find_map(|input| Some((input, sample_file(name, input, only)?.to_owned())));
         if let Some((input, file)) = owner {
             by_input.entry(input).or_default().push((name.clone(), file));
         }

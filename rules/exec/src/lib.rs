@@ -1,1 +1,23 @@
-//! Under construction.
+//! Graph execution: one operator at a time, whole float graphs, fake-quantized graphs, integer programs.
+//!
+//! What: ONNX operators (opset 17) on tensors, and the plans that run them over a graph while an observer sees every
+//! value. Not here: arithmetic on slices (`ptq-kernels`), decisions. Called by parse and fuse (folding), calibrate,
+//! partition (tables), report and runtime (CPU segments). Start at [`eval`], [`FloatPlan`], [`Interpreter`].
+
+mod broadcast;
+mod call;
+mod elements;
+mod error;
+mod eval;
+mod fake_quant;
+mod float_plan;
+mod integer;
+mod lifetimes;
+mod loops;
+mod ops;
+
+pub use error::ExecError;
+pub use eval::{eval, eval_outputs, is_supported};
+pub use fake_quant::FakeQuantPlan;
+pub use float_plan::{FloatPlan, FloatSink};
+pub use integer::{IntegerSink, Interpreter};

@@ -26,11 +26,14 @@ impl ChannelAffine {
         let channels = node.input(0).and_then(|x| graph.value(x).shape.get(1)).copied().unwrap_or(0);
         let mut params = Vec::with_capacity(4);
         for (i, what) in ["scale", "bias", "mean", "variance"].into_iter().enumerate() {
-            let tensor = graph
-                .const_input(node, i + 1)
-                .ok_or_else(|| format!("the {what} of {} is not constant", node.name))?;
+            let tensor =
+                graph.const_input(node, i + 1).ok_or_else(|| format!("the {what} of {} is not constant", node.name))?;
             if tensor.len() != channels {
-                return Err(format!("the {what} of {} has {} entries for {channels} channels", node.name, tensor.len()));
+                return Err(format!(
+                    "the {what} of {} has {} entries for {channels} channels",
+                    node.name,
+                    tensor.len()
+                ));
             }
             params.push(tensor.to_f64s());
         }

@@ -30,9 +30,10 @@ pub(crate) fn redirect_readers(graph: &mut Graph, from: ValueId, to: ValueId) {
 /// Makes `tensor` the constant input `i` of a node. The constant keeps its name when only this node reads it;
 /// otherwise a new one is called `name`.
 pub(crate) fn set_constant(graph: &mut Graph, links: &Links, node: NodeId, i: usize, tensor: Tensor, name: &str) {
-    let own = graph.node(node).input(i).filter(|v| {
-        graph.constant(*v).is_some() && links.readers(*v).len() == 1 && !graph.is_output(*v)
-    });
+    let own = graph
+        .node(node)
+        .input(i)
+        .filter(|v| graph.constant(*v).is_some() && links.readers(*v).len() == 1 && !graph.is_output(*v));
     if let Some(v) = own {
         let value = &mut graph.values[v.0 as usize];
         value.dtype = tensor.dtype();

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// settle in two or three rounds.
 const MAX_ROUNDS: usize = 32;
 
-/// Rewrites the graph with every rule, in the order of [`crate::rules`], until no rule fires; then renumbers it.
+/// Rewrites the graph with every rule, in the order of [`crate::rules()`], until no rule fires; then renumbers it.
 ///
 /// # Errors
 /// When the graph that comes in, or one that a rule made (a bug of ours, the rule is named), breaks an invariant.
@@ -87,7 +87,9 @@ fn check(graph: &Graph, after: Option<&GraphRule>) -> Result<(), Failure> {
         return Ok(());
     }
     let message = match after {
-        Some(rule) => format!("rule {} ({}) made an invalid graph; this is a bug of ptq", rule.meta.code, rule.meta.name),
+        Some(rule) => {
+            format!("rule {} ({}) made an invalid graph; this is a bug of ptq", rule.meta.code, rule.meta.name)
+        }
         None => "the graph to fuse is invalid".to_owned(),
     };
     problems.insert(0, Diagnostic::error("FUSE90", message));

@@ -1,6 +1,6 @@
 //! The stage `fuse`: rewrites a parsed graph into an equal one that quantizes better.
 //!
-//! What: graph rules, one file each under `rules/`, run in one documented order ([`rules`]) to a fixed point
+//! What: graph rules, one file each under `rules/`, run in one documented order ([`rules()`]) to a fixed point
 //! ([`fuse`]); each place where a rule looked and did not act is kept with its reason ([`FuseLog`]). Not here: which
 //! node runs where (`ptq-place`), scales (`ptq-calibrate`). Model inputs and outputs keep their names and order, and a
 //! surviving node lists what it absorbed in `covers`. Called by the engine as the build rule [`FuseRule`].

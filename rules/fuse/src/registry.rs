@@ -1,28 +1,31 @@
 //! The one ordered list of fuse rules. Read by `fixed_point` and by the reference pages.
 
 use crate::graph_rule::GraphRule;
-use crate::rules;
+use crate::rules::{
+    convert_batch_normalization, convert_gemm, drop_unused, fold_batch_normalization, fold_constants, fold_pad,
+    mark_activation, remove_identity,
+};
 use ptq_rule::GraphRuleMeta;
 
 /// Every rule, in the order in which a round asks them.
 pub(crate) const RULES: [GraphRule; 8] = [
     // Before everything: guards ask "is it constant?".
-    rules::fold_constants::RULE,
+    fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
-    rules::drop_unused::RULE,
+    drop_unused::RULE,
     // Before the folds: a no-op between two nodes hides that they are neighbours.
-    rules::remove_identity::RULE,
+    remove_identity::RULE,
     // Before convert-batch-normalization: a BN behind a Conv costs nothing there, a Conv of its own costs one.
     // Before convert-gemm: it folds into a Gemm as well, but not through the Reshape that a converted Gemm ends with.
-    rules::fold_batch_normalization::RULE,
+    fold_batch_normalization::RULE,
     // After fold-batch-normalization: takes what that left. Before fold-pad: a BN behind a Pad becomes a Conv to pad.
-    rules::convert_batch_normalization::RULE,
+    convert_batch_normalization::RULE,
     // Free of the rest.
-    rules::fold_pad::RULE,
+    fold_pad::RULE,
     // After fold-batch-normalization, see there.
-    rules::convert_gemm::RULE,
+    convert_gemm::RULE,
     // Last: it names producers and depends on who reads them, which every other rule may change.
-    rules::mark_activation::RULE,
+    mark_activation::RULE,
 ];
 
 static METAS: [GraphRuleMeta; RULES.len()] = {

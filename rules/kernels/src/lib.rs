@@ -2,6 +2,22 @@
 //!
 //! What: the arithmetic of the project on plain slices. Not here: graphs (`ptq-exec`, `ptq-sim`), files, decisions.
 //! Called by the interpreter, the simulator, the executor and partition. Every function gives the same bits on
-//! every machine and for every number of threads: SIMD is chosen at run time and repeats a scalar version exactly.
+//! every machine and for every number of threads: SIMD is chosen at run time ([`Isa`]) and repeats a scalar version
+//! exactly. Start at [`requant`], [`FloatConv`], [`IntConv`].
 
+mod error;
+mod float;
+mod int;
+mod isa;
+pub mod math;
+mod parallel;
+mod planes;
 pub mod requant;
+
+pub use error::KernelError;
+pub use float::{FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
+pub use int::{
+    IntAdd, IntAveragePool, IntConv, IntConvSpec, IntMul, Sign, bytes_of, bytes_of_mut, int_max_pool, lookup,
+    requant_table, to_nchw, to_nhwc,
+};
+pub use isa::Isa;

@@ -194,10 +194,7 @@ mod tests {
         for a in -255..=255 {
             for b in -255..=255 {
                 assert_eq!(i64::from(add_float(a, 0.25, b, 0.5)), even_of(i64::from(a + 2 * b), 2));
-                assert_eq!(
-                    i128::from(add_fixed(a, 1 << 28, b, 1 << 29, 30)),
-                    away_of(i128::from(a + 2 * b), 2)
-                );
+                assert_eq!(i128::from(add_fixed(a, 1 << 28, b, 1 << 29, 30)), away_of(i128::from(a + 2 * b), 2));
             }
         }
     }

@@ -1,1 +1,23 @@
-//! Under construction.
+//! ONNX files ⇄ the graph: protobuf messages, import, opset conversion, shape inference, export.
+//!
+//! Import gives a [`RawModel`], names and open shapes as in the file; parse converts it node by node ([`convert()`]) and
+//! infers shapes ([`infer()`]). Export writes the three files that people look at: the float graph, the float graph with
+//! fake quantization, and the integer program in QDQ form. Diagnostics are `ONNX…` (the file), `INFER…` (shapes),
+//! `EXPORT…`. Called by parse, fuse, the engine's materialization and tests.
+
+pub mod convert;
+mod export;
+mod import;
+pub mod infer;
+pub mod proto;
+mod raw;
+mod scan;
+#[cfg(test)]
+mod testing;
+
+pub use convert::{ConvertEnv, convert};
+pub use export::{ExportMeta, export_fake_quant, export_float, export_qdq};
+pub use import::{external_files, import};
+pub use infer::{InferCtx, infer, is_known_op, known_ops};
+pub use raw::{RawDim, RawInput, RawModel, RawNode};
+pub use scan::Limits;

@@ -1,1 +1,22 @@
-//! Under construction.
+//! The stage `parse`: an ONNX file becomes a graph with static shapes.
+//!
+//! Import, freeze input shapes, sort, convert each node to one operator set, infer shapes while folding everything
+//! constant (so that chains of Shape arithmetic vanish), drop dead nodes, insert preprocessing. Everything else stays
+//! as the model says; rewriting is fuse's work. Run by the engine as the rule `parse`. Start at [`ParseRule`].
+//!
+//! Diagnostics: `PARSE01` input description without input, `PARSE02` open shape, `PARSE03` shape misfit, `PARSE04`
+//! cycle, `PARSE05` constant that does not compute, `PARSE06` too large, `PARSE07` preprocessing, `PARSE08` float64
+//! at run time, `PARSE09` batch taken as 1; and those of `ptq-onnx`.
+
+mod build;
+mod fold;
+mod freeze;
+mod order;
+mod preprocess;
+mod prune;
+mod rule;
+
+pub use rule::{ParseParams, ParseRule};
+
+#[cfg(test)]
+mod tests;

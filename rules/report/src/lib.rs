@@ -1,1 +1,28 @@
-//! Under construction.
+//! What a build tells its user: measures, tables, files, and the comparison of all stages.
+//!
+//! What: error measures ([`metrics`]), the build rule that measures a variant on one sample ([`MeasureRule`]), its
+//! tables and files as text ([`node_table`], [`output_table`], [`report_markdown`], [`node_info_csv`],
+//! [`quant_info_json`]) and [`verify()`]. Everything is a pure function that returns values; only the command line
+//! prints. Called by the engine and the command line.
+
+mod dequantize;
+mod figure;
+mod markdown;
+mod measure;
+mod measure_rule;
+pub mod metrics;
+mod node_info;
+mod quant_info;
+mod samples;
+mod tables;
+mod text_table;
+pub mod verify;
+
+pub use figure::Figure;
+pub use markdown::{ReportInput, report_markdown};
+pub use measure::{Measure, NodeRow, OutputRow, SampleSource, measure};
+pub use measure_rule::{MeasureParams, MeasureRule};
+pub use node_info::node_info_csv;
+pub use quant_info::quant_info_json;
+pub use tables::{node_table, output_table};
+pub use verify::{VerifyError, VerifyReport, VerifyStages, verify};

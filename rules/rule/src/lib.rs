@@ -12,3 +12,7 @@ mod graph_rule;
 pub use build_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Progress, Silent, Step};
 pub use graph_blobs::{GRAPH, QGRAPH, TENSOR_PREFIX, put_graph, put_qgraph, read_graph, read_qgraph};
 pub use graph_rule::{GraphRuleMeta, Outcome, Skip};
+
+/// Version of the meaning of everything that rules share (graph encoding, arithmetic, decoding of samples). Part of every
+/// action key: a change that alters any output without a new version of its rule needs a higher number here.
+pub const SEMANTICS: u32 = 1;

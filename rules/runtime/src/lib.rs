@@ -1,1 +1,20 @@
-//! Under construction.
+//! Loads a `.bin` and runs it.
+//!
+//! Programs of the accelerator run on the functional simulator, integer segments of march `cpu` on packed weights and
+//! the fast kernels, float islands operator by operator; never on the interpreter, which is the oracle of the tests.
+//! Small enough to embed: bytes in, tensors out, no files and no printing. Called by the command line and by verify.
+//! Start at [`Model::load`].
+
+mod border;
+mod error;
+mod float_segment;
+mod int;
+mod int_segment;
+mod model;
+mod npu_segment;
+mod run;
+mod values;
+
+pub use error::RuntimeError;
+pub use model::{Model, Port};
+pub use run::{RunOptions, TensorSink};

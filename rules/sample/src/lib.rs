@@ -5,9 +5,11 @@
 //! Called by the rules that read samples and by the command line.
 
 mod image_file;
+mod names;
 mod npy;
 mod raw;
 
+pub use names::{ONLY_INPUT, SAMPLE_PREFIX, sample_file, sample_name};
 pub use npy::{read_npy, write_npy};
 
 use ptq_ir::{DType, Diagnostic, InputSpec, Tensor, numel};

@@ -1,12 +1,12 @@
 //! The accelerator's program: its command format, the functional simulator that runs it, and the `.bin` file around it.
 //!
 //! A [`Program`] is a list of fixed-size [`Record`]s over two address spaces, DDR and SRAM; [`Simulator`] interprets it
-//! on bounded byte arrays and traps instead of guessing. [`bin`] is the artifact: tensors, segments, programs,
+//! on bounded byte arrays and traps instead of guessing. [`artifact`] is the artifact: tensors, segments, programs,
 //! checksum. [`check`] states when an integer operator fits its tensors. Written by `ptq-compile`, read by
 //! `ptq-runtime`. Not here: how a graph becomes commands (`ptq-compile`), float operators (`ptq-exec`).
-//! Start at [`Command`], then [`Simulator`], then [`bin::Model`].
+//! Start at [`Command`], then [`Simulator`], then [`artifact::Model`].
 
-pub mod bin;
+pub mod artifact;
 pub mod check;
 mod command;
 mod dump;
@@ -14,6 +14,7 @@ mod elem;
 mod memory;
 mod program;
 mod simulator;
+mod storage;
 mod target;
 mod trap;
 
@@ -25,5 +26,6 @@ pub use dump::dump;
 pub use elem::{Ddr, Elem, Sram};
 pub use program::{CHANNEL_CONSTANT_BYTES, Program, ProgramError, TAP_CONSTANT_BYTES};
 pub use simulator::Simulator;
+pub use storage::{from_storage, storage_axes, storage_dims, to_storage};
 pub use target::Target;
 pub use trap::{Trap, TrapKind};

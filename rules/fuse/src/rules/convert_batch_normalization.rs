@@ -13,7 +13,9 @@ const META: GraphRuleMeta = GraphRuleMeta {
     summary: "A BatchNormalization that could not be folded becomes a depthwise 1x1 Conv.",
     why: "Integer hardware has no BatchNormalization, but a Conv with one weight a channel computes the same map, \
           W[c] = gamma / sqrt(var + epsilon) and b[c] = beta - mean·W[c], and quantizes per channel.",
-    example: "",
+    example: "bn = BatchNormalization(x, bn_scale, bn_bias, bn_mean, bn_var) -> bn_out:float32[1, 4, 6, 6]\n\
+              =>\n\
+              bn = Conv(x, bn_conv_weight, bn_conv_bias) -> bn_out:float32[1, 4, 6, 6]",
     since: "0.1.0",
 };
 
@@ -31,8 +33,8 @@ fn rewrite(graph: &mut Graph, _: &Links, id: NodeId) -> Outcome {
     };
     let name = graph.node(id).name.clone();
     let group = weights.len() as i64;
-    let w = graph.add_constant(graph.fresh_value_name(&format!("{name}_weight")), weights);
-    let b = graph.add_constant(graph.fresh_value_name(&format!("{name}_bias")), bias);
+    let w = graph.add_constant(graph.fresh_value_name(&format!("{name}_conv_weight")), weights);
+    let b = graph.add_constant(graph.fresh_value_name(&format!("{name}_conv_bias")), bias);
     let node = &mut graph.nodes[id.0 as usize];
     node.op = "Conv".to_owned();
     node.inputs.truncate(1);

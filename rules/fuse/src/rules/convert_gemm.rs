@@ -16,7 +16,11 @@ const META: GraphRuleMeta = GraphRuleMeta {
     why: "On an image of one pixel a 1x1 Conv computes the same sums, so that one unit serves both. alpha, beta and the \
           transpositions are folded into the weights. Where a Flatten or Reshape brought the image [N, K, 1, 1] into \
           rows, it is not needed any more.",
-    example: "",
+    example: "fc = Gemm(x, w, c) -> fc_out:float32[2, 3]\n\
+              =>\n\
+              fc_reshape_input = Reshape(x, fc_reshape_input_shape) -> fc_reshape_input_output:float32[2, 5, 1, 1]\n\
+              fc = Conv(fc_reshape_input_output, fc_weight, fc_bias) -> fc_conv_output:float32[2, 3, 1, 1]\n\
+              fc_reshape_output = Reshape(fc_conv_output, fc_reshape_output_shape) -> fc_out:float32[2, 3]",
     since: "0.1.0",
 };
 

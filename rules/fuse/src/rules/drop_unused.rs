@@ -13,7 +13,11 @@ const META: GraphRuleMeta = GraphRuleMeta {
     summary: "A node that no model output depends on is removed.",
     why: "It cannot change a result. Left in place it would be calibrated and run, and it would look like a second \
           reader that keeps its neighbours from being fused.",
-    example: "",
+    example: "relu = Relu(x) -> relu_out:float32[1, 2, 3, 3]\n\
+              dead1 = Sigmoid(relu_out) -> dead1_out:float32[1, 2, 3, 3]\n\
+              dead2 = Tanh(dead1_out) -> dead2_out:float32[1, 2, 3, 3]\n\
+              =>\n\
+              relu = Relu(x) -> relu_out:float32[1, 2, 3, 3]",
     since: "0.1.0",
 };
 

@@ -17,7 +17,10 @@ const META: GraphRuleMeta = GraphRuleMeta {
     why: "In inference it is one multiply and one add for each channel, which the weights can carry: \
           W'[o] = W[o]·s[o] and b'[o] = b[o]·s[o] + t[o] with s = gamma / sqrt(var + epsilon), t = beta - mean·s \
           (Jacob et al. 2018, section 3.2). Computed in f64 and rounded once.",
-    example: "",
+    example: "conv = Conv(x, conv_w, conv_b) -> conv_out:float32[1, 6, 6, 6]\n\
+              bn = BatchNormalization(conv_out, bn_scale, bn_bias, bn_mean, bn_var) -> bn_out:float32[1, 6, 6, 6]\n\
+              =>\n\
+              conv = Conv(x, conv_w, conv_b) -> bn_out:float32[1, 6, 6, 6]",
     since: "0.1.0",
 };
 
@@ -26,8 +29,7 @@ pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
     let linear = |n: &Node| n.is("Conv") || n.is("ConvTranspose") || n.is("Gemm");
-    graph.node(id).is("BatchNormalization")
-        && links.producer_of(graph, id, 0).is_some_and(|p| linear(graph.node(p)))
+    graph.node(id).is("BatchNormalization") && links.producer_of(graph, id, 0).is_some_and(|p| linear(graph.node(p)))
 }
 
 struct Fold {

@@ -13,7 +13,11 @@ const META: GraphRuleMeta = GraphRuleMeta {
     summary: "A node that depends on nothing but constants and static shapes becomes a constant.",
     why: "Its result is the same for every input, so it is computed once, by the same code that would run it. \
           Exporters write padding and reshaping as long chains of Shape, Gather and Concat; later rules need the numbers.",
-    example: "",
+    example: "shape = Shape(x) -> shape_out:int64[1]\n\
+              dims = Concat(shape_out, rest) -> dims_out:int64[2]\n\
+              flat = Reshape(x, dims_out) -> y:float32[2, 12]\n\
+              =>\n\
+              flat = Reshape(x, dims_out) -> y:float32[2, 12]",
     since: "0.1.0",
 };
 
@@ -77,14 +81,28 @@ fn compute(graph: &Graph, node: &Node) -> Result<Vec<Tensor>, String> {
     if reads_shape_only(node) {
         return shape_result(graph, node);
     }
-    if let (true, Some(Attr::Tensor(value))) = (node.is("Constant"), node.attrs.get("value")) {
-        return Ok(vec![value.clone()]);
+    if node.is("Constant") {
+        return constant_value(node).map(|t| vec![t]);
     }
     if !ptq_exec::is_supported(&node.op, &node.domain) {
         return Err(format!("operator {} is not evaluated at build time", node.op));
     }
     let inputs: Vec<Option<&Tensor>> = node.inputs.iter().map(|v| v.and_then(|v| graph.constant(v))).collect();
-    ptq_exec::eval(&node.op, &node.domain, &node.attrs, &inputs).map_err(|e| e.to_string())
+    ptq_exec::eval_outputs(&node.op, &node.domain, &node.attrs, &inputs, node.outputs.len()).map_err(|e| e.to_string())
+}
+
+/// The value of a Constant, in any of its numeric forms (ONNX Constant-13).
+fn constant_value(node: &Node) -> Result<Tensor, String> {
+    let text = |e: ptq_ir::TensorError| e.to_string();
+    let form = node.attrs.0.iter().find(|(name, _)| name.starts_with("value")).map(|(_, value)| value);
+    match form {
+        Some(Attr::Tensor(value)) => Ok(value.clone()),
+        Some(Attr::Float(v)) => Ok(Tensor::scalar_f32(*v)),
+        Some(Attr::Floats(v)) => Tensor::from_f32([v.len()], v.clone()).map_err(text),
+        Some(Attr::Int(v)) => Tensor::from_i64(Vec::new(), vec![*v]).map_err(text),
+        Some(Attr::Ints(v)) => Ok(Tensor::vec_i64(v.clone())),
+        _ => Err("it has no numeric value".to_owned()),
+    }
 }
 
 /// Shape and Size read no element, and shapes are static.

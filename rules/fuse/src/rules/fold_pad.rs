@@ -14,7 +14,10 @@ const META: GraphRuleMeta = GraphRuleMeta {
     summary: "A Pad of height and width with zeros in front of a Conv or AveragePool becomes part of its padding.",
     why: "A Conv's own padding is zeros that are never written to memory. An AveragePool counts the zeros of the Pad in \
           its mean, so it then counts its padding. A MaxPool pads with minus infinity, which is not zero.",
-    example: "",
+    example: "pad = Pad(x, pad_c0, pad_c1) -> pad_out:float32[1, 2, 8, 9]\n\
+              conv = Conv(pad_out, conv_w, conv_b) -> conv_out:float32[1, 3, 3, 4]\n\
+              =>\n\
+              conv = Conv(x, conv_w, conv_b) -> conv_out:float32[1, 3, 3, 4]",
     since: "0.1.0",
 };
 

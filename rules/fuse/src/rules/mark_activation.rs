@@ -12,7 +12,11 @@ const META: GraphRuleMeta = GraphRuleMeta {
     summary: "A Relu or Clip that alone reads a Conv or Add is marked as computable by it.",
     why: "Clamping the integer result of the producer computes the activation for free. Only placement knows whether \
           the producer can (a tail Conv with int32 output cannot), so the node stays and carries a mark.",
-    example: "",
+    example: "conv = Conv(x, conv_w, conv_b) -> conv_out:float32[1, 2, 3, 3]\n\
+              relu = Relu(conv_out) -> relu_out:float32[1, 2, 3, 3]\n\
+              =>\n\
+              conv = Conv(x, conv_w, conv_b) -> conv_out:float32[1, 2, 3, 3]\n\
+              relu = Relu(conv_out) fusible into conv -> relu_out:float32[1, 2, 3, 3]",
     since: "0.1.0",
 };
 

@@ -14,7 +14,12 @@ const META: GraphRuleMeta = GraphRuleMeta {
               Expand, Transpose, Cast, Concat or Sum that change nothing.",
     why: "It costs a pass over memory and hides neighbours from each other. A node between two model inputs or outputs \
           stays, because those names are the model's contract.",
-    example: "",
+    example: "conv = Conv(x, conv_w, conv_b) -> conv_out:float32[1, 2, 3, 3]\n\
+              same = Identity(conv_out) -> same_out:float32[1, 2, 3, 3]\n\
+              sigmoid = Sigmoid(same_out) -> sigmoid_out:float32[1, 2, 3, 3]\n\
+              =>\n\
+              conv = Conv(x, conv_w, conv_b) -> conv_out:float32[1, 2, 3, 3]\n\
+              sigmoid = Sigmoid(conv_out) -> sigmoid_out:float32[1, 2, 3, 3]",
     since: "0.1.0",
 };
 

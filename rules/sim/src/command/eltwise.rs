@@ -1,9 +1,10 @@
 //! ELTWISE: sum or product of two tiles with broadcasting.
 
 use super::conv::{check_output, check_zero};
-use super::field::{Field, fields, word};
+use super::field::{fields, word};
 use crate::{Elem, Sram};
 use ptq_ir::Rounding;
+use ptq_kernels::requant::MAX_SHIFT;
 
 /// Axes of an element-wise tile.
 pub const ELTWISE_RANK: usize = 3;
@@ -77,7 +78,7 @@ impl Eltwise {
             return Err("a product has one multiplier");
         }
         match self.rounding {
-            Rounding::Fixed if self.shift > MAX_SHIFT => return Err("the shift is larger than any product"),
+            Rounding::Fixed if self.shift > MAX_SHIFT => return Err("the shift is too large"),
             Rounding::Float if self.shift != 0 => return Err("float rounding has no shift"),
             _ => {}
         }
@@ -93,5 +94,3 @@ impl Eltwise {
     }
 }
 
-/// Largest right shift of fixed rounding.
-pub(crate) const MAX_SHIFT: u8 = 63;

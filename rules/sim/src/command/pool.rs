@@ -1,7 +1,7 @@
 //! POOL: maximum or average over windows, channel by channel.
 
 use super::conv::{check_output, check_zero};
-use super::field::{Field, fields, word};
+use super::field::{fields, word};
 use crate::{Elem, Sram};
 use ptq_ir::Rounding;
 

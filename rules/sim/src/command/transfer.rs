@@ -32,7 +32,17 @@ impl Transfer {
         if !strides_canonical {
             return Err("an axis of one run has a stride");
         }
-        Ok(())
+        // Runs never overlap in SRAM, which also bounds their number by its size.
+        let s = self.sram_strides.map(u64::from);
+        let row = u64::from(self.outer[1] - 1) * s[1] + u64::from(self.bytes);
+        let overlaps = (self.outer[1] > 1 && s[1] < self.bytes.into()) || (self.outer[0] > 1 && s[0] < row);
+        if overlaps { Err("runs overlap in SRAM") } else { Ok(()) }
+    }
+
+    /// Bytes of SRAM from the first to behind the last one touched.
+    pub(crate) fn sram_reach(&self) -> u64 {
+        let s = self.sram_strides.map(u64::from);
+        u64::from(self.outer[0] - 1) * s[0] + u64::from(self.outer[1] - 1) * s[1] + u64::from(self.bytes)
     }
 
     /// Bytes moved.

@@ -1,0 +1,261 @@
+//! The store: one folder that remembers.
+
+use crate::action_result::{ActionResult, Output, tree_bytes, tree_entries};
+use crate::blobs::Blobs;
+use crate::index::{Index, Kind};
+use crate::{Digest, FileStamp, StoreError};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+/// Blobs below this size live in the index.
+const SMALL: usize = 4096;
+
+/// Counts and sizes, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// Action results.
+    pub actions: u64,
+    /// Blobs, small ones included.
+    pub blobs: u64,
+    /// Bytes of all blobs.
+    pub bytes: u64,
+    /// Corrupt blobs found and removed by this process.
+    pub corrupt: u64,
+}
+
+/// A store in one folder. Cheap to share behind a reference; all methods take `&self`.
+pub struct Store {
+    root: PathBuf,
+    blobs: Blobs,
+    index: Mutex<Index>,
+    corrupt: AtomicU64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stamped {
+    stamp: FileStamp,
+    digest: Digest,
+}
+
+impl Store {
+    /// Opens the store in this folder, making it where it does not exist.
+    ///
+    /// # Errors
+    /// When the folder or its index cannot be read or made.
+    pub fn open(root: &Path) -> Result<Store, StoreError> {
+        std::fs::create_dir_all(root).map_err(StoreError::io(root))?;
+        let index = Index::open(root.join("index-v1.redb"))?;
+        Ok(Store { root: root.to_owned(), blobs: Blobs::new(root), index: Mutex::new(index), corrupt: AtomicU64::new(0) })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores bytes and returns their digest.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        if bytes.len() < SMALL {
+            self.index().put(Kind::SmallBlob, &digest.0, bytes.to_vec());
+        } else {
+            self.blobs.write(&digest, bytes)?;
+        }
+        Ok(digest)
+    }
+
+    /// The bytes of a digest, verified. Corrupt ones are removed and missing from then on.
+    pub fn get(&self, digest: &Digest) -> Option<Bytes> {
+        let small = self.index().get(Kind::SmallBlob, &digest.0).map(Bytes::copy_from_slice);
+        let bytes = small.or_else(|| self.blobs.read(digest))?;
+        if Digest::of(&bytes) == *digest {
+            return Some(bytes);
+        }
+        self.corrupt.fetch_add(1, Ordering::Relaxed);
+        self.index().remove(Kind::SmallBlob, &digest.0);
+        self.blobs.remove(digest);
+        None
+    }
+
+    /// Whether a digest is here, without reading it.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.index().get(Kind::SmallBlob, &digest.0).is_some() || self.blobs.path(digest).exists()
+    }
+
+    /// Stores the outputs of an action as a tree and remembers it under the action's key.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn record(&self, key: &Digest, outputs: &[(String, Bytes)]) -> Result<Digest, StoreError> {
+        let tree = self.put_tree(outputs)?;
+        self.index().put(Kind::Action, &key.0, ActionResult { tree }.to_bytes());
+        self.flush()?;
+        Ok(tree)
+    }
+
+    /// Stores named blobs as a tree.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn put_tree(&self, outputs: &[(String, Bytes)]) -> Result<Digest, StoreError> {
+        let mut entries = Vec::with_capacity(outputs.len());
+        for (name, bytes) in outputs {
+            entries.push(Output { name: name.clone(), digest: self.put(bytes)?, size: bytes.len() as u64 });
+        }
+        self.put(&tree_bytes(&entries))
+    }
+
+    /// The entries of a tree.
+    pub fn tree(&self, tree: &Digest) -> Option<Vec<Output>> {
+        tree_entries(&self.get(tree)?)
+    }
+
+    /// The tree that an action made, if it is known and complete here.
+    pub fn action(&self, key: &Digest) -> Option<Digest> {
+        let result = self.index().get(Kind::Action, &key.0).and_then(ActionResult::from_bytes)?;
+        let complete = self.tree(&result.tree)?.iter().all(|o| self.has(&o.digest));
+        complete.then_some(result.tree)
+    }
+
+    /// Forgets an action, so that it runs again.
+    pub fn forget(&self, key: &Digest) {
+        self.index().remove(Kind::Action, &key.0);
+    }
+
+    /// A small named record.
+    pub fn note(&self, name: &str) -> Option<Vec<u8>> {
+        self.index().get(Kind::Note, name.as_bytes()).map(<[u8]>::to_vec)
+    }
+
+    /// Replaces a small named record.
+    pub fn set_note(&self, name: &str, value: Vec<u8>) {
+        self.index().put(Kind::Note, name.as_bytes(), value);
+    }
+
+    /// Digest of a file's bytes; read only when its stamp is not known or too young to trust.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn digest_file(&self, path: &Path) -> std::io::Result<Digest> {
+        let key = path.as_os_str().as_encoded_bytes().to_vec();
+        let stamp = FileStamp::of(&std::fs::metadata(path)?);
+        let known = self.index().get(Kind::Stamp, &key).and_then(|v| postcard::from_bytes::<Stamped>(v).ok());
+        if let Some(known) = known.filter(|k| k.stamp == stamp) {
+            return Ok(known.digest);
+        }
+        loop {
+            let before = FileStamp::of(&std::fs::metadata(path)?);
+            let digest = Digest::of(&std::fs::read(path)?);
+            if FileStamp::of(&std::fs::metadata(path)?) != before {
+                continue;
+            }
+            if before.is_settled(SystemTime::now())
+                && let Ok(value) = postcard::to_stdvec(&Stamped { stamp: before, digest })
+            {
+                self.index().put(Kind::Stamp, &key, value);
+            }
+            return Ok(digest);
+        }
+    }
+
+    /// Writes what is pending to the index.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.index().flush()
+    }
+
+    /// Counts and sizes.
+    pub fn stats(&self) -> Stats {
+        let index = self.index();
+        let ((small, small_bytes), (large, large_bytes)) = (index.tally(Kind::SmallBlob), self.blobs.tally());
+        Stats {
+            actions: index.tally(Kind::Action).0,
+            blobs: small + large,
+            bytes: small_bytes + large_bytes,
+            corrupt: self.corrupt.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Removes everything that the store itself made in a folder.
+    ///
+    /// # Errors
+    /// When something cannot be removed.
+    pub fn clear(root: &Path) -> Result<(), StoreError> {
+        for name in ["cas", "tmp"] {
+            let dir = root.join(name);
+            if dir.exists() {
+                std::fs::remove_dir_all(&dir).map_err(StoreError::io(&dir))?;
+            }
+        }
+        let index = root.join("index-v1.redb");
+        if index.exists() {
+            std::fs::remove_file(&index).map_err(StoreError::io(&index))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn outputs() -> Vec<(String, Bytes)> {
+        vec![("small".into(), Bytes::from_static(b"abc")), ("large".into(), Bytes::from(vec![7u8; 10_000]))]
+    }
+
+    #[test]
+    fn results_survive_reopening_and_a_second_store_sees_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Digest::of(b"key");
+        let a = Store::open(dir.path()).unwrap();
+        let tree = a.record(&key, &outputs()).unwrap();
+        let b = Store::open(dir.path()).unwrap();
+        assert_eq!(b.action(&key), Some(tree));
+        let entries = b.tree(&tree).unwrap();
+        assert_eq!(entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["large", "small"]);
+        assert_eq!(b.get(&entries[0].digest).unwrap(), outputs()[1].1);
+        b.record(&Digest::of(b"other"), &[]).unwrap();
+        a.record(&Digest::of(b"third"), &[]).unwrap();
+        assert_eq!(Store::open(dir.path()).unwrap().stats().actions, 3);
+    }
+
+    #[test]
+    fn a_corrupt_blob_is_a_miss_and_makes_its_action_incomplete() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = Digest::of(b"key");
+        let tree = store.record(&key, &outputs()).unwrap();
+        let large = store.tree(&tree).unwrap()[0].digest;
+        let path = store.blobs.path(&large);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, vec![8u8; 10_000]).unwrap();
+        assert_eq!(store.get(&large), None);
+        assert_eq!(store.stats().corrupt, 1);
+        assert_eq!(store.action(&key), None);
+    }
+
+    #[test]
+    fn an_edit_within_the_clock_tick_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let file = dir.path().join("f");
+        for text in ["one", "two", "six"] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(store.digest_file(&file).unwrap(), Digest::of(text.as_bytes()));
+        }
+    }
+}

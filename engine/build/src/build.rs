@@ -1,0 +1,219 @@
+//! One build: waves of missing actions until every selected variant is done or failed.
+
+use crate::action::ActionSpec;
+use crate::error::EngineError;
+use crate::events::Event;
+use crate::executor::Executor;
+use crate::queries::{self, ActionState, BuildDb, ManifestText, StageState, VariantName};
+use crate::recipe::Recipe;
+use ptq_cache::Digest;
+use ptq_ir::Diagnostic;
+use ptq_rule::Failure;
+use salsa::Setter as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Names of a variant's stages, in the order in which data flows.
+pub type StageName = &'static str;
+
+/// Stages of a variant and the queries behind them.
+pub(crate) const STAGES: [StageName; 6] = ["parse", "fuse", "calibrate", "partition", "compile", "measure"];
+
+/// How to build.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Selectors: a name, a pattern with `*`, or `key=value`; empty selects all.
+    pub selectors: Vec<String>,
+    /// Find out what would run, and stop.
+    pub dry_run: bool,
+    /// Rules whose remembered results do not count.
+    pub force: BTreeSet<String>,
+    /// Actions at a time.
+    pub jobs: usize,
+    /// Go on with other variants after a failure.
+    pub keep_going: bool,
+}
+
+impl Default for BuildOptions {
+    fn default() -> BuildOptions {
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        BuildOptions { selectors: Vec::new(), dry_run: false, force: BTreeSet::new(), jobs, keep_going: false }
+    }
+}
+
+/// How a stage of a variant ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Its rule ran in this build.
+    Ran,
+    /// Its result was remembered.
+    Hit,
+    /// It would run (dry run), or could not start.
+    Pending,
+    /// It failed.
+    Failed(Vec<Diagnostic>),
+}
+
+/// What became of one variant.
+#[derive(Clone, Debug)]
+pub struct VariantReport {
+    /// Name.
+    pub name: String,
+    /// March.
+    pub march: String,
+    /// Optimization level.
+    pub optimize_level: String,
+    /// Stages in order.
+    pub stages: Vec<(StageName, Outcome)>,
+    /// Least cosine similarity of the outputs, when measured.
+    pub min_cosine: Option<f64>,
+    /// Size of `model.bin`, when made.
+    pub bin_bytes: Option<u64>,
+    /// Problems outside stages: files that are not there, a gate that failed.
+    pub problems: Vec<Diagnostic>,
+}
+
+impl VariantReport {
+    /// Whether everything was made.
+    pub fn is_done(&self) -> bool {
+        self.problems.is_empty() && self.stages.iter().all(|(_, o)| matches!(o, Outcome::Ran | Outcome::Hit))
+    }
+
+    /// Every error of the variant.
+    pub fn errors(&self) -> Vec<&Diagnostic> {
+        let failed = self.stages.iter().flat_map(|(_, o)| match o {
+            Outcome::Failed(list) => list.as_slice(),
+            _ => &[],
+        });
+        failed.chain(&self.problems).collect()
+    }
+}
+
+/// What became of a build.
+#[derive(Clone, Debug, Default)]
+pub struct BuildReport {
+    /// Selected variants by name.
+    pub variants: Vec<VariantReport>,
+    /// Actions that ran, or would run in a dry run: variant and rule.
+    pub work: Vec<(String, String)>,
+    /// Whether the stamp alone showed that nothing changed.
+    pub up_to_date: bool,
+}
+
+/// One stage of one variant after the waves.
+pub(crate) struct Finished {
+    pub(crate) name: StageName,
+    pub(crate) state: StageState,
+    pub(crate) ran: bool,
+}
+
+/// Drives the queries and the executor.
+pub(crate) struct Driver<'a> {
+    pub(crate) db: BuildDb,
+    pub(crate) text: ManifestText,
+    pub(crate) executor: Executor<'a>,
+    pub(crate) options: &'a BuildOptions,
+    pub(crate) recipes: BTreeMap<String, Recipe>,
+}
+
+/// A missing action: its variants, and why it is missing.
+struct Missing {
+    spec: ActionSpec,
+    variant: String,
+    why: Vec<String>,
+}
+
+impl Driver<'_> {
+    /// All stages of a variant as the queries see them now.
+    pub(crate) fn stages(&self, name: &str) -> Vec<(StageName, StageState)> {
+        let (db, m) = (&self.db, self.text);
+        let v = VariantName::new(db, name.to_owned());
+        let states = [
+            queries::parse(db, m, v),
+            queries::fuse(db, m, v),
+            queries::calibrate(db, m, v),
+            queries::partition(db, m, v),
+            queries::compile(db, m, v),
+            queries::measure(db, m, v),
+        ];
+        STAGES.into_iter().zip(states.into_iter().cloned()).collect()
+    }
+
+    /// Runs waves until nothing more can run; returns what ran (or would run).
+    pub(crate) fn waves(&mut self, names: &[String]) -> Result<Vec<(String, String)>, EngineError> {
+        let mut work = Vec::new();
+        let mut ran: BTreeSet<Digest> = BTreeSet::new();
+        for wave in 1.. {
+            queries::Wave::get(&self.db).set_number(&mut self.db).to(wave);
+            let missing: Vec<Missing> =
+                self.frontier(names).into_iter().filter(|(key, _)| !ran.contains(key)).map(|(_, m)| m).collect();
+            if missing.is_empty() {
+                break;
+            }
+            work.extend(missing.iter().map(|m| (m.variant.clone(), m.spec.rule.clone())));
+            if self.options.dry_run {
+                break;
+            }
+            ran.extend(missing.iter().map(|m| m.spec.key()));
+            let failed = self.execute(&missing);
+            if failed && !self.options.keep_going {
+                break;
+            }
+        }
+        Ok(work)
+    }
+
+    /// Missing actions whose inputs are there, by key; an action that several variants want is listed once.
+    fn frontier(&self, names: &[String]) -> BTreeMap<Digest, Missing> {
+        let mut out = BTreeMap::new();
+        for name in names {
+            for (stage, state) in self.stages(name) {
+                if let StageState::Ready { spec, state: ActionState::Missing } = state {
+                    let why = self.recipes.get(name).map(|r| r.differences(stage, &spec)).unwrap_or_default();
+                    out.entry(spec.key()).or_insert_with(|| Missing {
+                        spec: spec.as_ref().clone(),
+                        variant: name.clone(),
+                        why,
+                    });
+                }
+            }
+        }
+        out
+    }
+
+    /// Runs actions on `jobs` threads; threads that are left over serve inside actions. Returns whether one failed.
+    fn execute(&self, missing: &[Missing]) -> bool {
+        let jobs = self.options.jobs.max(1);
+        let workers = jobs.min(missing.len());
+        let threads = (jobs / workers.max(1)).max(1);
+        let next = AtomicUsize::new(0);
+        let failed = AtomicBool::new(false);
+        // The database is not shared between threads; workers see the executor only.
+        let (executor, keep_going) = (&self.executor, self.options.keep_going);
+        let work = || {
+            while let Some(item) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if failed.load(Ordering::Relaxed) && !keep_going {
+                    return;
+                }
+                if let Err(failure) = executor.run(&item.spec, &item.variant, &item.why, threads) {
+                    failed.store(true, Ordering::Relaxed);
+                    note_failure(executor, item, failure);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..workers {
+                scope.spawn(work);
+            }
+            work();
+        });
+        failed.load(Ordering::Relaxed)
+    }
+}
+
+fn note_failure(executor: &Executor<'_>, item: &Missing, failure: Failure) {
+    let problems = failure.diagnostics.iter().map(ToString::to_string).collect();
+    executor.session.fail(item.spec.key(), failure);
+    let (variant, stage) = (item.variant.clone(), item.spec.rule.clone());
+    executor.events.event(Event::Failed { variant, stage, problems });
+}

@@ -1,0 +1,212 @@
+//! Runs actions here: drives a rule's steps, gives it inputs on demand, records what it made.
+
+use crate::action::{ActionInput, ActionSpec, InputKind};
+use crate::events::{Event, EventSink};
+use crate::registry::Registry;
+use crate::session::Session;
+use crate::sources::Scan;
+use bytes::Bytes;
+use ptq_cache::Digest;
+use ptq_ir::Diagnostic;
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Progress, Step};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Most steps of one action; a rule that asks for more does not end.
+const MAX_STEPS: usize = 64;
+
+/// An action that some thread is running.
+#[derive(Default)]
+struct InFlight {
+    result: Mutex<Option<Result<Digest, Failure>>>,
+    ready: Condvar,
+}
+
+/// Runs actions in this process.
+pub(crate) struct Executor<'a> {
+    pub(crate) registry: Registry,
+    pub(crate) session: &'a Session,
+    pub(crate) scan: &'a Scan,
+    pub(crate) events: &'a dyn EventSink,
+    running: Mutex<BTreeMap<Digest, Arc<InFlight>>>,
+}
+
+impl<'a> Executor<'a> {
+    pub(crate) fn new(registry: Registry, session: &'a Session, scan: &'a Scan, events: &'a dyn EventSink) -> Self {
+        Executor { registry, session, scan, events, running: Mutex::default() }
+    }
+
+    /// The tree that an action makes: remembered, made by another thread, or made now on up to `threads` threads.
+    pub(crate) fn run(&self, spec: &ActionSpec, variant: &str, why: &[String], threads: usize) -> Result<Digest, Failure> {
+        let key = spec.key();
+        if let Some(tree) = self.session.done(&spec.rule, &key) {
+            return Ok(tree);
+        }
+        let (flight, mine) = {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            match running.get(&key) {
+                Some(flight) => (flight.clone(), false),
+                None => {
+                    let flight = Arc::new(InFlight::default());
+                    running.insert(key, flight.clone());
+                    (flight, true)
+                }
+            }
+        };
+        if !mine {
+            let mut result = flight.result.lock().unwrap_or_else(PoisonError::into_inner);
+            while result.is_none() {
+                result = flight.ready.wait(result).unwrap_or_else(PoisonError::into_inner);
+            }
+            return result.clone().unwrap_or_else(|| Err(internal("an action ended without a result")));
+        }
+        let result = self.execute(spec, &key, variant, why, threads);
+        *flight.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone());
+        flight.ready.notify_all();
+        result
+    }
+
+    fn execute(&self, spec: &ActionSpec, key: &Digest, variant: &str, why: &[String], threads: usize) -> Result<Digest, Failure> {
+        let rule = self
+            .registry
+            .iter()
+            .copied()
+            .find(|r| r.name() == spec.rule)
+            .ok_or_else(|| internal(&format!("there is no rule {}", spec.rule)))?;
+        let start = Instant::now();
+        let stage = spec.rule.clone();
+        self.events.event(Event::Started { variant: variant.to_owned(), stage: stage.clone() });
+        let blobs = self.steps(rule, spec, variant, threads)?;
+        let outputs: Vec<(String, Bytes)> = blobs.into_iter().collect();
+        let tree = self.session.store.record(key, &outputs).map_err(|e| internal(&e.to_string()))?;
+        self.session.finish(*key, tree);
+        let seconds = start.elapsed().as_secs_f64();
+        self.events.event(Event::Ran { variant: variant.to_owned(), stage, seconds, why: why.to_vec() });
+        Ok(tree)
+    }
+
+    fn steps(&self, rule: &dyn BuildRule, spec: &ActionSpec, variant: &str, threads: usize) -> Result<Blobs, Failure> {
+        let inputs = StoreInputs::new(self, &spec.inputs)?;
+        let progress = Ticks { events: self.events, variant, stage: &spec.rule };
+        let ctx = Context { inputs: &inputs, params: &spec.params, progress: &progress, threads };
+        let mut results = Vec::new();
+        for _ in 0..MAX_STEPS {
+            match guarded(rule, &ctx, &results)? {
+                Step::Done(blobs) => return Ok(blobs),
+                Step::Need(requests) => {
+                    for request in &requests {
+                        let spec = self.requested(request, &inputs)?;
+                        let tree = self.run(&spec, variant, &[], threads)?;
+                        results.push(self.load(&tree)?);
+                    }
+                }
+            }
+        }
+        Err(internal(&format!("rule {} asked for more than {MAX_STEPS} rounds of actions", spec.rule)))
+    }
+
+    fn requested(&self, request: &ActionRequest, own: &StoreInputs<'_>) -> Result<ActionSpec, Failure> {
+        let version = self.registry.iter().find(|r| r.name() == request.rule).map_or(0, |r| r.version());
+        let mut inputs = Vec::new();
+        for (name, from) in &request.inputs {
+            match from {
+                InputRef::Own(n) => {
+                    let digest = own.digests.get(n).ok_or_else(|| internal(&format!("{n} is no input to hand on")))?;
+                    inputs.push(ActionInput::blob(name, *digest));
+                }
+                InputRef::OwnPrefix(prefix) => {
+                    let below = own.digests.range(prefix.clone()..).take_while(|(n, _)| n.starts_with(prefix.as_str()));
+                    inputs.extend(below.map(|(n, d)| ActionInput::blob(n, *d)));
+                }
+                InputRef::Inline(bytes) => {
+                    let digest = self.session.store.put(bytes).map_err(|e| internal(&e.to_string()))?;
+                    inputs.push(ActionInput::blob(name, digest));
+                }
+            }
+        }
+        Ok(ActionSpec { rule: request.rule.to_owned(), version, params: request.params.clone(), inputs })
+    }
+
+    /// All blobs of a tree.
+    pub(crate) fn load(&self, tree: &Digest) -> Result<Blobs, Failure> {
+        let entries = self.session.store.tree(tree).ok_or_else(|| lost(tree))?;
+        entries
+            .into_iter()
+            .map(|e| Ok((e.name, self.session.store.get(&e.digest).ok_or_else(|| lost(&e.digest))?)))
+            .collect()
+    }
+}
+
+/// A rule that panics fails its action, not the build; the message names the rule as ours to mend.
+fn guarded(rule: &dyn BuildRule, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
+    let step = std::panic::AssertUnwindSafe(|| rule.step(ctx, results));
+    std::panic::catch_unwind(step).unwrap_or_else(|payload| {
+        let text = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default();
+        Err(Failure::from(Diagnostic::error("BUG", format!("rule {} failed inside: {text}", rule.name()))))
+    })
+}
+
+pub(crate) fn internal(what: &str) -> Failure {
+    Failure::from(Diagnostic::error("ENGINE01", what.to_owned()))
+}
+
+/// Code of failures that a second try with a fresh look at the store mends.
+pub(crate) const LOST: &str = "ENGINE02";
+
+fn lost(digest: &Digest) -> Failure {
+    Failure::from(
+        Diagnostic::error(LOST, format!("blob {} is no longer in the store", digest.short()))
+            .hint("build again; what is missing is made anew"),
+    )
+}
+
+/// Inputs of an action, read from the store or from the user's files when asked for.
+struct StoreInputs<'a> {
+    executor: &'a Executor<'a>,
+    digests: BTreeMap<String, Digest>,
+}
+
+impl<'a> StoreInputs<'a> {
+    fn new(executor: &'a Executor<'a>, inputs: &[ActionInput]) -> Result<StoreInputs<'a>, Failure> {
+        let mut digests = BTreeMap::new();
+        for input in inputs {
+            match input.kind {
+                InputKind::Blob => drop(digests.insert(input.name.clone(), input.digest)),
+                InputKind::Tree => {
+                    let entries = executor.session.store.tree(&input.digest).ok_or_else(|| lost(&input.digest))?;
+                    digests.extend(entries.into_iter().map(|e| (e.name, e.digest)));
+                }
+            }
+        }
+        Ok(StoreInputs { executor, digests })
+    }
+}
+
+impl Inputs for StoreInputs<'_> {
+    fn names(&self) -> Vec<String> {
+        self.digests.keys().cloned().collect()
+    }
+
+    fn read(&self, name: &str) -> Option<Bytes> {
+        let digest = self.digests.get(name)?;
+        self.executor.session.store.get(digest).or_else(|| self.executor.scan.read(digest))
+    }
+}
+
+struct Ticks<'a> {
+    events: &'a dyn EventSink,
+    variant: &'a str,
+    stage: &'a str,
+}
+
+impl Progress for Ticks<'_> {
+    fn tick(&self, done: usize, total: usize) {
+        let (variant, stage) = (self.variant.to_owned(), self.stage.to_owned());
+        self.events.event(Event::Progress { variant, stage, done, total });
+    }
+}

@@ -1,0 +1,165 @@
+//! A variant's settings as the stages want them.
+
+use super::Variant;
+use super::settings::number;
+use ptq_calibrate::{Calibration, Method};
+use ptq_ir::{Device, Diagnostic, InputSpec, InputType, Layout};
+use ptq_place::Requests;
+use std::collections::BTreeMap;
+
+/// Where calibration samples are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SampleSource {
+    /// No data.
+    None,
+    /// One folder or glob, for a model with one input.
+    Single(String),
+    /// A folder or glob for each input.
+    ByInput(BTreeMap<String, String>),
+}
+
+/// Everything that the stages of one variant read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VariantConfig {
+    /// ONNX file, relative to the manifest.
+    pub path: String,
+    /// March name or path.
+    pub march: String,
+    /// Optimization level.
+    pub optimize_level: String,
+    /// Inputs by name.
+    pub inputs: BTreeMap<String, InputSpec>,
+    /// Placement requests.
+    pub requests: Requests,
+    /// Calibration method.
+    pub calibration: Calibration,
+    /// Calibration data.
+    pub data: SampleSource,
+    /// Least cosine similarity of any output.
+    pub min_cosine: Option<f64>,
+}
+
+impl VariantConfig {
+    /// The typed form of a variant's settings.
+    ///
+    /// # Errors
+    /// What the settings contradict or lack, with lines.
+    pub fn of(variant: &Variant) -> Result<VariantConfig, Vec<Diagnostic>> {
+        let settings = &variant.settings;
+        let text = |path: &str| settings.get(path).and_then(|s| s.value.as_str()).map(str::to_owned);
+        let mut problems = Vec::new();
+        let path = text("path").unwrap_or_else(|| {
+            problems.push(Diagnostic::error("MANIFEST10", format!("[model.{}] has no path", variant.model)));
+            String::new()
+        });
+        let method = match text("calibration.type").as_deref() {
+            Some("kl") => Method::Kl,
+            Some("skip") => Method::Skip,
+            _ => Method::Max,
+        };
+        let max_percentile = settings.get("calibration.max_percentile").and_then(|s| number(&s.value)).unwrap_or(1.0);
+        if !(max_percentile > 0.5 && max_percentile <= 1.0) {
+            problems.push(Diagnostic::error("MANIFEST11", format!("calibration.max_percentile {max_percentile} is outside 0.5..1")));
+        }
+        let data = data(variant);
+        if data == SampleSource::None && method != Method::Skip {
+            problems.push(
+                Diagnostic::error("MANIFEST12", format!("variant {} has no calibration.data", variant.name))
+                    .hint("set calibration.data to a folder of samples, or calibration.type = \"skip\""),
+            );
+        }
+        let inputs = inputs(variant, &mut problems);
+        let config = VariantConfig {
+            path,
+            march: text("march").unwrap_or_else(|| "cpu".into()),
+            optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
+            inputs,
+            requests: requests(variant),
+            calibration: Calibration { method, max_percentile },
+            data,
+            min_cosine: settings.get("gate.min_cosine").and_then(|s| number(&s.value)),
+        };
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+fn data(variant: &Variant) -> SampleSource {
+    match variant.settings.get("calibration.data").map(|s| &s.value) {
+        Some(toml::Value::String(s)) => SampleSource::Single(s.clone()),
+        Some(toml::Value::Table(t)) => SampleSource::ByInput(
+            t.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+        ),
+        _ => SampleSource::None,
+    }
+}
+
+fn requests(variant: &Variant) -> Requests {
+    let list = |path: &str| {
+        let values = variant.settings.get(path).and_then(|s| s.value.as_array());
+        values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    };
+    let mut requests = Requests { run_on_bpu: list("run_on_bpu"), run_on_cpu: list("run_on_cpu"), on: BTreeMap::new() };
+    for (path, setting) in &variant.settings.0 {
+        if let ([group, node, key], Some(word)) = (path.as_slice(), setting.value.as_str())
+            && (group.as_str(), key.as_str()) == ("nodes", "on")
+        {
+            requests.on.insert(node.clone(), if word == "BPU" { Device::Bpu } else { Device::Cpu });
+        }
+    }
+    requests
+}
+
+fn inputs(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTreeMap<String, InputSpec> {
+    let mut out: BTreeMap<String, InputSpec> = BTreeMap::new();
+    let mut stds: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+    for (path, setting) in &variant.settings.0 {
+        let [group, name, key] = path.as_slice() else { continue };
+        if group != "input" {
+            continue;
+        }
+        let spec = out.entry(name.clone()).or_default();
+        let value = &setting.value;
+        match key.as_str() {
+            "shape" => spec.shape = value.as_array().map(|a| a.iter().filter_map(toml::Value::as_integer).collect()),
+            "type_train" => spec.type_train = input_type(value),
+            "type_rt" => spec.type_rt = Some(input_type(value)),
+            "layout_train" if value.as_str() == Some("NHWC") => spec.layout_train = Layout::Nhwc,
+            "mean" => spec.mean = numbers(value),
+            "scale" => spec.scale = numbers(value),
+            "std" => drop(stds.insert(name.clone(), numbers(value))),
+            _ => {}
+        }
+    }
+    for (name, std) in stds {
+        let spec = out.entry(name.clone()).or_default();
+        if !spec.scale.is_empty() || std.contains(&0.0) {
+            problems.push(Diagnostic::error("MANIFEST13", format!("input.{name}: std must not be 0 and excludes scale")));
+        }
+        spec.scale = std.iter().map(|s| 1.0 / s).collect();
+    }
+    for (name, spec) in &out {
+        if spec.type_rt.is_some_and(|rt| rt != spec.type_train) {
+            problems.push(
+                Diagnostic::error("MANIFEST14", format!("input.{name}: type_rt other than type_train is not supported yet by this version")),
+            );
+        }
+    }
+    out
+}
+
+fn input_type(value: &toml::Value) -> InputType {
+    match value.as_str() {
+        Some("rgb") => InputType::Rgb,
+        Some("bgr") => InputType::Bgr,
+        Some("yuv444") => InputType::Yuv444,
+        Some("gray") => InputType::Gray,
+        _ => InputType::Featuremap,
+    }
+}
+
+fn numbers(value: &toml::Value) -> Vec<f32> {
+    match value.as_array() {
+        Some(list) => list.iter().filter_map(number).map(|v| v as f32).collect(),
+        None => number(value).map(|v| v as f32).into_iter().collect(),
+    }
+}

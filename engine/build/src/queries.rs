@@ -1,0 +1,146 @@
+//! All use of salsa: inputs, and queries that hold small handles only.
+//!
+//! Inputs: the manifest's text, one input a file, one a sample set, the wave. Queries: [`manifest`] → [`variant`] (the
+//! firewall: an unchanged variant stops here) → the stages → [`action`]. Heavy work hangs under content-keyed actions
+//! that variants share. Cut-off: equality of tree digests.
+
+// The macro gives interned structs a lifetime that their plain fields do not use.
+#![allow(unused_lifetimes)]
+
+mod stages;
+
+pub(crate) use stages::{StageState, calibrate, compile, fuse, measure, parse, partition};
+
+use crate::action::ActionSpec;
+use crate::manifest::{Manifest, Variant, VariantConfig};
+use crate::session::Session;
+use ptq_cache::Digest;
+use ptq_ir::Diagnostic;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The database as queries see it.
+#[salsa::db]
+pub(crate) trait Db: salsa::Database {
+    fn session(&self) -> &Session;
+}
+
+/// The one database.
+#[salsa::db]
+#[derive(Clone)]
+pub(crate) struct BuildDb {
+    storage: salsa::Storage<Self>,
+    session: Arc<Session>,
+}
+
+#[salsa::db]
+impl salsa::Database for BuildDb {}
+
+#[salsa::db]
+impl Db for BuildDb {
+    fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl BuildDb {
+    pub(crate) fn new(session: Arc<Session>) -> BuildDb {
+        BuildDb { storage: salsa::Storage::default(), session }
+    }
+}
+
+/// Text of the manifest and what the command line lays over it.
+#[salsa::input]
+pub(crate) struct ManifestText {
+    #[returns(ref)]
+    pub(crate) text: String,
+    #[returns(ref)]
+    pub(crate) file: String,
+    #[returns(ref)]
+    pub(crate) overrides: Vec<(String, String)>,
+}
+
+/// A file; `None` when it cannot be read.
+#[salsa::input]
+pub(crate) struct FileInput {
+    #[returns(copy)]
+    pub(crate) digest: Option<Digest>,
+}
+
+/// Calibration samples: the tree of all, and the tree of the first sample.
+#[salsa::input]
+pub(crate) struct SampleInput {
+    #[returns(copy)]
+    pub(crate) all: Option<Digest>,
+    #[returns(copy)]
+    pub(crate) first: Option<Digest>,
+}
+
+/// Every file and sample set that the manifest mentions.
+#[salsa::input(singleton)]
+pub(crate) struct Sources {
+    #[returns(ref)]
+    pub(crate) files: BTreeMap<String, FileInput>,
+    #[returns(ref)]
+    pub(crate) samples: BTreeMap<String, SampleInput>,
+}
+
+/// Number of the current wave; read only by what is still missing.
+#[salsa::input(singleton)]
+pub(crate) struct Wave {
+    #[returns(copy)]
+    pub(crate) number: u64,
+}
+
+/// A variant's name.
+#[salsa::interned]
+pub(crate) struct VariantName<'db> {
+    #[returns(ref)]
+    pub(crate) name: String,
+}
+
+/// An action by content: variants that need the same work ask the same query.
+#[salsa::interned]
+pub(crate) struct ActionId<'db> {
+    #[returns(ref)]
+    pub(crate) spec: Arc<ActionSpec>,
+}
+
+/// What is known of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ActionState {
+    /// It made this tree.
+    Done(Digest),
+    /// Nobody has run it.
+    Missing,
+    /// It failed in this build.
+    Failed,
+}
+
+/// The manifest after expansion. Inputs: text, overrides.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn manifest(db: &dyn Db, text: ManifestText) -> Result<Manifest, Vec<Diagnostic>> {
+    Manifest::parse(text.text(db), text.file(db), text.overrides(db))
+}
+
+/// One variant of the manifest. A change elsewhere in the file ends here.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn variant<'db>(db: &'db dyn Db, text: ManifestText, name: VariantName<'db>) -> Option<VariantConfig> {
+    let all: &Manifest = manifest(db, text).as_ref().ok()?;
+    let variant: &Variant = all.variants.get(name.name(db))?;
+    VariantConfig::of(variant).ok()
+}
+
+/// What is known of an action. Once done it stays done, since its key names its content; only a missing or failed
+/// action reads the wave and is asked again.
+#[salsa::tracked(returns(copy))]
+pub(crate) fn action<'db>(db: &'db dyn Db, id: ActionId<'db>) -> ActionState {
+    let spec = id.spec(db);
+    let key = spec.key();
+    let session = db.session();
+    if let Some(tree) = session.done(&spec.rule, &key) {
+        return ActionState::Done(tree);
+    }
+    let _ = Wave::get(db).number(db);
+    if session.failure(&key).is_some() { ActionState::Failed } else { ActionState::Missing }
+}

@@ -1,0 +1,150 @@
+//! The stages of one variant, in the order in which data flows: each names its action from its settings and from
+//! the trees of the stages before it.
+
+use super::{ActionId, ActionState, Db, ManifestText, Sources, VariantName, action, variant};
+use crate::action::{ActionInput, ActionSpec};
+use crate::manifest::VariantConfig;
+use crate::sources::{march_key, sample_key};
+use ptq_cache::Digest;
+use ptq_rule::BuildRule;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A stage of a variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StageState {
+    /// A stage or file before it is not there.
+    Blocked,
+    /// Its action, and what is known of it.
+    Ready {
+        /// The action.
+        spec: Arc<ActionSpec>,
+        /// What is known.
+        state: ActionState,
+    },
+}
+
+impl StageState {
+    /// The tree, when done.
+    pub(crate) fn tree(&self) -> Option<Digest> {
+        match self {
+            StageState::Ready { state: ActionState::Done(tree), .. } => Some(*tree),
+            _ => None,
+        }
+    }
+}
+
+/// Asks for the action of a rule with these parameters and inputs; blocked when an input is not there.
+fn ask<P: Serialize>(db: &dyn Db, rule: &dyn BuildRule, params: &P, inputs: Option<Vec<ActionInput>>) -> StageState {
+    let (Some(inputs), Ok(params)) = (inputs, serde_json::to_string(params)) else { return StageState::Blocked };
+    let spec = Arc::new(ActionSpec { rule: rule.name().to_owned(), version: rule.version(), params, inputs });
+    let state = action(db, ActionId::new(db, spec.clone()));
+    StageState::Ready { spec, state }
+}
+
+fn file(db: &dyn Db, path: &str) -> Option<Digest> {
+    Sources::get(db).files(db).get(path)?.digest(db)
+}
+
+/// One entry of a tree as a blob of its own, so that its siblings do not count as read.
+fn part(db: &dyn Db, tree: Digest, name: &str) -> Option<ActionInput> {
+    let entries = db.session().store.tree(&tree)?;
+    entries.into_iter().find(|e| e.name == name).map(|e| ActionInput::blob(name, e.digest))
+}
+
+/// The parse stage. Reads: the ONNX file, `input.*`.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+    let Some(config) = variant(db, m, v) else { return StageState::Blocked };
+    let params = ptq_parse::ParseParams { inputs: config.inputs.clone() };
+    let inputs = file(db, &config.path).map(|d| vec![ActionInput::blob("model", d)]);
+    ask(db, &ptq_parse::ParseRule, &params, inputs)
+}
+
+/// A stage's tree, without files that only people read.
+fn graph_of(db: &dyn Db, stage: &StageState) -> Option<Vec<ActionInput>> {
+    let entries = db.session().store.tree(&stage.tree()?)?;
+    let used = entries.into_iter().filter(|e| !e.name.ends_with(".json"));
+    Some(used.map(|e| ActionInput::blob(&e.name, e.digest)).collect())
+}
+
+/// The fuse stage. Reads: parse's graph.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn fuse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+    let inputs = graph_of(db, parse(db, m, v));
+    ask(db, &ptq_fuse::FuseRule, &ptq_fuse::FuseParams::default(), inputs)
+}
+
+/// The calibrate stage. Reads: fuse's graph, march, samples, `input.*`, `calibration.*`, placement requests.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+    let Some(config) = variant(db, m, v) else { return StageState::Blocked };
+    let params = ptq_calibrate::CalibrateParams {
+        inputs: config.inputs.clone(),
+        requests: config.requests.clone(),
+        calibration: config.calibration.clone(),
+        ..ptq_calibrate::CalibrateParams::default()
+    };
+    let inputs = || {
+        let mut inputs = graph_of(db, fuse(db, m, v))?;
+        inputs.push(march(db, config)?);
+        if let Some(key) = sample_key(&config.data) {
+            inputs.push(ActionInput::tree("samples", Sources::get(db).samples(db).get(&key)?.all(db)?));
+        }
+        Some(inputs)
+    };
+    ask(db, &ptq_calibrate::CalibrateRule, &params, inputs())
+}
+
+fn march(db: &dyn Db, config: &VariantConfig) -> Option<ActionInput> {
+    Some(ActionInput::blob("march", file(db, &march_key(&config.march))?))
+}
+
+/// The partition stage. Reads: fuse's graph, calibrate's table, march, placement requests.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+    let Some(config) = variant(db, m, v) else { return StageState::Blocked };
+    let params = ptq_partition::PartitionParams { requests: config.requests.clone() };
+    let inputs = || {
+        let mut inputs = graph_of(db, fuse(db, m, v))?;
+        inputs.push(part(db, calibrate(db, m, v).tree()?, "quant")?);
+        inputs.push(march(db, config)?);
+        Some(inputs)
+    };
+    ask(db, &ptq_partition::PartitionRule, &params, inputs())
+}
+
+/// The compile stage. Reads: partition's program, march, `optimize_level`.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+    let Some(config) = variant(db, m, v) else { return StageState::Blocked };
+    let level = serde_json::from_value(serde_json::Value::String(config.optimize_level.clone()));
+    let Ok(optimize_level) = level else { return StageState::Blocked };
+    let inputs = || {
+        let mut inputs = graph_of(db, partition(db, m, v))?;
+        inputs.push(march(db, config)?);
+        Some(inputs)
+    };
+    ask(db, &ptq_compile::CompileRule, &ptq_compile::CompileParams { optimize_level }, inputs())
+}
+
+/// The measure rule: float against integers on the first sample, for the report. Reads: fuse, calibrate, partition.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn measure<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+    let Some(config) = variant(db, m, v) else { return StageState::Blocked };
+    let params = ptq_report::MeasureParams { inputs: config.inputs.clone() };
+    let inputs = || {
+        let partitioned = partition(db, m, v).tree()?;
+        let mut inputs = graph_of(db, fuse(db, m, v))?;
+        inputs.extend(graph_of(db, partition(db, m, v))?);
+        inputs.sort_by(|a, b| a.name.cmp(&b.name));
+        inputs.dedup();
+        inputs.push(part(db, partitioned, "placement.json")?);
+        inputs.push(part(db, calibrate(db, m, v).tree()?, "quant")?);
+        if let Some(key) = sample_key(&config.data) {
+            inputs.push(ActionInput::tree("first sample", Sources::get(db).samples(db).get(&key)?.first(db)?));
+        }
+        Some(inputs)
+    };
+    ask(db, &ptq_report::MeasureRule, &params, inputs())
+}

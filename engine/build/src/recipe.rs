@@ -1,0 +1,163 @@
+//! Recipe records: what a variant's last build was made from, and how the next one differs, in the user's words.
+
+use crate::action::{ActionSpec, InputKind};
+use crate::manifest::Variant;
+use ptq_cache::{Output, Store};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Entries of a changed sample set that are named; the rest is counted.
+const NAMED: usize = 3;
+
+/// One stage of a recipe.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Key of the action.
+    pub key: String,
+    /// Version of the rule.
+    pub version: u32,
+    /// Parameters, flattened to dotted names.
+    pub params: BTreeMap<String, String>,
+    /// Input digests by name; large tensors of a graph count as one input.
+    pub inputs: BTreeMap<String, String>,
+    /// `ran` or `hit` in the last build that changed it.
+    pub outcome: String,
+    /// Why it ran.
+    pub why: Vec<String>,
+}
+
+/// What a variant's last success was made from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Stages by name.
+    pub stages: BTreeMap<String, StageRecord>,
+    /// Manifest lines of the variant's settings now, by dotted key; not part of the comparison.
+    #[serde(skip)]
+    pub lines: BTreeMap<String, (String, u32)>,
+    /// Entries of trees now and then, to name what changed inside; not stored.
+    #[serde(skip)]
+    pub trees: BTreeMap<String, Vec<(String, String)>>,
+}
+
+/// Name of a variant's record in the store.
+pub(crate) fn note_name(variant: &str) -> String {
+    format!("recipe/{variant}")
+}
+
+impl Recipe {
+    /// The record of a variant, with the lines of its settings now.
+    pub(crate) fn load(store: &Store, variant: &Variant, file: &str) -> Recipe {
+        let mut recipe: Recipe =
+            store.note(&note_name(&variant.name)).and_then(|n| serde_json::from_slice(&n).ok()).unwrap_or_default();
+        for (path, setting) in &variant.settings.0 {
+            if let Some(line) = setting.line {
+                recipe.lines.insert(path.join("."), (file.to_owned(), line));
+            }
+        }
+        recipe
+    }
+
+    /// What the record of an action would be.
+    pub(crate) fn record(spec: &ActionSpec, store: &Store) -> StageRecord {
+        let mut params = BTreeMap::new();
+        if let Ok(value) = serde_json::from_str(&spec.params) {
+            flatten("", &value, &mut params);
+        }
+        let mut inputs = BTreeMap::new();
+        for input in &spec.inputs {
+            match input.kind {
+                InputKind::Blob if input.name.starts_with(ptq_rule::TENSOR_PREFIX) => {}
+                InputKind::Blob => drop(inputs.insert(input.name.clone(), input.digest.short())),
+                InputKind::Tree => {
+                    let entries: Vec<Output> = store.tree(&input.digest).unwrap_or_default();
+                    inputs.extend(entries.into_iter().map(|e| (e.name, e.digest.short())));
+                }
+            }
+        }
+        StageRecord { key: spec.key().hex(), version: spec.version, params, inputs, ..StageRecord::default() }
+    }
+
+    /// How an action differs from the recorded one, as lines for people.
+    pub(crate) fn differences(&self, stage: &str, spec: &ActionSpec) -> Vec<String> {
+        let Some(old) = self.stages.get(stage) else { return vec!["first build".into()] };
+        if old.key == spec.key().hex() {
+            return vec!["its result is no longer in the store, or it was forced".into()];
+        }
+        let mut out = Vec::new();
+        if old.version != spec.version {
+            out.push(format!("rule version {} → {}", old.version, spec.version));
+        }
+        let mut params = BTreeMap::new();
+        if let Ok(value) = serde_json::from_str(&spec.params) {
+            flatten("", &value, &mut params);
+        }
+        out.extend(self.param_differences(&old.params, &params));
+        let mut inputs = BTreeMap::new();
+        for input in spec.inputs.iter().filter(|i| !i.name.starts_with(ptq_rule::TENSOR_PREFIX)) {
+            match (input.kind, self.trees.get(&input.digest.hex())) {
+                (InputKind::Tree, Some(entries)) => inputs.extend(entries.iter().cloned()),
+                _ => drop(inputs.insert(input.name.clone(), input.digest.short())),
+            }
+        }
+        out.extend(input_differences(&old.inputs, &inputs));
+        if out.is_empty() {
+            out.push("weights changed".into());
+        }
+        out
+    }
+
+    fn param_differences(&self, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+        let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let shown = |v: Option<&String>| v.map_or("(unset)", String::as_str).to_owned();
+        names
+            .into_iter()
+            .filter(|n| old.get(*n) != new.get(*n))
+            .map(|n| {
+                let key = manifest_key(n);
+                let line = self.lines.get(&key).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
+                format!("{key} {} → {}{line}", shown(old.get(n)), shown(new.get(n)))
+            })
+            .collect()
+    }
+}
+
+/// Name of a rule's parameter in the manifest.
+fn manifest_key(param: &str) -> String {
+    let param = param.strip_prefix("requests.").unwrap_or(param);
+    match (param.strip_prefix("inputs."), param.strip_prefix("on.")) {
+        (Some(rest), _) => format!("input.{}", rest.split('[').next().unwrap_or(rest)),
+        (_, Some(node)) => format!("nodes.{node}.on"),
+        _ => param.split('[').next().unwrap_or(param).to_owned(),
+    }
+}
+
+fn input_differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    let shown = |name: &str| name.strip_prefix(ptq_sample::SAMPLE_PREFIX).map_or(name.to_owned(), |s| format!("sample {s}"));
+    let mut out = Vec::new();
+    let mut list = |word: &str, names: Vec<&String>| {
+        if names.is_empty() {
+            return;
+        }
+        let named: Vec<String> = names.iter().take(NAMED).map(|n| shown(n)).collect();
+        let rest = names.len().saturating_sub(NAMED);
+        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        out.push(format!("{word}: {}{more}", named.join(", ")));
+    };
+    list("changed", new.keys().filter(|n| old.get(*n).is_some_and(|d| new.get(*n) != Some(d))).collect());
+    list("added", new.keys().filter(|n| !old.contains_key(*n)).collect());
+    list("removed", old.keys().filter(|n| !new.contains_key(*n)).collect());
+    out
+}
+
+fn flatten(prefix: &str, value: &serde_json::Value, out: &mut BTreeMap<String, String>) {
+    use serde_json::Value;
+    let join = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(k, v)| flatten(&join(k), v, out)),
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(i, v)| flatten(&format!("{prefix}[{i}]"), v, out));
+        }
+        Value::Null => {}
+        other => drop(out.insert(prefix.to_owned(), other.to_string())),
+    }
+}

@@ -1,0 +1,19 @@
+//! Every build rule, in the order in which data flows.
+
+use ptq_rule::BuildRule;
+
+/// A list of rules; tests bring their own.
+pub type Registry = &'static [&'static dyn BuildRule];
+
+/// The rules of this program.
+pub fn rules() -> Registry {
+    &[
+        &ptq_parse::ParseRule,
+        &ptq_fuse::FuseRule,
+        &ptq_calibrate::ObserveRule,
+        &ptq_calibrate::CalibrateRule,
+        &ptq_partition::PartitionRule,
+        &ptq_compile::CompileRule,
+        &ptq_report::MeasureRule,
+    ]
+}

@@ -1,0 +1,196 @@
+//! The files that a manifest mentions: models, march files, calibration samples, by digest.
+
+use crate::manifest::{Manifest, SampleSource, VariantConfig};
+use bytes::Bytes;
+use ptq_cache::{Digest, Output, Store, StoreError, tree_bytes};
+use ptq_ir::Diagnostic;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Endings of files that are samples; others in a calibration folder (labels, notes) are passed over.
+const SAMPLE_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "npy", "bin", "raw"];
+
+/// What a scan found.
+#[derive(Default)]
+pub(crate) struct Scan {
+    /// Files by the path that the manifest gives.
+    pub(crate) files: BTreeMap<String, Option<Digest>>,
+    /// Sample sets by [`sample_key`]: all samples, the first sample.
+    pub(crate) samples: BTreeMap<String, Option<(Digest, Digest)>>,
+    /// Where the bytes of a digest are.
+    pub(crate) origins: BTreeMap<Digest, PathBuf>,
+    /// Problems by the path or key that has them.
+    pub(crate) problems: BTreeMap<String, Diagnostic>,
+    /// Everything that was looked at, for the stamp.
+    pub(crate) seen: Vec<PathBuf>,
+}
+
+/// Name of a march among the files: its path, or `march:<name>` for a built-in one.
+pub(crate) fn march_key(march: &str) -> String {
+    if march.ends_with(".toml") { march.to_owned() } else { format!("march:{march}") }
+}
+
+/// Name of a sample set; `None` where there is no data.
+pub(crate) fn sample_key(source: &SampleSource) -> Option<String> {
+    match source {
+        SampleSource::None => None,
+        SampleSource::Single(path) => Some(path.clone()),
+        SampleSource::ByInput(map) => {
+            Some(map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+/// Looks at every file that the manifest mentions; hashes only what changed since the store last saw it.
+pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Scan, StoreError> {
+    let mut scan = Scan::default();
+    for variant in manifest.variants.values() {
+        let Ok(config) = VariantConfig::of(variant) else { continue };
+        scan.model(root, &config.path, store);
+        scan.march(root, &config.march, store)?;
+        scan.sample_set(root, &config.data, store)?;
+    }
+    store.flush()?;
+    Ok(scan)
+}
+
+impl Scan {
+    fn model(&mut self, root: &Path, path: &str, store: &Store) {
+        if !self.files.contains_key(path) {
+            let digest = self.digest(&root.join(path), path, store);
+            self.files.insert(path.to_owned(), digest);
+        }
+    }
+
+    fn march(&mut self, root: &Path, march: &str, store: &Store) -> Result<(), StoreError> {
+        let key = march_key(march);
+        if self.files.contains_key(&key) {
+            return Ok(());
+        }
+        let digest = if march.ends_with(".toml") {
+            self.digest(&root.join(march), march, store)
+        } else if let Some(text) = ptq_march::source(march) {
+            Some(store.put(text.as_bytes())?)
+        } else {
+            let known: Vec<&str> = ptq_march::names().collect();
+            self.problems.insert(
+                key.clone(),
+                Diagnostic::error("SOURCE01", format!("there is no march {march:?}"))
+                    .hint(format!("built in: {}; or give a path that ends in .toml", known.join(", "))),
+            );
+            None
+        };
+        self.files.insert(key, digest);
+        Ok(())
+    }
+
+    fn digest(&mut self, path: &Path, shown: &str, store: &Store) -> Option<Digest> {
+        self.seen.push(path.to_owned());
+        match store.digest_file(path) {
+            Ok(digest) => {
+                self.origins.insert(digest, path.to_owned());
+                Some(digest)
+            }
+            Err(e) => {
+                self.problems
+                    .insert(shown.to_owned(), Diagnostic::error("SOURCE02", format!("cannot read {shown}: {e}")));
+                None
+            }
+        }
+    }
+
+    fn sample_set(&mut self, root: &Path, source: &SampleSource, store: &Store) -> Result<(), StoreError> {
+        let Some(key) = sample_key(source) else { return Ok(()) };
+        if self.samples.contains_key(&key) {
+            return Ok(());
+        }
+        let parts: Vec<(&str, &str)> = match source {
+            SampleSource::None => Vec::new(),
+            SampleSource::Single(path) => vec![(ptq_sample::ONLY_INPUT, path.as_str())],
+            SampleSource::ByInput(map) => map.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
+        };
+        let mut all = Vec::new();
+        let mut first = Vec::new();
+        for (input, pattern) in parts {
+            let files = self.sample_files(root, pattern);
+            if files.is_empty() {
+                let problem = Diagnostic::error("SOURCE03", format!("there are no samples at {pattern}"))
+                    .hint(format!("samples are files ending in {}", SAMPLE_ENDINGS.join(", ")));
+                self.problems.insert(key.clone(), problem);
+                self.samples.insert(key, None);
+                return Ok(());
+            }
+            for (i, (relative, path)) in files.iter().enumerate() {
+                let Some(digest) = self.digest(path, relative, store) else { continue };
+                let size = std::fs::metadata(path).map_or(0, |m| m.len());
+                let entry = Output { name: ptq_sample::sample_name(input, relative), digest, size };
+                if i == 0 {
+                    first.push(entry.clone());
+                }
+                all.push(entry);
+            }
+        }
+        let trees = (store.put(&tree_bytes(&all))?, store.put(&tree_bytes(&first))?);
+        self.samples.insert(key, Some(trees));
+        Ok(())
+    }
+
+    /// Sample files of a folder (with its sub-folders) or of a pattern with `*` in its last part, by relative name.
+    fn sample_files(&mut self, root: &Path, pattern: &str) -> Vec<(String, PathBuf)> {
+        let path = root.join(pattern);
+        let mut out = Vec::new();
+        if path.is_dir() {
+            self.walk(&path, "", &|_| true, &mut out);
+        } else if let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) {
+            let wanted = name.to_owned();
+            self.walk(parent, "", &move |n| !n.contains('/') && wildcard(&wanted, n), &mut out);
+        }
+        out.sort();
+        out
+    }
+
+    fn walk(&mut self, dir: &Path, prefix: &str, wanted: &dyn Fn(&str) -> bool, out: &mut Vec<(String, PathBuf)>) {
+        self.seen.push(dir.to_owned());
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let relative = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+            let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
+            if name.starts_with('.') {
+                continue;
+            } else if entry.path().is_dir() {
+                self.walk(&entry.path(), &relative, wanted, out);
+            } else if SAMPLE_ENDINGS.contains(&ending.as_str()) && wanted(&relative) {
+                out.push((relative, entry.path()));
+            }
+        }
+    }
+
+    /// The bytes of a file of this scan, if they still are what was scanned.
+    pub(crate) fn read(&self, digest: &Digest) -> Option<Bytes> {
+        let bytes = std::fs::read(self.origins.get(digest)?).ok()?;
+        (Digest::of(&bytes) == *digest).then(|| Bytes::from(bytes))
+    }
+}
+
+/// Whether a name matches a pattern in which `*` stands for any characters.
+pub(crate) fn wildcard(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, rest)) => {
+            let Some(tail) = name.strip_prefix(head) else { return false };
+            (0..=tail.len()).any(|i| tail.is_char_boundary(i) && wildcard(rest, &tail[i..]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wildcard;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        assert!(wildcard("*.png", "a.png") && wildcard("a*b*c", "a--b-c") && wildcard("x", "x"));
+        assert!(!wildcard("*.png", "a.npy") && !wildcard("a*b", "ab.c") && !wildcard("x", "xy"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Optimization levels.
+
+use ptq_ir::Diagnostic;
+use serde::{Deserialize, Serialize};
+
+/// How far compile searches for a faster program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum OptimizeLevel {
+    /// No optimization, fastest compile: each layer takes the first tiling that fits.
+    #[default]
+    O0,
+    /// Tilings of single layers.
+    O1,
+    /// Groups of layers.
+    O2,
+    /// The whole model.
+    O3,
+}
+
+impl OptimizeLevel {
+    /// Name as in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            OptimizeLevel::O0 => "O0",
+            OptimizeLevel::O1 => "O1",
+            OptimizeLevel::O2 => "O2",
+            OptimizeLevel::O3 => "O3",
+        }
+    }
+
+    /// What this version does not do at this level.
+    pub(crate) fn warning(self) -> Option<Diagnostic> {
+        (self != OptimizeLevel::O0).then(|| {
+            let message = format!(
+                "this version searches only the candidates of O0; the program for {} is the one that O0 gives",
+                self.name()
+            );
+            Diagnostic::warning("COMP01", message).hint("set optimize_level = \"O0\" to silence this")
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! A BPU segment → commands, layer by layer: the tiles of [`LayerPlan`], every tensor through DDR, no overlap (O0).
+//!
+//! One file an operator family. All of them work on storage order: rank-4 tensors as NHWC, others row-major.
+
+mod concat;
+mod constants;
+mod conv;
+mod eltwise;
+mod lut;
+mod permute;
+mod pool;
+mod reshape;
+mod resize;
+mod stripe;
+
+use crate::ddr::{DdrBump, Place};
+use crate::segment::SegmentNodes;
+use crate::transfer::BoxTransfer;
+use ptq_ir::{Diagnostic, QGraph, QNode, QOp, QTensor, TensorId, numel};
+use ptq_sim::artifact::{LayerPlan, Npu, Placed, TileAxis};
+use ptq_sim::{Command, Ddr, Elem, Program, Record, Sram, Target, to_storage};
+use std::collections::BTreeMap;
+
+/// Lowers one segment.
+///
+/// # Errors
+/// Every node that does not fit, by name.
+pub(crate) fn lower(graph: &QGraph, segment: &SegmentNodes<'_>, target: Target) -> Result<Npu, Vec<Diagnostic>> {
+    let mut l = Lowering::new(graph, target);
+    let mut problems = Vec::new();
+    for &id in &segment.inputs {
+        if let Err(d) = l.reserve(id) {
+            problems.push(d.value(&graph.tensor(id).name));
+        }
+    }
+    for (i, &node) in segment.nodes.iter().enumerate() {
+        match u16::try_from(i) {
+            Ok(layer) => l.layer = layer,
+            Err(_) => {
+                problems.push(Diagnostic::error("COMP04", "a segment has more than 65536 nodes").node(&node.name));
+                break;
+            }
+        }
+        match l.node(node) {
+            Ok(tile) => l.plan.push(LayerPlan { node: node.name.clone(), op: node.op.name().to_owned(), tile }),
+            Err(d) => problems.push(d.node(&node.name)),
+        }
+        l.push(Command::Sync);
+    }
+    if problems.is_empty() { l.finish(segment).map_err(|d| vec![d]) } else { Err(problems) }
+}
+
+/// The program under construction; the operator files emit into it. Their diagnostics get the node's name here.
+struct Lowering<'a> {
+    graph: &'a QGraph,
+    target: Target,
+    layer: u16,
+    ddr: DdrBump,
+    /// Commands; transfers with the place that their DDR address will be.
+    commands: Vec<(Record, Option<Place>)>,
+    places: BTreeMap<TensorId, (Place, Option<u16>)>,
+    order: Vec<TensorId>,
+    plan: Vec<LayerPlan>,
+}
+
+/// A layer's tile axes, or why it cannot be lowered.
+type Lowered = Result<Vec<TileAxis>, Diagnostic>;
+
+impl<'a> Lowering<'a> {
+    fn new(graph: &'a QGraph, target: Target) -> Lowering<'a> {
+        Lowering {
+            graph,
+            target,
+            layer: 0,
+            ddr: DdrBump::new(target),
+            commands: Vec::new(),
+            places: BTreeMap::new(),
+            order: Vec::new(),
+            plan: Vec::new(),
+        }
+    }
+
+    fn node(&mut self, node: &QNode) -> Lowered {
+        match &node.op {
+            QOp::Conv(conv) => conv::lower(self, node, conv),
+            QOp::AveragePool(pool) => pool::lower_average(self, node, pool),
+            QOp::MaxPool(geom) => pool::lower_max(self, node, geom),
+            QOp::Add(add) => eltwise::lower_add(self, node, add),
+            QOp::Mul(mul) => eltwise::lower_mul(self, node, mul),
+            QOp::Lut(lut) => lut::lower(self, node, lut),
+            QOp::Concat(concat) => concat::lower(self, node, concat),
+            QOp::Resize(resize) => resize::lower(self, node, resize),
+            QOp::Reshape => reshape::lower(self, node),
+            QOp::Transpose { perm } => permute::lower(self, node, perm),
+            QOp::Float { .. } | QOp::Quantize | QOp::Dequantize => {
+                Err(Diagnostic::error("COMP03", format!("{} does not run on the accelerator", node.op.name())))
+            }
+        }
+    }
+
+    fn tensor(&self, id: TensorId) -> &'a QTensor {
+        self.graph.tensor(id)
+    }
+
+    /// Element type of a tensor.
+    fn elem(&self, id: TensorId) -> Result<Elem, Diagnostic> {
+        let t = self.tensor(id);
+        Elem::of(t.dtype)
+            .ok_or_else(|| Diagnostic::error("COMP03", format!("{} is {}, which the accelerator does not hold", t.name, t.dtype)))
+    }
+
+    /// Zero point of a tensor as a command field.
+    fn zero(&self, id: TensorId) -> Result<i16, Diagnostic> {
+        let t = self.tensor(id);
+        let zero = self.elem(id)?.zero_point(t.quant.as_ref());
+        zero.ok_or_else(|| Diagnostic::error("COMP04", format!("the zero point of {} is outside its type", t.name)))
+    }
+
+    fn bytes(&self, id: TensorId) -> Result<usize, Diagnostic> {
+        let count = numel(&self.tensor(id).shape).unwrap_or(usize::MAX);
+        Ok(count.saturating_mul(self.elem(id)?.bytes()))
+    }
+
+    /// Where a tensor that exists is: an input, an earlier result, or a constant (placed on first use).
+    fn place(&mut self, id: TensorId) -> Result<Place, Diagnostic> {
+        if let Some((place, _)) = self.places.get(&id) {
+            return Ok(*place);
+        }
+        let t = self.tensor(id);
+        let elem = self.elem(id)?.bytes();
+        let data = t
+            .data
+            .as_ref()
+            .ok_or_else(|| Diagnostic::error("COMP05", format!("{} is read before it is made", t.name)))?;
+        Ok(self.ddr.constant(&to_storage(&data.to_le_bytes(), &t.shape, elem)))
+    }
+
+    /// Reserves memory for a segment input.
+    fn reserve(&mut self, id: TensorId) -> Result<(), Diagnostic> {
+        let place = self.ddr.reserve(self.bytes(id)?);
+        self.places.insert(id, (place, None));
+        self.order.push(id);
+        Ok(())
+    }
+
+    /// Reserves memory for a result of the current layer.
+    fn result(&mut self, id: TensorId) -> Result<Place, Diagnostic> {
+        let place = self.ddr.reserve(self.bytes(id)?);
+        self.result_at(id, place)?;
+        Ok(place)
+    }
+
+    /// A result of the current layer that already lies somewhere.
+    fn result_at(&mut self, id: TensorId, place: Place) -> Result<(), Diagnostic> {
+        if matches!(place, Place::Constant(_)) {
+            return Err(Diagnostic::error("COMP03", "only moves a constant"));
+        }
+        self.places.insert(id, (place, Some(self.layer)));
+        self.order.push(id);
+        Ok(())
+    }
+
+    /// Memory for an intermediate form of a tensor.
+    fn scratch(&mut self, bytes: usize) -> Place {
+        self.ddr.reserve(bytes)
+    }
+
+    fn constant(&mut self, bytes: &[u8]) -> Place {
+        self.ddr.constant(bytes)
+    }
+
+    fn push(&mut self, command: Command) {
+        self.commands.push((Record { layer: self.layer, command }, None));
+    }
+
+    fn load(&mut self, shape: BoxTransfer, from: Place, to: Sram) {
+        let command = Command::Load(shape.at(Ddr(0), to));
+        self.commands.push((Record { layer: self.layer, command }, Some(from)));
+    }
+
+    fn store(&mut self, shape: BoxTransfer, from: Sram, to: Place) {
+        let command = Command::Store(shape.at(Ddr(0), from));
+        self.commands.push((Record { layer: self.layer, command }, Some(to)));
+    }
+
+    fn finish(mut self, segment: &SegmentNodes<'_>) -> Result<Npu, Diagnostic> {
+        self.push(Command::End);
+        let (constants, base, total) = self.ddr.finish();
+        let too_large = || {
+            let node = segment.nodes.first().map_or("", |n| n.name.as_str());
+            let message = format!("the segment that starts at {node} needs {total} bytes of external memory");
+            Diagnostic::error("COMP02", message)
+        };
+        let ddr_bytes = u32::try_from(total).map_err(|_| too_large())?;
+        // Every place is inside the total, so all addresses fit 32 bits.
+        let address = |place: Place| match place {
+            Place::Constant(at) => at as u32,
+            Place::Arena(at) => (base + at) as u32,
+        };
+        let patch = |(mut record, place): (Record, Option<Place>)| {
+            if let (Command::Load(t) | Command::Store(t), Some(place)) = (&mut record.command, place) {
+                t.ddr = Ddr(address(place));
+            }
+            record
+        };
+        let program = Program {
+            commands: self.commands.into_iter().map(patch).collect(),
+            constants: constants.into(),
+            sram_bytes: self.target.sram_bytes,
+            align: self.target.align,
+            ddr_bytes,
+            layers: self.plan.iter().map(|l| l.node.clone()).collect(),
+        };
+        let placed = self.order.iter().map(|&tensor| {
+            let (place, layer) = self.places[&tensor];
+            Placed { tensor, address: address(place), layer }
+        });
+        Ok(Npu { placed: placed.collect(), plan: self.plan, program })
+    }
+}
+
+/// One line of a layer's plan.
+fn axis(name: &str, extent: usize, total: usize) -> TileAxis {
+    TileAxis { axis: name.to_owned(), extent: extent as u32, total: total as u32 }
+}
+
+/// A number as a field of a command.
+fn field<T: TryFrom<usize>>(what: &str, value: usize) -> Result<T, Diagnostic> {
+    let message = || format!("{what} {value} is larger than a command can hold");
+    T::try_from(value).map_err(|_| Diagnostic::error("COMP04", message()))
+}
+
+/// The failure of a layer whose smallest tile is too large.
+fn does_not_fit(target: Target, what: &str, needed: usize) -> Diagnostic {
+    let message = format!(
+        "does not fit the accelerator's memory: its smallest tile ({what}) needs {needed} bytes, there are {}",
+        target.sram_bytes
+    );
+    Diagnostic::error("COMP02", message).hint("run this node on the CPU (run_on_cpu), or shrink the model's input")
+}
+
+/// The shape of a rank-4 tensor.
+fn nchw(t: &QTensor) -> Result<[usize; 4], Diagnostic> {
+    let bad = || Diagnostic::error("COMP05", format!("{} has rank {}, not 4", t.name, t.shape.len()));
+    t.shape.as_slice().try_into().map_err(|_| bad())
+}

@@ -1,0 +1,114 @@
+//! Element types of tensors as Rust types, for kernels that serve several of them.
+
+use ptq_ir::{Tensor, TensorError};
+
+/// An element type that a tensor can hold.
+pub(crate) trait Element: Copy + Default + PartialOrd {
+    /// A tensor of these elements.
+    fn tensor(shape: &[usize], data: Vec<Self>) -> Result<Tensor, TensorError>;
+    /// The elements of a tensor of this type.
+    fn of(tensor: &Tensor) -> Result<&[Self], TensorError>;
+}
+
+macro_rules! element {
+    ($($ty:ty, $make:ident, $get:ident;)*) => {$(
+        impl Element for $ty {
+            fn tensor(shape: &[usize], data: Vec<$ty>) -> Result<Tensor, TensorError> {
+                Tensor::$make(shape, data)
+            }
+            fn of(tensor: &Tensor) -> Result<&[$ty], TensorError> {
+                tensor.$get()
+            }
+        }
+    )*};
+}
+
+element! {
+    f32, from_f32, f32s;
+    f64, from_f64, f64s;
+    i64, from_i64, i64s;
+    i32, from_i32, i32s;
+    i16, from_i16, i16s;
+    i8, from_i8, i8s;
+    u8, from_u8, u8s;
+    bool, from_bool, bools;
+}
+
+/// `body` with `$v` bound to the elements, whatever their type.
+macro_rules! each_type {
+    ($tensor:expr, $v:ident => $body:expr) => {
+        match $tensor.data() {
+            ptq_ir::TensorData::F32(v) => {
+                let $v: &[f32] = v;
+                $body
+            }
+            ptq_ir::TensorData::F64(v) => {
+                let $v: &[f64] = v;
+                $body
+            }
+            ptq_ir::TensorData::I64(v) => {
+                let $v: &[i64] = v;
+                $body
+            }
+            ptq_ir::TensorData::I32(v) => {
+                let $v: &[i32] = v;
+                $body
+            }
+            ptq_ir::TensorData::I16(v) => {
+                let $v: &[i16] = v;
+                $body
+            }
+            ptq_ir::TensorData::I8(v) => {
+                let $v: &[i8] = v;
+                $body
+            }
+            ptq_ir::TensorData::U8(v) => {
+                let $v: &[u8] = v;
+                $body
+            }
+            ptq_ir::TensorData::Bool(v) => {
+                let $v: &[bool] = v;
+                $body
+            }
+        }
+    };
+}
+
+/// `float` or `int` with `$v` bound to the elements of a number type; `other` for truth values.
+macro_rules! each_number {
+    ($tensor:expr, $v:ident => float $float:expr, int $int:expr, other $other:expr) => {
+        match $tensor.data() {
+            ptq_ir::TensorData::F32(v) => {
+                let $v: &[f32] = v;
+                $float
+            }
+            ptq_ir::TensorData::F64(v) => {
+                let $v: &[f64] = v;
+                $float
+            }
+            ptq_ir::TensorData::I64(v) => {
+                let $v: &[i64] = v;
+                $int
+            }
+            ptq_ir::TensorData::I32(v) => {
+                let $v: &[i32] = v;
+                $int
+            }
+            ptq_ir::TensorData::I16(v) => {
+                let $v: &[i16] = v;
+                $int
+            }
+            ptq_ir::TensorData::I8(v) => {
+                let $v: &[i8] = v;
+                $int
+            }
+            ptq_ir::TensorData::U8(v) => {
+                let $v: &[u8] = v;
+                $int
+            }
+            ptq_ir::TensorData::Bool(_) => $other,
+        }
+    };
+}
+
+pub(crate) use {each_number, each_type};

@@ -1,0 +1,47 @@
+//! One ONNX operator on tensors.
+
+use crate::ExecError;
+use crate::call::Call;
+use crate::ops::{self, Kernel};
+use ptq_ir::{Attrs, Tensor};
+
+/// Applies one ONNX operator (opset 17). `None` stands for an omitted optional input. Gives the first output, or the
+/// parts of a Split whose sizes are inputs; see [`eval_outputs`] where the number of outputs matters.
+///
+/// # Errors
+/// When the operator is not supported or its inputs do not fit.
+pub fn eval(op: &str, domain: &str, attrs: &Attrs, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, ExecError> {
+    eval_outputs(op, domain, attrs, inputs, 1)
+}
+
+/// [`eval`] for a node with this number of outputs, which decides the parts of an equal Split.
+///
+/// # Errors
+/// When the operator is not supported or its inputs do not fit.
+pub fn eval_outputs(
+    op: &str,
+    domain: &str,
+    attrs: &Attrs,
+    inputs: &[Option<&Tensor>],
+    outputs: usize,
+) -> Result<Vec<Tensor>, ExecError> {
+    let call = Call { op, attrs, inputs, outputs };
+    match find(op, domain) {
+        Some(Kernel::One(f)) => Ok(vec![f(&call)?]),
+        Some(Kernel::Many(f)) => f(&call),
+        None => Err(ExecError::Unsupported { op: op.to_owned(), domain: domain.to_owned() }),
+    }
+}
+
+/// Whether [`eval`] knows this operator.
+pub fn is_supported(op: &str, domain: &str) -> bool {
+    find(op, domain).is_some()
+}
+
+fn find(op: &str, domain: &str) -> Option<Kernel> {
+    if !domain.is_empty() && domain != "ai.onnx" {
+        return None;
+    }
+    let i = ops::REGISTRY.binary_search_by_key(&op, |(name, _)| name).ok()?;
+    Some(ops::REGISTRY[i].1)
+}

@@ -1,0 +1,83 @@
+//! A float graph in which values are rounded to their quantized grid: what the integer program will compute, in floats.
+
+use crate::ExecError;
+use crate::float_plan::{FloatPlan, FloatSink};
+use ptq_ir::{Graph, QuantParams, QuantTable, Tensor, ValueId};
+use ptq_kernels::requant::{dequantize, quantize};
+use std::collections::BTreeMap;
+
+/// Runs a graph with fake quantization. Weights are rounded once, when the plan is made.
+#[derive(Clone, Debug)]
+pub struct FakeQuantPlan {
+    plan: FloatPlan,
+    /// Parameters of activations, by value number.
+    activations: Vec<Option<QuantParams>>,
+}
+
+impl FakeQuantPlan {
+    /// Prepares a graph. Activations in the table are rounded after they are produced (model inputs too); the
+    /// constants in `weights` are rounded here, with ±127 as the range of int8, as partition does.
+    ///
+    /// # Errors
+    /// As [`FloatPlan::new`]; and when parameters do not fit their tensor.
+    pub fn new(
+        graph: &Graph,
+        table: &QuantTable,
+        weights: &BTreeMap<ValueId, QuantParams>,
+    ) -> Result<FakeQuantPlan, ExecError> {
+        let mut graph = graph.clone();
+        for (&v, params) in weights {
+            let name = graph.values.get(v.0 as usize).map(|v| v.name.clone()).unwrap_or_default();
+            let Some(constant) = graph.constants.get_mut(&v) else {
+                return Err(ExecError::Input { name, why: "has weight parameters but is not constant".into() });
+            };
+            *constant = fake_quantize(constant, params, true).map_err(|e| e.at(&name))?;
+        }
+        let activations =
+            graph.values.iter().map(|v| table.activations.get(&v.name).map(|a| a.params.clone())).collect();
+        Ok(FakeQuantPlan { plan: FloatPlan::new(&graph)?, activations })
+    }
+
+    /// The same plan with this many threads inside large kernels. Results do not depend on it.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> FakeQuantPlan {
+        self.plan = self.plan.with_threads(threads);
+        self
+    }
+
+    /// Runs the graph; the sink sees rounded values.
+    ///
+    /// # Errors
+    /// When an input does not fit, or a node fails.
+    pub fn run(&self, inputs: &[Tensor], sink: &mut FloatSink<'_>) -> Result<Vec<Tensor>, ExecError> {
+        let mut change = |v: ValueId, t: Tensor| match &self.activations[v.0 as usize] {
+            Some(params) => fake_quantize(&t, params, false),
+            None => Ok(t),
+        };
+        self.plan.run_with(inputs, &mut change, sink)
+    }
+}
+
+/// `(clamp(round_half_even(x / s) + z) - z) · s`, per tensor or along an axis. `symmetric` leaves out the lowest value
+/// of a signed type.
+fn fake_quantize(x: &Tensor, params: &QuantParams, symmetric: bool) -> Result<Tensor, ExecError> {
+    let bad = |why: String| ExecError::Invalid { op: "fake quantization".into(), why };
+    let (lo, hi) =
+        params.dtype.quant_range().ok_or_else(|| bad(format!("{} is not a quantized type", params.dtype)))?;
+    let lo = if symmetric { lo.max(-hi) } else { lo };
+    let (extent, inner) = match params.axis {
+        None => (1, x.len()),
+        Some(a) if a < x.shape().len() => (x.shape()[a], x.shape()[a + 1..].iter().product()),
+        Some(a) => return Err(bad(format!("axis {a} is outside rank {}", x.shape().len()))),
+    };
+    if params.scale.len() != extent || params.zero_point.len() != extent {
+        return Err(bad(format!("{} scales for extent {extent}", params.scale.len())));
+    }
+    let values = x.f32s()?;
+    let mut out = Vec::with_capacity(values.len());
+    for (i, run) in values.chunks(inner.max(1)).enumerate() {
+        let (s, z) = (params.scale[i % extent], params.zero_point[i % extent]);
+        out.extend(run.iter().map(|&v| dequantize(quantize(v, s, z, lo, hi), s, z)));
+    }
+    Ok(Tensor::from_f32(x.shape(), out)?)
+}

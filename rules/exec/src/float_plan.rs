@@ -1,0 +1,166 @@
+//! A float graph ready to run: weights packed once, buffers dropped after their last use.
+
+use crate::call::Call;
+use crate::lifetimes::release_after;
+use crate::ops::conv::{convolve, packed};
+use crate::{ExecError, eval_outputs, is_supported};
+use ptq_ir::{Graph, Node, Tensor, ValueId};
+use ptq_kernels::FloatConv;
+
+/// What observers of a float plan see: every value that is not constant, once, model inputs first.
+pub type FloatSink<'a> = dyn FnMut(ValueId, &Tensor) + 'a;
+
+/// Runs a float graph on inputs, any number of times.
+#[derive(Clone, Debug)]
+pub struct FloatPlan {
+    graph: Graph,
+    /// Packed weights of convolutions, by node.
+    convs: Vec<Option<FloatConv>>,
+    /// Values to drop after each node.
+    release: Vec<Vec<usize>>,
+    threads: usize,
+}
+
+impl FloatPlan {
+    /// Prepares a graph. Convolutions with constant weights are packed here.
+    ///
+    /// # Errors
+    /// Names the first node whose operator or attributes are not supported.
+    pub fn new(graph: &Graph) -> Result<FloatPlan, ExecError> {
+        if let Some(problem) = graph.verify().into_iter().next() {
+            return Err(problem.into());
+        }
+        let numbers = |v: &ValueId| v.0 as usize;
+        let ends: Vec<(Vec<usize>, Vec<usize>)> = graph
+            .nodes
+            .iter()
+            .map(|n| (n.inputs.iter().flatten().map(numbers).collect(), n.outputs.iter().map(numbers).collect()))
+            .collect();
+        let kept: Vec<usize> = graph.outputs.iter().map(numbers).collect();
+        let release = release_after(graph.values.len(), &ends, &kept);
+        let convs =
+            graph.nodes.iter().map(|n| prepare(graph, n).map_err(|e| e.at(&n.name))).collect::<Result<_, _>>()?;
+        Ok(FloatPlan { graph: graph.clone(), convs, release, threads: 1 })
+    }
+
+    /// The same plan with this many threads inside large kernels. Results do not depend on it.
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> FloatPlan {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// The graph that runs.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Runs the graph on inputs in the model's order and returns its outputs in the model's order.
+    ///
+    /// # Errors
+    /// When an input does not fit, or a node fails.
+    pub fn run(&self, inputs: &[Tensor], sink: &mut FloatSink<'_>) -> Result<Vec<Tensor>, ExecError> {
+        self.run_with(inputs, &mut |_, t| Ok(t), sink)
+    }
+
+    /// [`FloatPlan::run`] where `change` replaces every value that is not constant right after it was produced.
+    pub(crate) fn run_with(
+        &self,
+        inputs: &[Tensor],
+        change: &mut dyn FnMut(ValueId, Tensor) -> Result<Tensor, ExecError>,
+        sink: &mut FloatSink<'_>,
+    ) -> Result<Vec<Tensor>, ExecError> {
+        self.check(inputs)?;
+        let mut live: Vec<Option<Tensor>> = vec![None; self.graph.values.len()];
+        for (&v, tensor) in self.graph.inputs.iter().zip(inputs) {
+            let tensor = change(v, tensor.clone())?;
+            sink(v, &tensor);
+            live[v.0 as usize] = Some(tensor);
+        }
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            let outputs = self.node(i, node, &live).map_err(|e| e.at(&node.name))?;
+            for (&v, tensor) in node.outputs.iter().zip(outputs) {
+                let tensor = change(v, tensor).map_err(|e| e.at(&node.name))?;
+                sink(v, &tensor);
+                live[v.0 as usize] = Some(tensor);
+            }
+            for &v in &self.release[i] {
+                live[v] = None;
+            }
+        }
+        self.graph.outputs.iter().map(|&v| self.value(v, &live).cloned()).collect()
+    }
+
+    fn check(&self, inputs: &[Tensor]) -> Result<(), ExecError> {
+        for (i, &v) in self.graph.inputs.iter().enumerate() {
+            let value = self.graph.value(v);
+            let bad = |why: String| ExecError::Input { name: value.name.clone(), why };
+            let t = inputs.get(i).ok_or_else(|| bad("is missing".into()))?;
+            if t.shape() != value.shape || t.dtype() != value.dtype {
+                let (found, expected) = ((t.dtype(), t.shape()), (value.dtype, &value.shape));
+                return Err(bad(format!(
+                    "is {}{:?}, the model wants {}{:?}",
+                    found.0, found.1, expected.0, expected.1
+                )));
+            }
+        }
+        match inputs.len().checked_sub(self.graph.inputs.len()) {
+            Some(0) => Ok(()),
+            _ => {
+                let why = format!("{} inputs given, the model has {}", inputs.len(), self.graph.inputs.len());
+                Err(ExecError::Input { name: format!("{}", self.graph.inputs.len()), why })
+            }
+        }
+    }
+
+    fn value<'a>(&'a self, v: ValueId, live: &'a [Option<Tensor>]) -> Result<&'a Tensor, ExecError> {
+        self.graph
+            .constants
+            .get(&v)
+            .or(live[v.0 as usize].as_ref())
+            .ok_or_else(|| ExecError::Input { name: self.graph.value(v).name.clone(), why: "was never made".into() })
+    }
+
+    fn node(&self, i: usize, node: &Node, live: &[Option<Tensor>]) -> Result<Vec<Tensor>, ExecError> {
+        let operands =
+            node.inputs.iter().map(|v| v.map(|v| self.value(v, live)).transpose()).collect::<Result<Vec<_>, _>>()?;
+        let call = Call { op: &node.op, attrs: &node.attrs, inputs: &operands, outputs: node.outputs.len() };
+        let outputs = match &self.convs[i] {
+            Some(plan) => vec![convolve(&call, plan, call.input(0)?, self.threads)?],
+            None => eval_outputs(&node.op, &node.domain, &node.attrs, &operands, node.outputs.len())?,
+        };
+        if outputs.len() < node.outputs.len() {
+            return Err(call.bad(format!("{} outputs are asked for, {} supported", node.outputs.len(), outputs.len())));
+        }
+        for (t, &v) in outputs.iter().zip(&node.outputs) {
+            let value = self.graph.value(v);
+            if t.shape() != value.shape || t.dtype() != value.dtype {
+                return Err(call.bad(format!(
+                    "gives {}{:?} for {}, declared {}{:?}",
+                    t.dtype(),
+                    t.shape(),
+                    value.name,
+                    value.dtype,
+                    value.shape
+                )));
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+/// Checks that a node is supported; packs a convolution whose weights and bias are constant.
+fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
+    if !is_supported(&node.op, &node.domain) {
+        return Err(ExecError::Unsupported { op: node.op.clone(), domain: node.domain.clone() });
+    }
+    let constant = |i: usize| node.input(i).map(|v| graph.constant(v));
+    let (true, Some(x), Some(Some(w))) = (node.is("Conv"), node.input(0), constant(1)) else { return Ok(None) };
+    let bias = match constant(2) {
+        Some(None) => return Ok(None),
+        other => other.flatten(),
+    };
+    let inputs = [None, Some(w), bias];
+    let call = Call { op: &node.op, attrs: &node.attrs, inputs: &inputs, outputs: 1 };
+    packed(&call, &graph.value(x).shape).map(Some)
+}

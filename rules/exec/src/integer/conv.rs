@@ -1,0 +1,89 @@
+//! Conv: `acc = bias[o] + Σ (x - x_zero) · w` in 32 bits (wrapping), then requantization.
+
+use super::operand::{Operand, bad, tensor};
+use crate::ExecError;
+use ptq_ir::{QConv, QTensor, Requant, Tensor};
+use ptq_kernels::requant::{apply, store};
+
+pub(super) fn run(conv: &QConv, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
+    let [x, w, ..] = operands else { return Err(bad(out, "weights are missing".into())) };
+    let ([batch, channels, height, width], [filters, depth, ..]) = (x.nchw()?, w.nchw()?);
+    let geom = &conv.geom;
+    let [oh, ow] = geom.out_hw([height, width]).ok_or_else(|| bad(out, "the window does not fit".into()))?;
+    let fits = w.data.shape()[2..] == geom.kernel
+        && depth * geom.group == channels
+        && filters.is_multiple_of(geom.group)
+        && entries_fit(conv.requant.as_ref(), filters);
+    if !fits {
+        return Err(bad(out, format!("weights {:?} do not fit input {:?}", w.data.shape(), x.data.shape())));
+    }
+    let zero = x.zero();
+    let x: Vec<i32> = x.ints()?.into_iter().map(|v| v - zero).collect();
+    let w = w.ints()?;
+    let bias = match operands.get(2) {
+        Some(b) => b.ints()?,
+        None => vec![0; filters],
+    };
+    if bias.len() != filters {
+        return Err(bad(out, format!("{} biases for {filters} filters", bias.len())));
+    }
+    let mut y = Vec::with_capacity(batch * filters * oh * ow);
+    for image in x.chunks_exact(channels * height * width) {
+        for o in 0..filters {
+            let mut acc = vec![bias[o]; oh * ow];
+            let first = o / (filters / geom.group) * depth;
+            for c in 0..depth {
+                let plane = &image[(first + c) * height * width..][..height * width];
+                let taps = &w[(o * depth + c) * geom.kernel[0] * geom.kernel[1]..];
+                accumulate(conv, plane, [height, width], taps, &mut acc, [oh, ow]);
+            }
+            y.extend(acc.into_iter().map(|acc| match &conv.requant {
+                Some(requant) => store(apply(requant, o, acc), conv.out_zero, conv.clamp_lo, conv.clamp_hi),
+                None => acc,
+            }));
+        }
+    }
+    tensor(out, &[batch, filters, oh, ow], y)
+}
+
+/// Adds one input channel's taps. Taps outside the image add nothing.
+fn accumulate(
+    conv: &QConv,
+    plane: &[i32],
+    [height, width]: [usize; 2],
+    taps: &[i32],
+    acc: &mut [i32],
+    [oh, ow]: [usize; 2],
+) {
+    let g = &conv.geom;
+    for ky in 0..g.kernel[0] {
+        for kx in 0..g.kernel[1] {
+            let w = taps[ky * g.kernel[1] + kx];
+            let columns = inside(kx * g.dilations[1], g.pads[1], g.strides[1], width, ow);
+            for oy in inside(ky * g.dilations[0], g.pads[0], g.strides[0], height, oh) {
+                let row = &plane[(oy * g.strides[0] + ky * g.dilations[0] - g.pads[0]) * width..][..width];
+                for ox in columns.clone() {
+                    let x = row[ox * g.strides[1] + kx * g.dilations[1] - g.pads[1]];
+                    let acc = &mut acc[oy * ow + ox];
+                    *acc = acc.wrapping_add(x.wrapping_mul(w));
+                }
+            }
+        }
+    }
+}
+
+/// Output indices `o` with `0 <= o · stride + tap - pad < extent`.
+fn inside(tap: usize, pad: usize, stride: usize, extent: usize, outputs: usize) -> std::ops::Range<usize> {
+    let first = pad.saturating_sub(tap).div_ceil(stride);
+    let end = (extent + pad).saturating_sub(tap).div_ceil(stride).min(outputs);
+    first.min(end)..end
+}
+
+fn entries_fit(requant: Option<&Requant>, filters: usize) -> bool {
+    let n = match requant {
+        None => return true,
+        Some(Requant::Float(m)) => m.len(),
+        Some(Requant::Fixed(m)) => m.len(),
+    };
+    n == 1 || n == filters
+}

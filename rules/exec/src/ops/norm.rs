@@ -1,0 +1,82 @@
+//! BatchNormalization (inference), InstanceNormalization, LayerNormalization.
+
+use crate::ExecError;
+use crate::call::Call;
+use ptq_ir::Tensor;
+use ptq_kernels::{mean, sum};
+
+/// `(x - mean) · (scale / sqrt(var + epsilon)) + bias`, per channel (axis 1).
+pub(super) fn batch(call: &Call<'_>) -> Result<Tensor, ExecError> {
+    if call.attrs.int("training_mode", 0) != 0 {
+        return Err(call.bad("training mode is not supported"));
+    }
+    let x = call.input(0)?;
+    let channels = *x.shape().get(1).ok_or_else(|| call.bad("input has no channel axis"))?;
+    let parameter = |i: usize| {
+        let p = call.input(i)?.f32s()?;
+        if p.len() == channels {
+            Ok(p)
+        } else {
+            Err(call.bad(format!("input {i} has {} entries for {channels} channels", p.len())))
+        }
+    };
+    let (scale, bias, mu, var) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
+    let epsilon = call.attrs.float("epsilon", 1e-5);
+    let inner: usize = x.shape()[2..].iter().product();
+    let mut out = Vec::with_capacity(x.len());
+    for (i, plane) in x.f32s()?.chunks_exact(inner.max(1)).enumerate() {
+        let c = i % channels;
+        let factor = scale[c] / (var[c] + epsilon).sqrt();
+        out.extend(plane.iter().map(|&v| (v - mu[c]) * factor + bias[c]));
+    }
+    Ok(Tensor::from_f32(x.shape(), out)?)
+}
+
+pub(super) fn instance(call: &Call<'_>) -> Result<Tensor, ExecError> {
+    let x = call.input(0)?;
+    let (scale, bias) = (call.input(1)?.f32s()?, call.input(2)?.f32s()?);
+    let channels = *x.shape().get(1).ok_or_else(|| call.bad("input has no channel axis"))?;
+    if scale.len() != channels || bias.len() != channels {
+        return Err(call.bad(format!("scale and bias do not have {channels} entries")));
+    }
+    let inner: usize = x.shape()[2..].iter().product();
+    let epsilon = call.attrs.float("epsilon", 1e-5);
+    let mut out = Vec::with_capacity(x.len());
+    for (i, plane) in x.f32s()?.chunks_exact(inner.max(1)).enumerate() {
+        let (centred, factor) = standardized(plane, epsilon);
+        let c = i % channels;
+        out.extend(centred.iter().map(|&v| v * factor * scale[c] + bias[c]));
+    }
+    Ok(Tensor::from_f32(x.shape(), out)?)
+}
+
+/// Normalizes over the axes from `axis` on. Only the first output.
+pub(super) fn layer(call: &Call<'_>) -> Result<Tensor, ExecError> {
+    let x = call.input(0)?;
+    let scale = call.input(1)?.f32s()?;
+    let bias = call.optional(2).map(Tensor::f32s).transpose()?;
+    let axis = call.axis(call.attrs.int("axis", -1), x.shape().len())?;
+    let row: usize = x.shape()[axis..].iter().product();
+    if scale.len() != row || bias.is_some_and(|b| b.len() != row) {
+        return Err(call.bad(format!("scale and bias do not have {row} entries")));
+    }
+    let epsilon = call.attrs.float("epsilon", 1e-5);
+    let mut out = Vec::with_capacity(x.len());
+    for line in x.f32s()?.chunks_exact(row.max(1)) {
+        let (centred, factor) = standardized(line, epsilon);
+        let scaled = centred.iter().zip(scale).map(|(&v, &s)| v * factor * s);
+        match bias {
+            Some(bias) => out.extend(scaled.zip(bias).map(|(v, &b)| v + b)),
+            None => out.extend(scaled),
+        }
+    }
+    Ok(Tensor::from_f32(x.shape(), out)?)
+}
+
+/// `x - mean` and `1 / sqrt(variance + epsilon)`.
+fn standardized(x: &[f32], epsilon: f32) -> (Vec<f32>, f32) {
+    let mu = mean(x);
+    let centred: Vec<f32> = x.iter().map(|v| v - mu).collect();
+    let squares: Vec<f32> = centred.iter().map(|v| v * v).collect();
+    (centred, 1.0 / (sum(&squares) / x.len() as f32 + epsilon).sqrt())
+}

@@ -1,0 +1,153 @@
+//! Resize (nearest, linear) and the older Upsample, one axis after the other.
+
+use crate::ExecError;
+use crate::call::Call;
+use crate::elements::{Element, each_type};
+use ptq_ir::Tensor;
+use ptq_ir::ops::NearestResize;
+
+/// What the operator asks for along one axis.
+struct Axis {
+    input: usize,
+    output: usize,
+    scale: f64,
+}
+
+pub(super) fn resize(call: &Call<'_>) -> Result<Tensor, ExecError> {
+    let x = call.input(0)?;
+    let rank = x.shape().len();
+    let scales = call.optional(2).filter(|t| !t.is_empty()).map(Tensor::f32s).transpose()?;
+    let sizes = call.ints(3)?.filter(|s| !s.is_empty());
+    resized(call, x, scales, sizes, rank)
+}
+
+/// Upsample of opset 9: scales as input 1, asymmetric coordinates, floor.
+pub(super) fn upsample(call: &Call<'_>) -> Result<Tensor, ExecError> {
+    let x = call.input(0)?;
+    let mut attrs = call.attrs.clone();
+    attrs.set("coordinate_transformation_mode", ptq_ir::Attr::Str("asymmetric".into()));
+    attrs.set("nearest_mode", ptq_ir::Attr::Str("floor".into()));
+    let call = Call { op: call.op, attrs: &attrs, inputs: call.inputs, outputs: 1 };
+    let scales = call.input(1)?.f32s()?;
+    resized(&call, x, Some(scales), None, x.shape().len())
+}
+
+fn resized(
+    call: &Call<'_>,
+    x: &Tensor,
+    scales: Option<&[f32]>,
+    sizes: Option<Vec<i64>>,
+    rank: usize,
+) -> Result<Tensor, ExecError> {
+    let axes = (0..rank)
+        .map(|d| axis(call, x.shape()[d], d, rank, scales, sizes.as_deref()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let shape: Vec<usize> = axes.iter().map(|a| a.output).collect();
+    call.bounded(&shape)?;
+    if shape.contains(&0) || x.is_empty() {
+        return Err(call.bad(format!("shapes {:?} and {shape:?} are empty", x.shape())));
+    }
+    let mut y = x.clone();
+    for (d, a) in axes.iter().enumerate().filter(|(_, a)| a.input != a.output || a.scale != 1.0) {
+        y = match call.attrs.str("mode", "nearest") {
+            "nearest" => nearest(call, &y, d, a)?,
+            "linear" => linear(call, &y, d, a)?,
+            other => return Err(call.bad(format!("mode {other:?} is not supported"))),
+        };
+    }
+    Ok(y)
+}
+
+fn axis(
+    call: &Call<'_>,
+    input: usize,
+    d: usize,
+    rank: usize,
+    scales: Option<&[f32]>,
+    sizes: Option<&[i64]>,
+) -> Result<Axis, ExecError> {
+    let fits =
+        |n: usize| if n == rank { Ok(()) } else { Err(call.bad(format!("{n} scales or sizes for rank {rank}"))) };
+    if call.attrs.get("axes").is_some() || call.attrs.str("keep_aspect_ratio_policy", "stretch") != "stretch" {
+        return Err(call.bad("axes and keep_aspect_ratio_policy are not supported"));
+    }
+    match (scales, sizes) {
+        (_, Some(sizes)) => {
+            fits(sizes.len())?;
+            let output = call.shape(&sizes[d..=d])?[0];
+            Ok(Axis { input, output, scale: output as f64 / input.max(1) as f64 })
+        }
+        (Some(scales), None) => {
+            fits(scales.len())?;
+            let scale = f64::from(scales[d]);
+            let output = (input as f64 * scale).floor();
+            if !(output >= 0.0 && output < f64::from(1 << 30)) {
+                return Err(call.bad(format!("scale {scale} is out of range")));
+            }
+            Ok(Axis { input, output: output as usize, scale })
+        }
+        (None, None) => Err(call.bad("neither scales nor sizes are given")),
+    }
+}
+
+fn nearest(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, ExecError> {
+    let transform = call.attrs.str("coordinate_transformation_mode", "half_pixel");
+    let mode = call.attrs.str("nearest_mode", "round_prefer_floor");
+    let table = NearestResize::axis(a.input, a.output, a.scale, transform, mode)
+        .ok_or_else(|| call.bad(format!("coordinates {transform:?} with rounding {mode:?} are not supported")))?;
+    each_type!(x, v => picked(v, x.shape(), d, &table))
+}
+
+/// Rows `table[i]` of axis `d`.
+fn picked<T: Element>(v: &[T], from: &[usize], d: usize, table: &[u32]) -> Result<Tensor, ExecError> {
+    let inner: usize = from[d + 1..].iter().product();
+    let block = from[d] * inner;
+    let mut out = Vec::with_capacity(v.len() / from[d] * table.len());
+    for block in v.chunks_exact(block) {
+        if inner == 1 {
+            out.extend(table.iter().map(|&i| block[i as usize]));
+        } else {
+            table.iter().for_each(|&i| out.extend_from_slice(&block[i as usize * inner..][..inner]));
+        }
+    }
+    let mut shape = from.to_vec();
+    shape[d] = table.len();
+    Ok(T::tensor(&shape, out)?)
+}
+
+/// Linear interpolation along one axis: `p + (q - p)·t`.
+fn linear(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, ExecError> {
+    let transform = call.attrs.str("coordinate_transformation_mode", "half_pixel");
+    let last = (a.input - 1) as f64;
+    let taps = (0..a.output)
+        .map(|i| {
+            let at = coordinate(call, transform, a, i as f64)?.clamp(0.0, last);
+            let low = at.floor();
+            Ok((low as usize, (low + 1.0).min(last) as usize, (at - low) as f32))
+        })
+        .collect::<Result<Vec<_>, ExecError>>()?;
+    let inner: usize = x.shape()[d + 1..].iter().product();
+    let mut out = Vec::with_capacity(x.len() / a.input * a.output);
+    for block in x.f32s()?.chunks_exact(a.input * inner) {
+        for &(low, high, t) in &taps {
+            let (p, q) = (&block[low * inner..][..inner], &block[high * inner..][..inner]);
+            out.extend(p.iter().zip(q).map(|(&p, &q)| p + (q - p) * t));
+        }
+    }
+    let mut shape = x.shape().to_vec();
+    shape[d] = a.output;
+    Ok(Tensor::from_f32(shape, out)?)
+}
+
+/// Where output index `i` is in the input (formulas of ONNX Resize).
+fn coordinate(call: &Call<'_>, transform: &str, a: &Axis, i: f64) -> Result<f64, ExecError> {
+    Ok(match transform {
+        "asymmetric" => i / a.scale,
+        "half_pixel" => (i + 0.5) / a.scale - 0.5,
+        "pytorch_half_pixel" if a.output > 1 => (i + 0.5) / a.scale - 0.5,
+        "pytorch_half_pixel" => 0.0,
+        "align_corners" if a.output > 1 => i * (a.input as f64 - 1.0) / (a.output as f64 - 1.0),
+        "align_corners" => 0.0,
+        other => return Err(call.bad(format!("coordinates {other:?} are not supported"))),
+    })
+}

@@ -1,0 +1,148 @@
+//! AVX2 + FMA versions of the float kernels, bit-equal to the scalar ones (tested).
+#![allow(unsafe_code)]
+
+use super::tile::{Init, MR, NR, Tile, start};
+use crate::Isa;
+use std::arch::x86_64::*;
+
+/// [`super::tile::run`] with AVX2.
+pub(super) fn tile(isa: Isa, t: &Tile<'_>, c: &mut [f32], ldc: usize) {
+    assert!(isa.avx2());
+    assert!(t.a.len() >= t.k * MR && (t.k == 0 || t.b.len() >= (t.k - 1) * t.ldb + NR), "operands are too short");
+    assert!((1..=MR).contains(&t.rows) && (1..=NR).contains(&t.cols), "tile is empty or too large");
+    assert!(c.len() >= (t.rows - 1) * ldc + t.cols, "output is too short");
+    // SAFETY: AVX2 and FMA are present (checked), and the bounds that `tile_avx2` asks for hold (checked).
+    unsafe { tile_avx2(t, c, ldc) }
+}
+
+/// # Safety
+/// `a` holds `k·MR` elements, `b` holds `NR` elements at each `q·ldb` for `q < k`, `c` holds `cols` elements at each
+/// `i·ldc` for `i < rows`.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile_avx2(t: &Tile<'_>, c: &mut [f32], ldc: usize) {
+    let full = t.rows == MR && t.cols == NR;
+    let mut acc = [[_mm256_setzero_ps(); 2]; MR];
+    match t.init {
+        Init::Rows(bias) if t.rows == MR => {
+            for i in 0..MR {
+                acc[i] = [_mm256_set1_ps(bias[i]); 2];
+            }
+        }
+        Init::Out if full => {
+            for i in 0..MR {
+                // SAFETY: row i of the output holds NR elements.
+                acc[i] =
+                    unsafe { [_mm256_loadu_ps(c.as_ptr().add(i * ldc)), _mm256_loadu_ps(c.as_ptr().add(i * ldc + 8))] };
+            }
+        }
+        _ => {
+            let first = start(t, c, ldc);
+            for i in 0..MR {
+                // SAFETY: a row of `first` holds NR = 16 elements.
+                acc[i] = unsafe { [_mm256_loadu_ps(first[i].as_ptr()), _mm256_loadu_ps(first[i].as_ptr().add(8))] };
+            }
+        }
+    }
+    let (mut a, mut b) = (t.a.as_ptr(), t.b.as_ptr());
+    for _ in 0..t.k {
+        // SAFETY: step q reads a[q·MR..][..MR] and b[q·ldb..][..NR], which exist; the pointers move at most to one step
+        // behind, by wrapping arithmetic that is not dereferenced.
+        unsafe {
+            let b0 = _mm256_loadu_ps(b);
+            let b1 = _mm256_loadu_ps(b.add(8));
+            for i in 0..MR {
+                let x = _mm256_broadcast_ss(&*a.add(i));
+                acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
+                acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
+            }
+            a = a.add(MR);
+            b = b.wrapping_add(t.ldb);
+        }
+    }
+    if full {
+        for i in 0..MR {
+            // SAFETY: row i of the output holds NR elements.
+            unsafe {
+                _mm256_storeu_ps(c.as_mut_ptr().add(i * ldc), acc[i][0]);
+                _mm256_storeu_ps(c.as_mut_ptr().add(i * ldc + 8), acc[i][1]);
+            }
+        }
+        return;
+    }
+    let mut row = [0.0f32; NR];
+    for i in 0..t.rows {
+        // SAFETY: `row` holds NR = 16 elements.
+        unsafe {
+            _mm256_storeu_ps(row.as_mut_ptr(), acc[i][0]);
+            _mm256_storeu_ps(row.as_mut_ptr().add(8), acc[i][1]);
+        }
+        c[i * ldc..][..t.cols].copy_from_slice(&row[..t.cols]);
+    }
+}
+
+/// [`super::depthwise::row`] with AVX2.
+pub(super) fn taps_row(isa: Isa, bias: f32, taps: &[(usize, f32)], plane: &[f32], out: &mut [f32]) {
+    assert!(isa.avx2());
+    assert!(taps.iter().all(|(at, _)| at + out.len() <= plane.len()), "a tap leaves the plane");
+    // SAFETY: AVX2 and FMA are present, and every tap has `out.len()` elements in the plane (both checked).
+    unsafe { taps_row_avx2(bias, taps, plane, out) }
+}
+
+/// # Safety
+/// The plane holds `out.len()` elements at every tap.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn taps_row_avx2(bias: f32, taps: &[(usize, f32)], plane: &[f32], out: &mut [f32]) {
+    let n = out.len();
+    let mut x = 0;
+    while x + 32 <= n {
+        // SAFETY: x + 32 <= n.
+        unsafe { taps_block::<4>(bias, taps, plane, x, out) };
+        x += 32;
+    }
+    while x + 8 <= n {
+        // SAFETY: x + 8 <= n.
+        unsafe { taps_block::<1>(bias, taps, plane, x, out) };
+        x += 8;
+    }
+    if x < n && n >= 8 {
+        // The last block overlaps the one before; it computes the same values again.
+        // SAFETY: n >= 8.
+        unsafe { taps_block::<1>(bias, taps, plane, n - 8, out) };
+        x = n;
+    }
+    for x in x..n {
+        out[x] = taps.iter().fold(bias, |acc, &(at, w)| w.mul_add(plane[at + x], acc));
+    }
+}
+
+/// # Safety
+/// `x + 8·V` is at most `out.len()`, and the plane holds `out.len()` elements at every tap.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn taps_block<const V: usize>(bias: f32, taps: &[(usize, f32)], plane: &[f32], x: usize, out: &mut [f32]) {
+    let mut acc = [_mm256_set1_ps(bias); V];
+    for &(at, w) in taps {
+        let w = _mm256_set1_ps(w);
+        for v in 0..V {
+            // SAFETY: at + x + 8·V <= at + out.len() <= plane.len().
+            let p = unsafe { _mm256_loadu_ps(plane.as_ptr().add(at + x + 8 * v)) };
+            acc[v] = _mm256_fmadd_ps(w, p, acc[v]);
+        }
+    }
+    for v in 0..V {
+        // SAFETY: x + 8·V <= out.len().
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(x + 8 * v), acc[v]) };
+    }
+}
+
+/// Runs `f` with AVX2 and FMA enabled, so that what is inlined into it is compiled for them.
+pub(super) fn with<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
+    assert!(isa.avx2());
+    // SAFETY: AVX2 and FMA are present (checked).
+    unsafe { with_avx2(f) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}

@@ -1,0 +1,170 @@
+//! Convolution with weights packed once.
+
+use super::depthwise;
+use super::gemm::{Columns, pack_panels, pack_rows, product, product_by_filters};
+use super::tile::{MR, NR};
+use crate::error::expect_len;
+use crate::planes::Planes;
+use crate::{Isa, KernelError, parallel};
+use ptq_ir::ops::ConvGeom;
+
+/// Up to this many output pixels, filters go along the vector lanes.
+const FEW_PIXELS: usize = 8;
+
+/// A 2-D convolution of a fixed image size, weights packed. Layout NCHW.
+#[derive(Clone, Debug)]
+pub struct FloatConv {
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+    pub(super) bias: Vec<f32>,
+    geom: ConvGeom,
+    image: [usize; 2],
+    planes: Planes,
+    packed: Packed,
+}
+
+/// Weights in the order in which they are read.
+#[derive(Clone, Debug)]
+enum Packed {
+    /// As given, one filter after the other.
+    Depthwise(Vec<f32>),
+    /// For each group, tiles of rows.
+    Rows(Vec<Vec<f32>>),
+    /// For each group, panels of filters and their padded bias.
+    Filters(Vec<(Vec<f32>, Vec<f32>)>),
+}
+
+impl FloatConv {
+    /// Packs weights (OIHW, `filters` of them) for images of `channels × image`.
+    ///
+    /// # Errors
+    /// When weights, bias, channels and window do not fit.
+    pub fn pack(
+        weights: &[f32],
+        filters: usize,
+        bias: Option<&[f32]>,
+        geom: &ConvGeom,
+        channels: usize,
+        image: [usize; 2],
+    ) -> Result<FloatConv, KernelError> {
+        let groups = geom.group;
+        let whole = |n: usize| n > 0 && n.is_multiple_of(groups);
+        if groups == 0 || !whole(channels) || !whole(filters) {
+            return Err(KernelError::Geometry(format!("{channels} channels, {filters} filters in {groups} groups")));
+        }
+        let planes = Planes::new(geom, image)
+            .ok_or_else(|| KernelError::Geometry(format!("window does not fit image {image:?}")))?;
+        let (per_group, filters_of) = (channels / groups, filters / groups);
+        let k = per_group * geom.kernel[0] * geom.kernel[1];
+        expect_len("weights", weights.len(), filters * k)?;
+        let bias = bias.map_or_else(|| vec![0.0; filters], <[f32]>::to_vec);
+        expect_len("bias", bias.len(), filters)?;
+        let pixels = planes.out[0] * planes.out[1];
+        let by_group = weights.chunks_exact(filters_of * k);
+        let packed = if per_group == 1 {
+            Packed::Depthwise(weights.to_vec())
+        } else if pixels <= FEW_PIXELS {
+            let padded = |g: usize| {
+                let mut b = bias[g * filters_of..(g + 1) * filters_of].to_vec();
+                b.resize(filters_of.div_ceil(NR) * NR, 0.0);
+                b
+            };
+            Packed::Filters(by_group.enumerate().map(|(g, w)| (pack_panels(w, filters_of, k), padded(g))).collect())
+        } else {
+            Packed::Rows(by_group.map(|w| pack_rows(w, filters_of, k)).collect())
+        };
+        Ok(FloatConv { in_channels: channels, out_channels: filters, bias, geom: *geom, image, planes, packed })
+    }
+
+    /// Output height and width.
+    pub fn out_hw(&self) -> [usize; 2] {
+        self.planes.out
+    }
+
+    /// Number of filters.
+    pub fn out_channels(&self) -> usize {
+        self.out_channels
+    }
+
+    /// Convolves `batch` images.
+    ///
+    /// # Errors
+    /// When a slice does not have the size of its shape.
+    pub fn run(&self, isa: Isa, threads: usize, batch: usize, x: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
+        let image = self.in_channels * self.image[0] * self.image[1];
+        let result = self.out_channels * self.planes.out[0] * self.planes.out[1];
+        expect_len("input", x.len(), batch * image)?;
+        expect_len("output", out.len(), batch * result)?;
+        for (x, y) in x.chunks_exact(image).zip(out.chunks_exact_mut(result)) {
+            self.image(isa, threads, x, y);
+        }
+        Ok(())
+    }
+
+    fn image(&self, isa: Isa, threads: usize, x: &[f32], y: &mut [f32]) {
+        let groups = self.geom.group;
+        let pixels = self.planes.out[0] * self.planes.out[1];
+        let per_group = self.in_channels / groups;
+        let filters = self.out_channels / groups;
+        let k = per_group * self.planes.taps.len();
+        let work = filters * k * pixels;
+        let Packed::Depthwise(weights) = &self.packed else {
+            let images = x.chunks_exact(x.len() / groups).zip(y.chunks_exact_mut(filters * pixels)).enumerate();
+            for (g, (x, y)) in images {
+                self.group(isa, threads, g, x, y, work);
+            }
+            return;
+        };
+        parallel::split(threads, work * groups, y, pixels, |first, y| {
+            depthwise::run(isa, self, weights, x, &self.planes, first, y);
+        });
+    }
+
+    fn group(&self, isa: Isa, threads: usize, g: usize, x: &[f32], y: &mut [f32], work: usize) {
+        let channels = self.in_channels / self.geom.group;
+        let filters = self.out_channels / self.geom.group;
+        let n = self.planes.out[0] * self.planes.out[1];
+        let k = channels * self.planes.taps.len();
+        let data = self.planes.of(x, channels, 0.0);
+        let plane = self.planes.plane;
+        let offsets: Vec<usize> =
+            (0..channels).flat_map(|c| self.planes.taps.iter().map(move |t| c * plane + t)).collect();
+        match &self.packed {
+            Packed::Depthwise(_) => {}
+            Packed::Rows(packed) => {
+                // A window of one pixel at stride 1 reads the image as it is.
+                let pointwise = plane == n && self.planes.taps == [0] && self.geom.strides == [1, 1];
+                let columns = if pointwise {
+                    Columns::Matrix { b: &data, ldb: n }
+                } else {
+                    Columns::Windows { data: &data, offsets: &offsets, planes: &self.planes }
+                };
+                let bias = &self.bias[g * filters..(g + 1) * filters];
+                parallel::split(threads, work, y, MR * n, |tile, y| {
+                    product(isa, &packed[g][tile * k * MR..], Some(&bias[tile * MR..]), k, n, &columns, y);
+                });
+            }
+            Packed::Filters(packed) => {
+                let (w, bias) = &packed[g];
+                let pixels = self.pixel_tiles(&data, &offsets, n);
+                parallel::split(threads, work, y, NR * n, |panel, y| {
+                    product_by_filters(isa, &w[panel * k * NR..], &bias[panel * NR..], k, n, &pixels, y);
+                });
+            }
+        }
+    }
+
+    /// The windows of all pixels as tiles `[n / MR][k][MR]`.
+    fn pixel_tiles(&self, data: &[f32], offsets: &[usize], n: usize) -> Vec<f32> {
+        let k = offsets.len();
+        let mut tiles = vec![0.0; n.div_ceil(MR) * k * MR];
+        for p in 0..n {
+            let base = p / self.planes.out[1] * self.planes.row_step + p % self.planes.out[1];
+            let tile = &mut tiles[p / MR * k * MR..];
+            for (q, offset) in offsets.iter().enumerate() {
+                tile[q * MR + p % MR] = data[offset + base];
+            }
+        }
+        tiles
+    }
+}

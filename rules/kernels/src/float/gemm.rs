@@ -1,0 +1,187 @@
+//! Matrix products from tiles: blocks of k that stay in cache, panels of columns, row tiles.
+
+use super::tile::{Init, MR, NR, Tile, run};
+use crate::planes::Planes;
+use crate::{Isa, KernelError, error::expect_len, parallel};
+
+/// k of one pass; between passes the chains rest in the output.
+const KC: usize = 256;
+/// Panels of columns that are packed together.
+const PANELS: usize = 32;
+/// Row tiles that are kept in cache while the panels pass by.
+const ROW_TILES: usize = 16;
+/// Up to this many row tiles, packing the right operand costs more than it saves.
+const DIRECT_TILES: usize = 4;
+
+/// What the chains of a product start from.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// Zero.
+    Zero,
+    /// One value for each row.
+    Rows(&'a [f32]),
+    /// What the output holds.
+    Out,
+}
+
+/// The right operand of a product, `k` rows of pixels.
+pub(super) enum Columns<'a> {
+    /// A row-major matrix; rows are `ldb` apart.
+    Matrix { b: &'a [f32], ldb: usize },
+    /// Windows of an image: row `q` of pixel `(y, x)` is `data[offsets[q] + y·row_step + x]`.
+    Windows { data: &'a [f32], offsets: &'a [usize], planes: &'a Planes },
+}
+
+/// A row-major `m × k` matrix as tiles `[m / MR][k][MR]`, padded with zeros.
+pub(super) fn pack_rows(a: &[f32], m: usize, k: usize) -> Vec<f32> {
+    let mut out = vec![0.0; m.div_ceil(MR) * k * MR];
+    for (i, row) in a.chunks_exact(k.max(1)).enumerate().take(m) {
+        let tile = &mut out[i / MR * k * MR..];
+        for (q, &v) in row.iter().enumerate() {
+            tile[q * MR + i % MR] = v;
+        }
+    }
+    out
+}
+
+/// A row-major `m × k` matrix transposed into panels `[m / NR][k][NR]`, padded with zeros.
+pub(super) fn pack_panels(a: &[f32], m: usize, k: usize) -> Vec<f32> {
+    let mut out = vec![0.0; m.div_ceil(NR) * k * NR];
+    for (i, row) in a.chunks_exact(k.max(1)).enumerate().take(m) {
+        let panel = &mut out[i / NR * k * NR..];
+        for (q, &v) in row.iter().enumerate() {
+            panel[q * NR + i % NR] = v;
+        }
+    }
+    out
+}
+
+/// `out[m × n] = start + a[m × k] · b[k × n]`, all row-major.
+///
+/// # Errors
+/// When a slice does not have the stated size.
+pub fn matmul(
+    isa: Isa,
+    threads: usize,
+    [m, k, n]: [usize; 3],
+    a: &[f32],
+    b: &[f32],
+    start: Start<'_>,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    expect_len("left operand", a.len(), m * k)?;
+    expect_len("right operand", b.len(), k * n)?;
+    expect_len("output", out.len(), m * n)?;
+    match start {
+        Start::Zero => out.fill(0.0),
+        Start::Rows(bias) => {
+            expect_len("bias", bias.len(), m)?;
+            out.chunks_exact_mut(n.max(1)).zip(bias).for_each(|(row, &v)| row.fill(v));
+        }
+        Start::Out => {}
+    }
+    if m == 0 || n == 0 || k == 0 {
+        return Ok(());
+    }
+    let packed = pack_rows(a, m, k);
+    parallel::split(threads, m * k * n, out, MR * n, |tile, rows| {
+        product(isa, &packed[tile * k * MR..], None, k, n, &Columns::Matrix { b, ldb: n }, rows);
+    });
+    Ok(())
+}
+
+/// Rows of a product: `a` as packed tiles, `out` row-major with `n` columns. Chains start from `bias`, one a row, or
+/// from what `out` holds.
+pub(super) fn product(isa: Isa, a: &[f32], bias: Option<&[f32]>, k: usize, n: usize, b: &Columns<'_>, out: &mut [f32]) {
+    let m = out.len() / n;
+    let tiles = m.div_ceil(MR);
+    let panels = n.div_ceil(NR);
+    let direct = match b {
+        Columns::Matrix { b, ldb } if tiles <= DIRECT_TILES => Some((*b, *ldb)),
+        _ => None,
+    };
+    let mut buffer = vec![0.0f32; PANELS.min(panels) * NR * KC.min(k)];
+    for j0 in (0..panels).step_by(PANELS) {
+        let js = j0..(j0 + PANELS).min(panels);
+        for k0 in (0..k).step_by(KC) {
+            let kc = KC.min(k - k0);
+            let whole = |j: usize| direct.is_some() && (j + 1) * NR <= n;
+            for j in js.clone().filter(|&j| !whole(j)) {
+                pack(b, k0, kc, j * NR, n, &mut buffer[(j - j0) * NR * kc..][..NR * kc]);
+            }
+            for i0 in (0..tiles).step_by(ROW_TILES) {
+                for j in js.clone() {
+                    let (bs, ldb) = match direct {
+                        Some((b, ldb)) if whole(j) => (&b[k0 * ldb + j * NR..], ldb),
+                        _ => (&buffer[(j - j0) * NR * kc..][..NR * kc], NR),
+                    };
+                    for i in i0..(i0 + ROW_TILES).min(tiles) {
+                        let rows = MR.min(m - i * MR);
+                        let init = match bias {
+                            Some(bias) if k0 == 0 => Init::Rows(&bias[i * MR..]),
+                            _ => Init::Out,
+                        };
+                        let a = &a[(i * k + k0) * MR..][..kc * MR];
+                        let cols = NR.min(n - j * NR);
+                        run(isa, &Tile { k: kc, a, b: bs, ldb, init, rows, cols }, &mut out[i * MR * n + j * NR..], n);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packs rows `k0..k0 + kc` of the panel of columns that starts at `j`.
+fn pack(b: &Columns<'_>, k0: usize, kc: usize, j: usize, n: usize, out: &mut [f32]) {
+    let cols = NR.min(n - j);
+    match b {
+        Columns::Matrix { b, ldb } => {
+            for (q, row) in out.chunks_exact_mut(NR).enumerate() {
+                copy_run(row, 0, &b[(k0 + q) * ldb + j..], cols);
+            }
+        }
+        Columns::Windows { data, offsets, planes } => {
+            let width = planes.out[1];
+            let mut at = 0;
+            while at < cols {
+                let (y, x) = ((j + at) / width, (j + at) % width);
+                let run = (width - x).min(cols - at);
+                let base = y * planes.row_step + x;
+                for (row, offset) in out.chunks_exact_mut(NR).zip(&offsets[k0..k0 + kc]) {
+                    copy_run(row, at, &data[offset + base..], run);
+                }
+                at += run;
+            }
+        }
+    }
+}
+
+/// Copies `n` elements to `row[at..]`; a whole row is a copy of known length.
+#[inline(always)]
+fn copy_run(row: &mut [f32], at: usize, from: &[f32], n: usize) {
+    if n == NR {
+        row[..NR].copy_from_slice(&from[..NR]);
+    } else {
+        row[at..at + n].copy_from_slice(&from[..n]);
+    }
+}
+
+/// Few pixels, many filters: filters along the lanes. `w` holds panels `[m / NR][k][NR]` of the filters of `out`,
+/// `bias` is padded to whole panels, `x` holds the pixels as tiles `[n / MR][k][MR]`.
+pub(super) fn product_by_filters(isa: Isa, w: &[f32], bias: &[f32], k: usize, n: usize, x: &[f32], out: &mut [f32]) {
+    let m = out.len() / n;
+    let mut block = [0.0f32; MR * NR];
+    for j in 0..m.div_ceil(NR) {
+        for i in 0..n.div_ceil(MR) {
+            let (rows, cols) = (MR.min(n - i * MR), NR.min(m - j * NR));
+            let (a, b) = (&x[i * k * MR..][..k * MR], &w[j * k * NR..][..k * NR]);
+            let init = Init::Cols(&bias[j * NR..][..NR]);
+            run(isa, &Tile { k, a, b, ldb: NR, init, rows, cols: NR }, &mut block, NR);
+            for c in 0..cols {
+                for r in 0..rows {
+                    out[(j * NR + c) * n + i * MR + r] = block[r * NR + c];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Exact integer kernels on 8-bit activations. Sums of exact products are associative modulo 2^32, so tiles, threads
+//! and instruction sets cannot change a bit; only the requantization rounds, and it is that of [`crate::requant`].
+//!
+//! Activations are NHWC (channels innermost): a pointwise convolution then reads the image in place, a window is a few
+//! contiguous runs, and results are stored as they are computed. [`to_nhwc`] and [`to_nchw`] convert.
+//! Kernels take bytes; whether a byte is `uint8` or `int8` is said by [`Sign`], and [`bytes_of`] views `i8` as bytes.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod bytes;
+mod conv;
+mod depthwise;
+mod elementwise;
+mod finish;
+mod layout;
+mod pool;
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+
+pub use bytes::{bytes_of, bytes_of_mut};
+pub use conv::{IntConv, IntConvSpec};
+pub use elementwise::{IntAdd, IntMul, lookup, requant_table};
+pub use layout::{to_nchw, to_nhwc};
+pub use pool::{IntAveragePool, int_max_pool};
+
+/// How a byte is read as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// 0 to 255.
+    Unsigned,
+    /// -128 to 127.
+    Signed,
+}
+
+impl Sign {
+    /// The number that a byte stands for.
+    #[inline(always)]
+    pub fn value(self, byte: u8) -> i32 {
+        match self {
+            Sign::Unsigned => i32::from(byte),
+            Sign::Signed => i32::from(byte as i8),
+        }
+    }
+
+    /// Lowest and highest number.
+    pub fn range(self) -> (i32, i32) {
+        match self {
+            Sign::Unsigned => (0, 255),
+            Sign::Signed => (-128, 127),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Conversion of one node from the file's operator set to [`ptq_ir::IR_OPSET`], keeping its exact meaning.
+//!
+//! Done node by node in topological order, because some meanings depend on shapes (Softmax before 13) or on constants
+//! that folding finds (axes of reductions from 18). One file a family, one table. Called by parse.
+
+mod axes;
+mod clip;
+mod dropout;
+mod norm;
+mod options;
+mod pad;
+mod resize;
+mod slice;
+mod softmax;
+mod split;
+mod topk;
+
+use crate::raw::RawNode;
+use ptq_ir::{DType, Diagnostic, Tensor};
+
+/// What a conversion may ask and make.
+pub trait ConvertEnv {
+    /// Type and shape of a value that was made before.
+    fn typed(&self, value: &str) -> Option<(DType, Vec<usize>)>;
+    /// Data of a value, if it is constant.
+    fn constant(&self, value: &str) -> Option<Tensor>;
+    /// Adds a constant under a free name like `base`, and returns that name.
+    fn add_constant(&mut self, base: &str, tensor: Tensor) -> String;
+    /// A free value name like `base`, reserved.
+    fn fresh_value(&mut self, base: &str) -> String;
+    /// A free node name like `base`, reserved.
+    fn fresh_node(&mut self, base: &str) -> String;
+}
+
+/// A node on its way: the node, the file's operator set, the surroundings.
+pub(crate) struct Conversion<'a> {
+    pub(crate) node: RawNode,
+    pub(crate) opset: i64,
+    pub(crate) env: &'a mut dyn ConvertEnv,
+}
+
+type Converted = Result<Vec<RawNode>, Diagnostic>;
+
+/// Converts a node. The result's nodes are in topological order; one of them keeps the name.
+///
+/// # Errors
+/// `ONNX09` when the meaning cannot be kept; names the node.
+pub fn convert(node: RawNode, opset: i64, env: &mut dyn ConvertEnv) -> Converted {
+    match TABLE.iter().find(|(op, _)| *op == node.op) {
+        Some((_, function)) if node.domain.is_empty() => function(Conversion { node, opset, env }),
+        _ => Ok(vec![node]),
+    }
+}
+
+/// Whether an operator exists only in files: conversion replaces it.
+pub(crate) fn replaces(op: &str) -> bool {
+    op == "Upsample"
+}
+
+/// Converts one operator.
+type Convert = fn(Conversion<'_>) -> Converted;
+
+const TABLE: &[(&str, Convert)] = &[
+    ("AveragePool", options::average_pool),
+    ("BatchNormalization", norm::batch),
+    ("Cast", options::cast),
+    ("Clip", clip::clip),
+    ("Dropout", dropout::dropout),
+    ("LogSoftmax", softmax::softmax),
+    ("Pad", pad::pad),
+    ("Range", options::range),
+    ("ReduceL1", axes::reduce),
+    ("ReduceL2", axes::reduce),
+    ("ReduceLogSum", axes::reduce),
+    ("ReduceLogSumExp", axes::reduce),
+    ("ReduceMax", axes::reduce),
+    ("ReduceMean", axes::reduce),
+    ("ReduceMin", axes::reduce),
+    ("ReduceProd", axes::reduce),
+    ("ReduceSum", axes::axes_to_input),
+    ("ReduceSumSquare", axes::reduce),
+    ("Resize", resize::resize),
+    ("Slice", slice::slice),
+    ("Softmax", softmax::softmax),
+    ("SpaceToDepth", options::space_to_depth),
+    ("Split", split::split),
+    ("Squeeze", axes::axes_to_input),
+    ("TopK", topk::top_k),
+    ("Unsqueeze", axes::axes_to_input),
+    ("Upsample", resize::upsample),
+];
+
+impl Conversion<'_> {
+    /// An error about this node.
+    pub(crate) fn error(&self, why: impl Into<String>) -> Diagnostic {
+        let message = format!("{} of operator set {}: {}", self.node.op, self.opset, why.into());
+        Diagnostic::error("ONNX09", message).node(&self.node.name)
+    }
+
+    /// The finished node.
+    pub(crate) fn done(self) -> Converted {
+        Ok(vec![self.node])
+    }
+
+    /// Removes a list attribute and returns it.
+    pub(crate) fn take_ints(&mut self, name: &str) -> Option<Vec<i64>> {
+        let ints = self.node.attrs.ints(name).map(<[i64]>::to_vec);
+        self.node.attrs.0.remove(name);
+        ints
+    }
+
+    /// Makes input `i` a constant called after the node and `what`.
+    pub(crate) fn constant_input(&mut self, i: usize, what: &str, tensor: Tensor) {
+        let name = self.env.add_constant(&format!("{}_{what}", self.node.name), tensor);
+        self.node.set_input(i, Some(name));
+    }
+
+    /// Integers of input `i`: `None` when it is omitted.
+    pub(crate) fn ints(&self, i: usize) -> Result<Option<Vec<i64>>, Diagnostic> {
+        let Some(name) = self.node.input(i) else { return Ok(None) };
+        let tensor = self.env.constant(name).ok_or_else(|| self.error(format!("input {name} must be constant")))?;
+        tensor.to_i64s().map(Some).map_err(|e| self.error(format!("input {name}: {e}")))
+    }
+
+    /// Shape of input 0.
+    pub(crate) fn shape(&self) -> Result<Vec<usize>, Diagnostic> {
+        let typed = self.node.input(0).and_then(|n| self.env.typed(n));
+        typed.map(|t| t.1).ok_or_else(|| self.error("input 0 is missing"))
+    }
+
+    /// Non-negative axes within the rank of input 0.
+    pub(crate) fn axes(&self, raw: &[i64], rank: usize) -> Result<Vec<usize>, Diagnostic> {
+        let axis =
+            |&r: &i64| ptq_ir::ops::axis(r, rank).ok_or_else(|| self.error(format!("axis {r} is outside rank {rank}")));
+        raw.iter().map(axis).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

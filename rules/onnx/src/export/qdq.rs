@@ -1,0 +1,243 @@
+//! The integer program as an ONNX file in QDQ form, placed so that ONNX Runtime's integer kernels fire.
+//!
+//! Every integer tensor is the output of a QuantizeLinear under its own name; every reader has a DequantizeLinear of
+//! its own, which is what ONNX Runtime's selectors ask for. An int32 accumulator (a tail convolution) has no integer
+//! form in ONNX: it appears as the float tensor that its Dequantize makes.
+
+mod conv;
+mod moves;
+mod pool;
+
+use super::ExportMeta;
+use super::file::OnnxFile;
+use ptq_ir::{Activation, Attr, Attrs, DType, Diagnostic, QGraph, QNode, QOp, QTensor, Tensor, TensorId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Writes an integer program.
+///
+/// # Errors
+/// `EXPORT01` or `EXPORT03`, naming the node, when the program lacks what ONNX needs (parameters of an integer tensor).
+pub fn export_qdq(graph: &QGraph, meta: &ExportMeta) -> Result<Vec<u8>, Diagnostic> {
+    let values = graph.tensors.iter().map(|t| t.name.as_str());
+    let mut file = OnnxFile::new(values, graph.nodes.iter().map(|n| n.name.as_str()));
+    for (ids, is_input) in [(&graph.inputs, true), (&graph.outputs, false)] {
+        for &id in ids {
+            let t = graph.tensor(id);
+            if is_input {
+                file.input(&t.name, t.dtype, &t.shape);
+            } else {
+                file.output(&t.name, t.dtype, &t.shape);
+            }
+        }
+    }
+    let accumulators = accumulators(graph, &mut file);
+    let mut writer = Writer { graph, file, accumulators, written: BTreeSet::new() };
+    for node in &graph.nodes {
+        writer.node(node)?;
+    }
+    for &id in &graph.outputs {
+        writer.name(id);
+    }
+    Ok(writer.file.finish(&graph.name, meta))
+}
+
+/// Name of the float tensor that stands for each int32 accumulator.
+fn accumulators(graph: &QGraph, file: &mut OnnxFile) -> BTreeMap<TensorId, String> {
+    let mut out = BTreeMap::new();
+    for node in &graph.nodes {
+        match node.op {
+            QOp::Float { .. } | QOp::Quantize => {}
+            QOp::Dequantize => {
+                let (Some(from), Some(to)) = (node.inputs.first(), node.outputs.first()) else { continue };
+                if let Some(name @ None) = out.get_mut(from) {
+                    *name = Some(graph.tensor(*to).name.clone());
+                }
+            }
+            _ => {
+                for &id in node.outputs.iter().filter(|&&id| graph.tensor(id).dtype == DType::I32) {
+                    out.insert(id, None);
+                }
+            }
+        }
+    }
+    out.into_iter()
+        .map(|(id, name)| {
+            let name = name.unwrap_or_else(|| file.fresh_value(&format!("{}_float", graph.tensor(id).name)));
+            (id, name)
+        })
+        .collect()
+}
+
+struct Writer<'a> {
+    graph: &'a QGraph,
+    file: OnnxFile,
+    accumulators: BTreeMap<TensorId, String>,
+    written: BTreeSet<TensorId>,
+}
+
+impl<'a> Writer<'a> {
+    fn bad(&self, node: &QNode, why: impl Into<String>) -> Diagnostic {
+        Diagnostic::error("EXPORT03", format!("{}: {}", node.op.name(), why.into())).node(&node.name)
+    }
+
+    fn tensor(&self, node: &QNode, ids: &[TensorId], i: usize) -> Result<(TensorId, &'a QTensor), Diagnostic> {
+        let id = ids.get(i).copied().ok_or_else(|| self.bad(node, format!("tensor {i} is missing")))?;
+        Ok((id, self.graph.tensor(id)))
+    }
+
+    /// Name of a tensor; its data becomes an initializer when it is constant.
+    fn name(&mut self, id: TensorId) -> String {
+        let tensor = self.graph.tensor(id);
+        if let Some(data) = &tensor.data
+            && self.written.insert(id) {
+                self.file.constant(&tensor.name, data);
+            }
+        tensor.name.clone()
+    }
+
+    /// Name of input `i` as a float tensor: dequantized for this reader.
+    fn read(&mut self, node: &QNode, i: usize) -> Result<String, Diagnostic> {
+        let (id, tensor) = self.tensor(node, &node.inputs, i)?;
+        if let Some(name) = self.accumulators.get(&id) {
+            return Ok(name.clone());
+        }
+        let name = self.name(id);
+        if tensor.dtype.is_float() {
+            return Ok(name);
+        }
+        let params = tensor.quant.as_ref().ok_or_else(|| self.bad(node, format!("{name} has no scale")))?;
+        let out = self.file.fresh_value(&format!("{}_input_{i}", node.name));
+        let dequantize = self.file.fresh_node(&format!("{}_dequantize_{i}", node.name));
+        self.file.dequantize(&dequantize, &name, &out, params)?;
+        Ok(out)
+    }
+
+    /// Writes a node with one output: the operator, its activation, its QuantizeLinear.
+    fn write(
+        &mut self,
+        node: &QNode,
+        op: &str,
+        inputs: &[String],
+        attrs: &Attrs,
+        activation: Activation,
+    ) -> Result<(), Diagnostic> {
+        let (id, out) = self.tensor(node, &node.outputs, 0)?;
+        let integer = !out.dtype.is_float() && !self.accumulators.contains_key(&id);
+        let last = match self.accumulators.get(&id) {
+            Some(name) => name.clone(),
+            None if integer => self.file.fresh_value(&format!("{}_float", node.name)),
+            None => out.name.clone(),
+        };
+        let act = match activation {
+            Activation::None => None,
+            _ => Some(self.file.fresh_value(&format!("{}_before_activation", node.name))),
+        };
+        let direct = act.clone().unwrap_or_else(|| last.clone());
+        self.file.node(op, &node.name, inputs, std::slice::from_ref(&direct), attrs);
+        if act.is_some() {
+            self.activation(node, activation, &direct, &last);
+        }
+        if integer {
+            let params = out.quant.as_ref().ok_or_else(|| self.bad(node, format!("{} has no scale", out.name)))?;
+            let quantize = self.file.fresh_node(&format!("{}_quantize", node.name));
+            self.file.quantize(&quantize, &last, &out.name, params)?;
+        }
+        Ok(())
+    }
+
+    fn activation(&mut self, node: &QNode, activation: Activation, from: &str, to: &str) {
+        let name = self.file.fresh_node(&format!("{}_activation", node.name));
+        let mut inputs = vec![from.to_owned()];
+        let op = match activation {
+            Activation::Clip { min, max } => {
+                for (bound, what) in [(min, "min"), (max, "max")] {
+                    inputs.push(match bound.is_finite() {
+                        true => self.file.fresh_constant(&format!("{name}_{what}"), &Tensor::scalar_f32(bound)),
+                        false => String::new(),
+                    });
+                }
+                "Clip"
+            }
+            _ => "Relu",
+        };
+        self.file.node(op, &name, &inputs, &[to.to_owned()], &Attrs::default());
+    }
+
+    fn node(&mut self, node: &QNode) -> Result<(), Diagnostic> {
+        match &node.op {
+            QOp::Float { op, domain, attrs, present } => self.float(node, op, domain, attrs, present),
+            QOp::Quantize => self.quantize(node),
+            QOp::Dequantize => self.dequantize(node),
+            QOp::Conv(conv) => self.conv(node, conv),
+            QOp::Add(add) => self.plain(node, "Add", &Attrs::default(), add.activation),
+            QOp::Mul(_) => self.plain(node, "Mul", &Attrs::default(), Activation::None),
+            QOp::Concat(concat) => {
+                let attrs = Attrs::of([("axis", Attr::Int(concat.axis as i64))]);
+                self.plain(node, "Concat", &attrs, Activation::None)
+            }
+            QOp::AveragePool(pool) => self.average_pool(node, pool),
+            QOp::MaxPool(geom) => self.max_pool(node, geom),
+            QOp::Lut(lut) => self.lut(node, lut),
+            QOp::Resize(resize) => self.resize(node, resize),
+            QOp::Reshape => self.reshape(node),
+            QOp::Transpose { perm } => {
+                let perm = Attr::Ints(perm.iter().map(|&p| p as i64).collect());
+                self.plain(node, "Transpose", &Attrs::of([("perm", perm)]), Activation::None)
+            }
+        }
+    }
+
+    /// A node that reads all its inputs dequantized.
+    fn plain(&mut self, node: &QNode, op: &str, attrs: &Attrs, activation: Activation) -> Result<(), Diagnostic> {
+        let inputs = (0..node.inputs.len()).map(|i| self.read(node, i)).collect::<Result<Vec<_>, _>>()?;
+        self.write(node, op, &inputs, attrs, activation)
+    }
+
+    fn float(
+        &mut self,
+        node: &QNode,
+        op: &str,
+        domain: &str,
+        attrs: &Attrs,
+        present: &[bool],
+    ) -> Result<(), Diagnostic> {
+        let mut given = node.inputs.iter();
+        let mut inputs = Vec::with_capacity(present.len());
+        for &is in present {
+            inputs.push(match is.then(|| given.next()) {
+                None => String::new(),
+                Some(Some(&id)) => self.name(id),
+                Some(None) => return Err(self.bad(node, "an input is missing")),
+            });
+        }
+        let outputs: Vec<String> = node.outputs.iter().map(|&id| self.graph.tensor(id).name.clone()).collect();
+        self.file.node_of(domain, op, &node.name, &inputs, &outputs, attrs);
+        Ok(())
+    }
+
+    fn quantize(&mut self, node: &QNode) -> Result<(), Diagnostic> {
+        let (from, _) = self.tensor(node, &node.inputs, 0)?;
+        let (_, to) = self.tensor(node, &node.outputs, 0)?;
+        let params = to.quant.as_ref().ok_or_else(|| self.bad(node, format!("{} has no scale", to.name)))?;
+        let from = self.name(from);
+        self.file.quantize(&node.name, &from, &to.name, params)
+    }
+
+    fn dequantize(&mut self, node: &QNode) -> Result<(), Diagnostic> {
+        let (from, tensor) = self.tensor(node, &node.inputs, 0)?;
+        let (_, to) = self.tensor(node, &node.outputs, 0)?;
+        match self.accumulators.get(&from).cloned() {
+            Some(name) if name == to.name => Ok(()),
+            Some(name) => {
+                self.file.node("Identity", &node.name, &[name], std::slice::from_ref(&to.name), &Attrs::default());
+                Ok(())
+            }
+            None => {
+                let params = tensor.quant.as_ref();
+                let params = params.ok_or_else(|| self.bad(node, format!("{} has no scale", tensor.name)))?;
+                let from = self.name(from);
+                self.file.dequantize(&node.name, &from, &to.name, params)
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Reshape and Resize in QDQ form.
+
+use super::Writer;
+use ptq_ir::{Activation, Attr, Attrs, Diagnostic, QNode, Tensor, ops::NearestResize};
+
+impl Writer<'_> {
+    /// Reshape to the output's shape.
+    pub(super) fn reshape(&mut self, node: &QNode) -> Result<(), Diagnostic> {
+        let shape = &self.tensor(node, &node.outputs, 0)?.1.shape;
+        let target = Tensor::vec_i64(shape.iter().map(|&n| n as i64).collect());
+        let input = self.read(node, 0)?;
+        let target = self.file.fresh_constant(&format!("{}_shape", node.name), &target);
+        self.write(node, "Reshape", &[input, target], &Attrs::default(), Activation::None)
+    }
+
+    /// Resize by whole factors; any other index table becomes two Gather nodes.
+    pub(super) fn resize(&mut self, node: &QNode, resize: &NearestResize) -> Result<(), Diagnostic> {
+        let shape = self.tensor(node, &node.inputs, 0)?.1.shape.clone();
+        let &[_, _, h, w] = shape.as_slice() else {
+            return Err(self.bad(node, format!("input {shape:?} must have rank 4")));
+        };
+        match (whole_factor(&resize.rows, h), whole_factor(&resize.cols, w)) {
+            (Some(fy), Some(fx)) => self.scaled(node, fy, fx),
+            _ => self.gathered(node, resize),
+        }
+    }
+
+    fn scaled(&mut self, node: &QNode, fy: usize, fx: usize) -> Result<(), Diagnostic> {
+        let input = self.read(node, 0)?;
+        let scales = Tensor::from_f32([4], vec![1.0, 1.0, fy as f32, fx as f32]);
+        let scales = scales.map_err(|e| self.bad(node, e.to_string()))?;
+        let scales = self.file.fresh_constant(&format!("{}_scales", node.name), &scales);
+        let word = |w: &str| Attr::Str(w.to_owned());
+        let attrs = Attrs::of([
+            ("coordinate_transformation_mode", word("asymmetric")),
+            ("mode", word("nearest")),
+            ("nearest_mode", word("floor")),
+        ]);
+        self.write(node, "Resize", &[input, String::new(), scales], &attrs, Activation::None)
+    }
+
+    fn gathered(&mut self, node: &QNode, resize: &NearestResize) -> Result<(), Diagnostic> {
+        let (_, out) = self.tensor(node, &node.outputs, 0)?;
+        let input = self.read(node, 0)?;
+        let name = |what: &str| format!("{}_{what}", node.name);
+        let table = |t: &[u32]| Tensor::vec_i64(t.iter().map(|&i| i64::from(i)).collect());
+        let axis = |a| Attrs::of([("axis", Attr::Int(a))]);
+        let rows = self.file.fresh_constant(&name("rows"), &table(&resize.rows));
+        let cols = self.file.fresh_constant(&name("cols"), &table(&resize.cols));
+        let tall = self.file.fresh_value(&name("tall"));
+        let gather = self.file.fresh_node(&name("gather_rows"));
+        self.file.node("Gather", &gather, &[input, rows], std::slice::from_ref(&tall), &axis(2));
+        // A pair between the two, so that each is a Gather of integers with equal parameters on both sides.
+        let between = match &out.quant {
+            Some(params) => {
+                let integer = self.file.fresh_value(&name("tall_quantized"));
+                let quantize = self.file.fresh_node(&name("tall_quantize"));
+                self.file.quantize(&quantize, &tall, &integer, params)?;
+                let back = self.file.fresh_value(&name("tall_dequantized"));
+                let dequantize = self.file.fresh_node(&name("tall_dequantize"));
+                self.file.dequantize(&dequantize, &integer, &back, params)?;
+                back
+            }
+            None => tall,
+        };
+        self.write(node, "Gather", &[between, cols], &axis(3), Activation::None)
+    }
+}
+
+/// The factor `k` for which the table is `i / k`, if there is one.
+fn whole_factor(table: &[u32], input: usize) -> Option<usize> {
+    let factor = table.len().checked_div(input).filter(|&f| f > 0 && f * input == table.len())?;
+    table.iter().enumerate().all(|(i, &from)| from as usize == i / factor).then_some(factor)
+}

@@ -1,0 +1,241 @@
+//! ONNX bytes → [`RawModel`]: bounded, without panics, with every problem found in one go.
+//!
+//! Opset conversion needs shapes and comes later, node by node ([`crate::convert`]). Called by parse.
+
+mod attrs;
+mod check;
+mod constant;
+mod names;
+mod tensor;
+
+use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::raw::{RawDim, RawInput, RawModel, RawNode};
+use crate::scan::{Limits, scan};
+use bytes::Bytes;
+use prost::Message as _;
+use ptq_ir::{DType, Diagnostic, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
+use tensor::External;
+
+/// Imports a model. `external` returns the bytes of a file beside the model, by relative path.
+///
+/// # Errors
+/// Every problem found: `ONNX01` not an ONNX file, `ONNX02` too large, `ONNX03` structure, `ONNX04` operator set,
+/// `ONNX05` unknown operator, `ONNX06` already quantized, `ONNX07` tensor or attribute, `ONNX08` input type.
+pub fn import(
+    bytes: &Bytes,
+    external: &dyn Fn(&str) -> Option<Bytes>,
+    limits: &Limits,
+) -> Result<RawModel, Vec<Diagnostic>> {
+    let model = decode(bytes, limits).map_err(|d| vec![d])?;
+    let standard = |d: &Option<String>| matches!(d.as_deref(), None | Some("" | "ai.onnx"));
+    let version = model.opset_import.iter().find(|o| standard(&o.domain)).and_then(|o| o.version);
+    let mut importer = Importer { external, limits, problems: Vec::new() };
+    let opset = check::opset(version).unwrap_or_else(|d| {
+        importer.problems.push(d);
+        ptq_ir::IR_OPSET
+    });
+    let Some(graph) = model.graph else {
+        importer.problems.push(Diagnostic::error("ONNX03", "the file holds no graph"));
+        return Err(importer.problems);
+    };
+    let raw = importer.graph(&graph, opset);
+    if importer.problems.is_empty() { Ok(raw) } else { Err(importer.problems) }
+}
+
+/// Relative paths of the files that hold a model's external data, sorted.
+///
+/// # Errors
+/// When the bytes are no model or a path leads out of the model's folder.
+pub fn external_files(bytes: &Bytes, limits: &Limits) -> Result<Vec<String>, Vec<Diagnostic>> {
+    let graph = decode(bytes, limits).map_err(|d| vec![d])?.graph.unwrap_or_default();
+    let of_nodes = graph.node.iter().flat_map(|n| n.attribute.iter().filter_map(|a| a.t.as_ref()));
+    let tensors = graph.initializer.iter().chain(of_nodes);
+    let mut files = BTreeSet::new();
+    let mut problems = Vec::new();
+    for t in tensors.filter(|t| t.data_location == Some(crate::proto::DATA_LOCATION_EXTERNAL)) {
+        match tensor::external_location(t) {
+            Ok(path) => drop(files.insert(path)),
+            Err(why) => problems.push(Diagnostic::error("ONNX07", why).value(t.name.clone().unwrap_or_default())),
+        }
+    }
+    if problems.is_empty() { Ok(files.into_iter().collect()) } else { Err(problems) }
+}
+
+fn decode(bytes: &Bytes, limits: &Limits) -> Result<ModelProto, Diagnostic> {
+    scan(bytes, limits)?;
+    ModelProto::decode(bytes.clone())
+        .map_err(|e| Diagnostic::error("ONNX01", format!("the file is not an ONNX model: {e}")))
+}
+
+struct Importer<'a> {
+    external: External<'a>,
+    limits: &'a Limits,
+    problems: Vec<Diagnostic>,
+}
+
+impl Importer<'_> {
+    fn graph(&mut self, graph: &GraphProto, opset: i64) -> RawModel {
+        let mut constants = self.initializers(&graph.initializer);
+        for sparse in &graph.sparse_initializer {
+            let name = sparse.values.as_ref().and_then(|v| v.name.clone()).unwrap_or_default();
+            self.problems.push(Diagnostic::error("ONNX07", "sparse initializers are not supported").value(name));
+        }
+        let inputs: Vec<RawInput> = graph
+            .input
+            .iter()
+            .filter(|i| !constants.contains_key(i.name.as_deref().unwrap_or("")))
+            .map(|i| self.input(i))
+            .collect();
+        let outputs: Vec<String> = graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect();
+        let mut nodes = self.nodes(&graph.node, &mut constants);
+        drop_unread_outputs(&mut nodes, &outputs);
+        self.problems.extend(check::operators(&nodes));
+        self.definitions(&inputs, &outputs, &nodes, &constants);
+        RawModel { opset, inputs, outputs, nodes, constants }
+    }
+
+    fn initializers(&mut self, protos: &[TensorProto]) -> BTreeMap<String, Tensor> {
+        let mut out = BTreeMap::new();
+        for (i, proto) in protos.iter().enumerate() {
+            let name = proto.name.clone().unwrap_or_default();
+            if name.is_empty() {
+                self.problems.push(Diagnostic::error("ONNX03", format!("initializer {i} has no name")));
+                continue;
+            }
+            let value = tensor::tensor(proto, self.external, self.limits).unwrap_or_else(|why| {
+                self.problems.push(Diagnostic::error("ONNX07", why).value(&name));
+                Tensor::zeros(DType::F32, vec![0])
+            });
+            if out.insert(name.clone(), value).is_some() {
+                self.problems.push(Diagnostic::error("ONNX03", "two initializers share this name").value(name));
+            }
+        }
+        out
+    }
+
+    fn input(&mut self, info: &ValueInfoProto) -> RawInput {
+        let name = info.name.clone().unwrap_or_default();
+        let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+        let number = tensor.and_then(|t| t.elem_type).unwrap_or(0);
+        let dtype = DType::from_onnx(number).filter(|_| tensor.is_some()).unwrap_or_else(|| {
+            let why = tensor.map_or("the input is not a tensor".to_owned(), |_| tensor::refused_type(number));
+            self.problems.push(Diagnostic::error("ONNX08", why).value(&name));
+            DType::F32
+        });
+        let dim = |d: &crate::proto::DimensionProto| match d.dim_value {
+            Some(n) if n > 0 => usize::try_from(n).map_or(RawDim::Open(None), RawDim::Fixed),
+            _ => RawDim::Open(d.dim_param.clone().filter(|p| !p.is_empty())),
+        };
+        let dims = tensor.and_then(|t| t.shape.as_ref()).map(|s| s.dim.iter().map(dim).collect());
+        RawInput { name, dtype, dims }
+    }
+
+    fn nodes(&mut self, protos: &[NodeProto], constants: &mut BTreeMap<String, Tensor>) -> Vec<RawNode> {
+        let mut out = Vec::new();
+        for (i, (proto, name)) in protos.iter().zip(names::node_names(protos)).enumerate() {
+            let op = proto.op_type.clone().unwrap_or_default();
+            if op.is_empty() {
+                self.problems.push(Diagnostic::error("ONNX03", format!("node {i} has no operator")).node(name));
+                continue;
+            }
+            let attrs = attrs::attrs(proto, self.external, self.limits).unwrap_or_else(|whys| {
+                self.problems.extend(whys.into_iter().map(|w| Diagnostic::error("ONNX07", w).node(&name)));
+                ptq_ir::Attrs::default()
+            });
+            let domain = proto.domain.clone().filter(|d| d != "ai.onnx").unwrap_or_default();
+            let given = |n: &String| (!n.is_empty()).then(|| n.clone());
+            let mut node = RawNode {
+                outputs: output_names(proto, &name),
+                inputs: proto.input.iter().map(given).collect(),
+                name,
+                op,
+                domain,
+                attrs,
+            };
+            node.trim_inputs();
+            if node.op == "Constant" && node.domain.is_empty() {
+                self.constant(&node, constants);
+            } else {
+                out.push(node);
+            }
+        }
+        out
+    }
+
+    fn constant(&mut self, node: &RawNode, constants: &mut BTreeMap<String, Tensor>) {
+        let problem = match (constant::constant(&node.attrs), node.outputs.first()) {
+            (Ok(tensor), Some(name)) => constants
+                .insert(name.clone(), tensor)
+                .map(|_| Diagnostic::error("ONNX03", format!("{name} is made twice"))),
+            (Ok(_), None) => None,
+            // A problem with the attribute itself was reported when it was read.
+            (Err(_), _) if self.problems.iter().any(|p| p.place.node.as_ref() == Some(&node.name)) => {
+                node.outputs.iter().for_each(|o| drop(constants.insert(o.clone(), Tensor::vec_i64(Vec::new()))));
+                None
+            }
+            (Err(why), _) => Some(Diagnostic::error("ONNX07", why)),
+        };
+        self.problems.extend(problem.map(|p| p.node(&node.name)));
+    }
+
+    /// Every value is made once, and every value read is made.
+    fn definitions(
+        &mut self,
+        inputs: &[RawInput],
+        outputs: &[String],
+        nodes: &[RawNode],
+        constants: &BTreeMap<String, Tensor>,
+    ) {
+        let error = |why: String| Diagnostic::error("ONNX03", why);
+        let mut made: BTreeSet<&str> = constants.keys().map(String::as_str).collect();
+        for input in inputs {
+            if input.name.is_empty() || !made.insert(&input.name) {
+                self.problems.push(error("input name is empty or taken".to_owned()).value(&input.name));
+            }
+        }
+        for node in nodes {
+            for name in &node.outputs {
+                if !made.insert(name) {
+                    self.problems.push(error(format!("{name} is made twice")).node(&node.name));
+                }
+            }
+        }
+        for node in nodes {
+            for name in node.inputs.iter().flatten().filter(|n| !made.contains(n.as_str())) {
+                self.problems.push(error(format!("reads {name}, which nothing makes")).node(&node.name));
+            }
+        }
+        if outputs.is_empty() {
+            self.problems.push(error("the model has no outputs".to_owned()));
+        }
+        let mut seen = BTreeSet::new();
+        for name in outputs {
+            if !made.contains(name.as_str()) || !seen.insert(name) {
+                self.problems.push(error("output is never made, or listed twice".to_owned()).value(name));
+            }
+        }
+    }
+}
+
+/// Names of a node's outputs; an omitted one in the middle gets a name that no file uses.
+fn output_names(proto: &NodeProto, node: &str) -> Vec<String> {
+    let kept = proto.output.iter().rposition(|o| !o.is_empty()).map_or(0, |i| i + 1);
+    let name = |(i, o): (usize, &String)| if o.is_empty() { format!("{node}/unused:{i}") } else { o.clone() };
+    proto.output[..kept].iter().enumerate().map(name).collect()
+}
+
+/// Operators whose further outputs ONNX lets a file omit.
+const OPTIONAL_OUTPUTS: [&str; 4] = ["BatchNormalization", "Dropout", "LayerNormalization", "MaxPool"];
+
+fn drop_unread_outputs(nodes: &mut [RawNode], outputs: &[String]) {
+    let read: BTreeSet<String> =
+        nodes.iter().flat_map(|n| n.inputs.iter().flatten().cloned()).chain(outputs.iter().cloned()).collect();
+    for node in nodes.iter_mut().filter(|n| OPTIONAL_OUTPUTS.contains(&n.op.as_str())) {
+        let kept = node.outputs.iter().rposition(|o| read.contains(o)).map_or(1, |i| i + 1);
+        node.outputs.truncate(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests;

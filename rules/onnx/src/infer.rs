@@ -1,0 +1,76 @@
+//! Shape and type inference with ONNX semantics of [`ptq_ir::IR_OPSET`]: one file an operator family, one table from
+//! operator to function. Shapes are static, so each function is plain arithmetic on the inputs' shapes and constants.
+//!
+//! Called by parse for every node, by fuse for nodes that it makes, by tests.
+
+mod arg;
+mod cast;
+mod concat;
+mod context;
+mod conv;
+mod elementwise;
+mod expand;
+mod gather;
+mod matmul;
+mod norm;
+mod pad;
+mod pool;
+mod range;
+mod reduce;
+mod registry;
+mod reshape;
+mod resize;
+mod shape_of;
+mod slice;
+mod softmax;
+mod space;
+mod split;
+mod squeeze;
+mod topk;
+mod transpose;
+mod window;
+
+pub use context::{InferCtx, Inferred};
+
+use ptq_ir::{DType, Diagnostic, Graph, Node, numel};
+
+/// Types and shapes of a node's outputs. The node need not be part of the graph yet; its inputs must be.
+///
+/// # Errors
+/// Names the node and says which input, attribute or shape does not fit (`INFER01`), which operator is unknown
+/// (`INFER02`), which attribute (`INFER03`), or which output is not supported (`INFER04`).
+pub fn infer(graph: &Graph, node: &Node) -> Result<Vec<(DType, Vec<usize>)>, Diagnostic> {
+    let error = |code: &str, why: String| Diagnostic::error(code, why).node(&node.name);
+    let entry = registry::find(&node.op)
+        .filter(|_| node.domain.is_empty())
+        .ok_or_else(|| error("INFER02", format!("operator {} is not supported", node.op)))?;
+    if let Some(name) = node.attrs.0.keys().find(|k| !entry.attrs.contains(&k.as_str())) {
+        return Err(error("INFER03", format!("{} has an unknown attribute {name}", node.op)));
+    }
+    let mut out = (entry.infer)(&InferCtx::new(graph, node))?;
+    if node.outputs.len() > out.len() {
+        return Err(error("INFER04", format!("output {} of {} is not supported", out.len() + 1, node.op)));
+    }
+    out.truncate(node.outputs.len().max(1));
+    for (dtype, shape) in &out {
+        if numel(shape).and_then(|n| n.checked_mul(dtype.bytes())).is_none_or(|b| b > isize::MAX as usize) {
+            return Err(error("INFER01", format!("output shape {shape:?} is too large")));
+        }
+    }
+    Ok(out)
+}
+
+/// Whether a file may use this operator of the standard domain (by itself, or converted to others).
+pub fn is_known_op(op: &str) -> bool {
+    registry::find(op).is_some() || crate::convert::replaces(op)
+}
+
+/// Names of all operators that a graph may hold, sorted.
+pub fn known_ops() -> Vec<&'static str> {
+    let mut ops: Vec<&str> = registry::OPS.iter().map(|e| e.op).collect();
+    ops.sort_unstable();
+    ops
+}
+
+#[cfg(test)]
+mod tests;

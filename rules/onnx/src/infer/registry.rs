@@ -1,0 +1,144 @@
+//! The table of operators: name, attributes of operator set 17, inference function.
+
+use super::{
+    InferCtx, Inferred, arg, cast, concat, conv, elementwise, expand, gather, matmul, norm, pad, pool, range, reduce,
+    reshape, resize, shape_of, slice, softmax, space, split, squeeze, topk, transpose,
+};
+
+/// One operator.
+pub(super) struct OpEntry {
+    /// Name in the standard domain.
+    pub(super) op: &'static str,
+    /// Attributes that it may have. Any other one is refused: it could change the meaning.
+    pub(super) attrs: &'static [&'static str],
+    /// Inference function.
+    pub(super) infer: fn(&InferCtx<'_>) -> Inferred,
+}
+
+const fn op(op: &'static str, attrs: &'static [&'static str], infer: fn(&InferCtx<'_>) -> Inferred) -> OpEntry {
+    OpEntry { op, attrs, infer }
+}
+
+/// The entry of an operator.
+pub(super) fn find(name: &str) -> Option<&'static OpEntry> {
+    OPS.iter().find(|e| e.op == name)
+}
+
+const CONV: &[&str] = &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"];
+const CONV_TRANSPOSE: &[&str] =
+    &["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape", "pads", "strides"];
+const AVERAGE_POOL: &[&str] = &["auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides"];
+const MAX_POOL: &[&str] = &["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"];
+const RESIZE: &[&str] = &[
+    "coordinate_transformation_mode",
+    "cubic_coeff_a",
+    "exclude_outside",
+    "extrapolation_value",
+    "mode",
+    "nearest_mode",
+];
+const REDUCE: &[&str] = &["axes", "keepdims"];
+const ARG: &[&str] = &["axis", "keepdims", "select_last_index"];
+
+/// All operators, by family.
+pub(super) const OPS: &[OpEntry] = &[
+    // Convolution and products.
+    op("Conv", CONV, conv::conv),
+    op("ConvTranspose", CONV_TRANSPOSE, conv::conv_transpose),
+    op("Gemm", &["alpha", "beta", "transA", "transB"], matmul::gemm),
+    op("MatMul", &[], matmul::matmul),
+    // Normalization.
+    op("BatchNormalization", &["epsilon", "momentum", "training_mode"], norm::batch),
+    op("InstanceNormalization", &["epsilon"], norm::instance),
+    op("LayerNormalization", &["axis", "epsilon", "stash_type"], norm::layer),
+    // One input, element by element.
+    op("Abs", &[], elementwise::unary),
+    op("Ceil", &[], elementwise::unary_float),
+    op("Clip", &[], elementwise::clip),
+    op("Dropout", &["seed"], elementwise::unary),
+    op("Elu", &["alpha"], elementwise::unary_float),
+    op("Erf", &[], elementwise::unary_float),
+    op("Exp", &[], elementwise::unary_float),
+    op("Floor", &[], elementwise::unary_float),
+    op("HardSigmoid", &["alpha", "beta"], elementwise::unary_float),
+    op("HardSwish", &[], elementwise::unary_float),
+    op("Identity", &[], elementwise::unary),
+    op("LeakyRelu", &["alpha"], elementwise::unary_float),
+    op("Log", &[], elementwise::unary_float),
+    op("Neg", &[], elementwise::unary),
+    op("Not", &[], elementwise::logical_not),
+    op("Reciprocal", &[], elementwise::unary_float),
+    op("Relu", &[], elementwise::unary),
+    op("Round", &[], elementwise::unary_float),
+    op("Selu", &["alpha", "gamma"], elementwise::unary_float),
+    op("Sigmoid", &[], elementwise::unary_float),
+    op("Sign", &[], elementwise::unary),
+    op("Softplus", &[], elementwise::unary_float),
+    op("Softsign", &[], elementwise::unary_float),
+    op("Sqrt", &[], elementwise::unary_float),
+    op("Tanh", &[], elementwise::unary_float),
+    op("Cast", &["to"], cast::cast),
+    // Several inputs, broadcast.
+    op("Add", &[], elementwise::arithmetic),
+    op("Sub", &[], elementwise::arithmetic),
+    op("Mul", &[], elementwise::arithmetic),
+    op("Div", &[], elementwise::arithmetic),
+    op("Mod", &["fmod"], elementwise::modulo),
+    op("Pow", &[], elementwise::power),
+    op("PRelu", &[], elementwise::prelu),
+    op("Min", &[], elementwise::variadic),
+    op("Max", &[], elementwise::variadic),
+    op("Sum", &[], elementwise::variadic),
+    op("Mean", &[], elementwise::variadic),
+    op("Equal", &[], elementwise::comparison),
+    op("Less", &[], elementwise::comparison),
+    op("LessOrEqual", &[], elementwise::comparison),
+    op("Greater", &[], elementwise::comparison),
+    op("GreaterOrEqual", &[], elementwise::comparison),
+    op("And", &[], elementwise::logical),
+    op("Or", &[], elementwise::logical),
+    op("Xor", &[], elementwise::logical),
+    op("Where", &[], elementwise::select),
+    // Pools and reductions.
+    op("AveragePool", AVERAGE_POOL, pool::pool),
+    op("MaxPool", MAX_POOL, pool::pool),
+    op("GlobalAveragePool", &[], pool::global),
+    op("GlobalMaxPool", &[], pool::global),
+    op("ReduceL1", REDUCE, reduce::by_attribute),
+    op("ReduceL2", REDUCE, reduce::by_attribute),
+    op("ReduceLogSum", REDUCE, reduce::by_attribute),
+    op("ReduceLogSumExp", REDUCE, reduce::by_attribute),
+    op("ReduceMax", REDUCE, reduce::by_attribute),
+    op("ReduceMean", REDUCE, reduce::by_attribute),
+    op("ReduceMin", REDUCE, reduce::by_attribute),
+    op("ReduceProd", REDUCE, reduce::by_attribute),
+    op("ReduceSum", &["keepdims", "noop_with_empty_axes"], reduce::sum),
+    op("ReduceSumSquare", REDUCE, reduce::by_attribute),
+    op("ArgMax", ARG, arg::arg),
+    op("ArgMin", ARG, arg::arg),
+    op("TopK", &["axis", "largest", "sorted"], topk::top_k),
+    op("CumSum", &["exclusive", "reverse"], elementwise::cumulative),
+    op("Softmax", &["axis"], softmax::softmax),
+    op("LogSoftmax", &["axis"], softmax::softmax),
+    // Moving data.
+    op("Concat", &["axis"], concat::concat),
+    op("Split", &["axis"], split::split),
+    op("Slice", &[], slice::slice),
+    op("Gather", &["axis"], gather::gather),
+    op("Reshape", &["allowzero"], reshape::reshape),
+    op("Flatten", &["axis"], reshape::flatten),
+    op("Squeeze", &[], squeeze::squeeze),
+    op("Unsqueeze", &[], squeeze::unsqueeze),
+    op("Transpose", &["perm"], transpose::transpose),
+    op("Pad", &["mode"], pad::pad),
+    op("Expand", &[], expand::expand),
+    op("Tile", &[], expand::tile),
+    op("Resize", RESIZE, resize::resize),
+    op("DepthToSpace", &["blocksize", "mode"], space::depth_to_space),
+    op("SpaceToDepth", &["blocksize"], space::space_to_depth),
+    // Shapes as data.
+    op("Shape", &["start", "end"], shape_of::shape),
+    op("Size", &[], shape_of::size),
+    op("ConstantOfShape", &["value"], shape_of::constant_of_shape),
+    op("Range", &[], range::range),
+];

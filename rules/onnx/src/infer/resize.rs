@@ -1,0 +1,37 @@
+//! Resize.
+
+use super::{InferCtx, Inferred};
+
+/// Resize: by `sizes`, or by `floor(extent · scale)` with `scales`; exactly one of them, constant.
+pub(super) fn resize(ctx: &InferCtx<'_>) -> Inferred {
+    let x = ctx.shape(0)?;
+    let attrs = &ctx.node().attrs;
+    let mode = attrs.str("mode", "nearest");
+    let transform = attrs.str("coordinate_transformation_mode", "half_pixel");
+    if !matches!(mode, "nearest" | "linear" | "cubic") || transform == "tf_crop_and_resize" {
+        return Err(ctx.error(format!("mode {mode} with {transform} is not supported")));
+    }
+    let fits = |n: usize, what: &str| {
+        if n == x.len() { Ok(()) } else { Err(ctx.error(format!("{n} {what} for rank {}", x.len()))) }
+    };
+    let out: Vec<usize> = match (ctx.constant(2)?, ctx.ints(3)?) {
+        (None, Some(sizes)) => {
+            fits(sizes.len(), "sizes")?;
+            sizes.iter().map(|&s| ctx.extent(s)).collect::<Result<_, _>>()?
+        }
+        (Some(scales), None) => {
+            let scales = scales.f32s().map_err(|e| ctx.error(format!("scales: {e}")))?;
+            fits(scales.len(), "scales")?;
+            if scales.iter().any(|s| !(s.is_finite() && *s > 0.0)) {
+                return Err(ctx.error(format!("scales {scales:?} must be positive")));
+            }
+            // As float32, like ONNX Runtime: an extent of exactly n must not become n - 1.
+            x.iter().zip(scales).map(|(&n, &s)| (n as f32 * s).floor() as usize).collect()
+        }
+        _ => return Err(ctx.error("exactly one of scales and sizes must be given")),
+    };
+    if out.contains(&0) && !x.contains(&0) {
+        return Err(ctx.error(format!("input {x:?} shrinks to nothing")));
+    }
+    Ok(vec![(ctx.dtype(0)?, out)])
+}

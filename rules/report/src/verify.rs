@@ -1,0 +1,65 @@
+//! Compares all stages of a variant on given inputs and names the first node where two of them part. Called by
+//! `ptq verify`.
+//!
+//! Five artifacts in a row, compared pair by pair: the parsed graph, the fused graph, the fused graph with simulated
+//! quantization, the integer program in the naive interpreter, the compiled file. The limits are in [`LIMITS`].
+
+mod bin;
+mod compare;
+mod error;
+mod limits;
+mod ports;
+mod report;
+mod text;
+mod trace;
+
+pub use bin::{BinRun, Port, RunFn, TensorSink};
+pub use error::VerifyError;
+pub use limits::{Gate, LIMITS, Limit, Metric, Stage};
+pub use report::{Divergence, OutputFigures, PairReport, Verdict, VerifyReport};
+
+use ptq_ir::{Graph, QGraph, QuantTable, Tensor};
+use trace::Trace;
+
+/// The artifacts of one variant.
+pub struct VerifyStages<'a> {
+    /// What parse made.
+    pub original: &'a Graph,
+    /// What fuse made.
+    pub optimized: &'a Graph,
+    /// What calibrate made.
+    pub quant: &'a QuantTable,
+    /// What partition made.
+    pub integer: &'a QGraph,
+    /// What compile made, if it is to be compared.
+    pub bin: Option<BinRun<'a>>,
+    /// Threads inside float kernels. Never changes a result.
+    pub threads: usize,
+}
+
+/// Runs every artifact on `inputs` (in the model's order) and compares neighbours under `limits` (normally [`LIMITS`]).
+///
+/// # Errors
+/// When an artifact does not run at all. Differences are part of the report.
+pub fn verify(stages: &VerifyStages<'_>, inputs: &[Tensor], limits: &[Limit]) -> Result<VerifyReport, VerifyError> {
+    let contract = ports::differences(stages);
+    let mut pairs = Vec::new();
+    let mut push = |before: &Trace, after: &Trace| {
+        let limit = limits.iter().find(|l| l.before == before.stage && l.after == after.stage);
+        pairs.extend(limit.map(|l| compare::pair(l, before, after)));
+    };
+    let original = Trace::float(Stage::Original, stages.original, Some(stages.optimized), inputs, stages.threads)?;
+    let optimized = Trace::float(Stage::Optimized, stages.optimized, None, inputs, stages.threads)?;
+    push(&original, &optimized);
+    drop(original);
+    let calibrated = Trace::calibrated(stages.optimized, stages.quant, inputs, stages.threads)?;
+    push(&optimized, &calibrated);
+    drop(optimized);
+    let quantized = Trace::integer(stages.integer, inputs)?;
+    push(&calibrated, &quantized);
+    drop(calibrated);
+    if let Some(bin) = &stages.bin {
+        push(&quantized, &Trace::bin(bin, stages.integer, inputs)?);
+    }
+    Ok(VerifyReport::new(contract, pairs))
+}

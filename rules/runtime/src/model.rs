@@ -1,0 +1,77 @@
+//! A loaded model.
+
+use crate::RuntimeError;
+use crate::int_segment::PackedSegment;
+use crate::values::Liveness;
+use ptq_ir::{DType, QuantParams, TensorId};
+use ptq_sim::artifact::{self, Body};
+
+/// A model ready to run: checked, weights packed. Running does not change it, so threads may share it.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) artifact: artifact::Model,
+    /// Packed weights of integer segments, by segment.
+    pub(crate) packed: Vec<Option<PackedSegment>>,
+    pub(crate) liveness: Liveness,
+}
+
+/// A model input or output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Port<'a> {
+    /// Name, as in the ONNX model.
+    pub name: &'a str,
+    /// Element type.
+    pub dtype: DType,
+    /// Shape in the model's own axis order.
+    pub shape: &'a [usize],
+    /// Quantization, when the port carries integers.
+    pub quant: Option<&'a QuantParams>,
+}
+
+impl Model {
+    /// Reads a `.bin`.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, of another version, or not a consistent model.
+    pub fn load(bytes: &[u8]) -> Result<Model, RuntimeError> {
+        Model::from_artifact(artifact::decode(bytes)?)
+    }
+
+    /// Prepares a model that is already decoded; it is checked again.
+    ///
+    /// # Errors
+    /// When it is not consistent.
+    pub fn from_artifact(artifact: artifact::Model) -> Result<Model, RuntimeError> {
+        artifact.check()?;
+        let pack = |segment: &artifact::Segment| match &segment.body {
+            Body::Int(nodes) => PackedSegment::new(nodes, &artifact.tensors).map(Some),
+            Body::Float(_) | Body::Npu(_) => Ok(None),
+        };
+        let packed = artifact.segments.iter().map(pack).collect::<Result<_, _>>()?;
+        let liveness = Liveness::of(&artifact);
+        Ok(Model { artifact, packed, liveness })
+    }
+
+    /// What the file holds.
+    pub fn artifact(&self) -> &artifact::Model {
+        &self.artifact
+    }
+
+    /// Inputs in the model's order.
+    pub fn inputs(&self) -> Vec<Port<'_>> {
+        self.ports(&self.artifact.inputs)
+    }
+
+    /// Outputs in the model's order.
+    pub fn outputs(&self) -> Vec<Port<'_>> {
+        self.ports(&self.artifact.outputs)
+    }
+
+    fn ports(&self, ids: &[TensorId]) -> Vec<Port<'_>> {
+        let port = |id: &TensorId| {
+            let t = &self.artifact.tensors[id.0 as usize];
+            Port { name: &t.source, dtype: t.dtype, shape: &t.shape, quant: t.quant.as_ref() }
+        };
+        ids.iter().map(port).collect()
+    }
+}

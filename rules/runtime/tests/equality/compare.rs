@@ -1,0 +1,86 @@
+//! The same program on the interpreter (the reference), the simulator and the integer executor.
+
+use crate::builder::Rng;
+use ptq_compile::{OptimizeLevel, compile};
+use ptq_exec::Interpreter;
+use ptq_ir::{QGraph, Tensor, numel};
+use ptq_march::{Hardware, March};
+use ptq_runtime::{Model, RunOptions};
+use ptq_sim::artifact;
+use std::collections::BTreeMap;
+
+/// A march for a hand-made program: with an accelerator of this much scratch memory, or without one.
+pub(crate) fn march(graph: &QGraph, sram_bytes: Option<u32>) -> March {
+    let mut march = March::from_toml(ptq_march::source("bayes").unwrap()).unwrap();
+    march.name = graph.march.clone();
+    march.quantization.rounding = graph.rounding;
+    let hardware = march.hardware.take().unwrap();
+    march.hardware = sram_bytes.map(|sram_bytes| Hardware { sram_bytes, align: 64, ..hardware });
+    march
+}
+
+/// The file's bytes for a march.
+pub(crate) fn compiled(graph: &QGraph, sram_bytes: Option<u32>) -> Vec<u8> {
+    let model = compile(graph, &march(graph, sram_bytes), [7; 32], OptimizeLevel::O0).unwrap();
+    artifact::encode(&model)
+}
+
+/// Random inputs that use the whole range of the quantized input.
+pub(crate) fn inputs(graph: &QGraph, seed: u64) -> Vec<Tensor> {
+    let mut rng = Rng(seed);
+    let make = |shape: &[usize]| {
+        let data = (0..numel(shape).unwrap()).map(|_| rng.range(-2000, 2000) as f32 * 0.005).collect();
+        Tensor::from_f32(shape, data).unwrap()
+    };
+    graph.inputs.iter().map(|&id| graph.tensor(id).shape.as_slice()).map(make).collect()
+}
+
+/// Every tensor of a run by name, and the outputs.
+pub(crate) type Trace = (BTreeMap<String, Tensor>, Vec<Tensor>);
+
+pub(crate) fn trace(bin: &[u8], inputs: &[Tensor], threads: usize) -> Trace {
+    let model = Model::load(bin).unwrap();
+    let mut seen = BTreeMap::new();
+    let mut sink = |name: &str, t: &Tensor| {
+        assert!(seen.insert(name.to_owned(), t.clone()).is_none(), "{name} was shown twice");
+    };
+    let options = RunOptions { threads };
+    let outputs = model.run_with(inputs, &options, &mut sink).unwrap();
+    assert_eq!(model.run(inputs, &options).unwrap(), outputs, "watching changes nothing");
+    (seen, outputs)
+}
+
+/// What the reference says.
+fn reference(graph: &QGraph, inputs: &[Tensor]) -> Trace {
+    let mut seen = BTreeMap::new();
+    let mut sink = |id, t: &Tensor| {
+        if !graph.inputs.contains(&id) {
+            seen.insert(graph.tensor(id).name.clone(), t.clone());
+        }
+    };
+    let outputs = Interpreter::new(graph).unwrap().run(inputs, &mut sink).unwrap();
+    (seen, outputs)
+}
+
+/// Asserts that all evaluations of the program agree bit for bit, at every scratch size.
+pub(crate) fn assert_equal_everywhere(graph: &QGraph, sram_sizes: &[u32]) {
+    let inputs = inputs(graph, 11);
+    let expect = reference(graph, &inputs);
+    for threads in [1, 2] {
+        let got = trace(&compiled(graph, None), &inputs, threads);
+        assert_same(graph, &format!("integer executor with {threads} threads"), &got, &expect);
+    }
+    for &sram in sram_sizes {
+        let got = trace(&compiled(graph, Some(sram)), &inputs, 1);
+        assert_same(graph, &format!("simulator with {sram} bytes"), &got, &expect);
+    }
+}
+
+fn assert_same(graph: &QGraph, who: &str, got: &Trace, expect: &Trace) {
+    for node in &graph.nodes {
+        let name = &graph.tensor(node.outputs[0]).name;
+        let (g, e) = (got.0.get(name), expect.0.get(name));
+        assert_eq!(g, e, "{who}: first difference at node {} ({:?})", node.name, node.op);
+    }
+    assert_eq!(got, expect, "{who}");
+}

@@ -1,0 +1,168 @@
+//! One operator at a time, with geometry chosen to be awkward.
+
+use crate::builder::Builder;
+use crate::compare::{assert_equal_everywhere, compiled};
+use ptq_ir::ops::{ConvGeom, PoolGeom};
+use ptq_ir::{DType, Rounding, TensorId};
+use ptq_sim::{Command, artifact};
+
+/// Scratch sizes: everything fits; stripes; stripes and channel chunks.
+const SIZES: [u32; 3] = [1 << 20, 8192, 4096];
+
+/// Checks a one-operator program for both roundings and both activation types.
+fn check(shapes: &[&[usize]], build: impl Fn(&mut Builder, &[TensorId]) -> TensorId) {
+    for rounding in [Rounding::Fixed, Rounding::Float] {
+        for act in [DType::I8, DType::U8] {
+            let mut b = Builder::new(rounding, act, 42);
+            let inputs: Vec<TensorId> = shapes.iter().map(|s| b.input(s)).collect();
+            let y = build(&mut b, &inputs);
+            b.output(y);
+            assert_equal_everywhere(&b.finish(), &SIZES);
+        }
+    }
+}
+
+fn conv(kernel: [usize; 2], strides: [usize; 2], pads: [usize; 4], dilations: [usize; 2], group: usize) -> ConvGeom {
+    ConvGeom { kernel, strides, pads, dilations, group }
+}
+
+#[test]
+fn pointwise_conv_with_many_channels() {
+    check(&[&[2, 70, 9, 7]], |b, x| b.conv(x[0], 90, conv([1, 1], [1, 1], [0; 4], [1, 1], 1), false));
+}
+
+#[test]
+fn conv_with_asymmetric_pads_and_strides() {
+    check(&[&[1, 5, 23, 19]], |b, x| b.conv(x[0], 33, conv([3, 5], [2, 3], [0, 3, 2, 1], [1, 1], 1), false));
+}
+
+#[test]
+fn conv_with_a_stride_over_its_kernel() {
+    check(&[&[1, 6, 20, 20]], |b, x| b.conv(x[0], 8, conv([2, 1], [5, 4], [1, 0, 0, 2], [1, 1], 1), false));
+}
+
+#[test]
+fn dilated_conv() {
+    check(&[&[1, 8, 17, 16]], |b, x| b.conv(x[0], 9, conv([3, 3], [1, 1], [4, 2, 3, 5], [4, 2], 1), false));
+}
+
+#[test]
+fn conv_whose_first_and_last_rows_lie_in_the_padding() {
+    check(&[&[1, 3, 4, 4]], |b, x| b.conv(x[0], 4, conv([2, 2], [1, 1], [5, 5, 6, 4], [1, 1], 1), false));
+}
+
+#[test]
+fn grouped_conv_in_chunks_of_groups_and_inside_groups() {
+    check(&[&[1, 24, 10, 10]], |b, x| b.conv(x[0], 36, conv([3, 3], [1, 1], [1; 4], [1, 1], 4), false));
+    check(&[&[1, 64, 5, 5]], |b, x| b.conv(x[0], 128, conv([3, 3], [1, 1], [1; 4], [1, 1], 2), false));
+}
+
+#[test]
+fn depthwise_conv_and_its_multiplier() {
+    check(&[&[2, 70, 14, 9]], |b, x| b.conv(x[0], 70, conv([3, 3], [2, 1], [1; 4], [1, 1], 70), false));
+    check(&[&[1, 12, 9, 9]], |b, x| b.conv(x[0], 36, conv([3, 3], [1, 1], [1; 4], [2, 1], 12), false));
+}
+
+#[test]
+fn conv_that_keeps_its_accumulator_and_moves_behind_it() {
+    check(&[&[1, 20, 8, 8]], |b, x| {
+        let y = b.conv(x[0], 40, conv([3, 3], [1, 1], [1; 4], [1, 1], 1), true);
+        let y = b.max_pool(y, PoolGeom { kernel: [2, 2], strides: [2, 2], ..PoolGeom::global([1, 1]) });
+        let y = b.transpose(y, &[0, 2, 3, 1]);
+        b.reshape(y, &[16, 40])
+    });
+}
+
+#[test]
+fn sums_and_products_broadcast() {
+    let shapes: [[&[usize]; 2]; 6] = [
+        [&[1, 9, 11, 10], &[1, 9, 11, 10]],
+        [&[2, 9, 11, 10], &[1, 9, 1, 1]],
+        [&[1, 9, 11, 10], &[9, 11, 1]],
+        [&[1, 9, 11, 10], &[1]],
+        [&[1, 1, 11, 10], &[3, 9, 1, 10]],
+        [&[40, 60], &[60]],
+    ];
+    for [a, c] in shapes {
+        check(&[a, c], |b, x| b.add(x[0], x[1]));
+        check(&[a, c], |b, x| b.mul(x[1], x[0]));
+        check(&[a], |b, x| {
+            let c = b.constant(c);
+            b.add(x[0], c)
+        });
+    }
+}
+
+#[test]
+fn operands_of_other_ranks_change_their_order() {
+    check(&[&[2, 3, 4, 5, 6], &[3, 4, 5, 6]], |b, x| b.mul(x[0], x[1]));
+    check(&[&[2, 7, 5, 6], &[7, 5, 6]], |b, x| b.add(x[0], x[1]));
+}
+
+#[test]
+fn concat_on_every_axis_with_and_without_new_scales() {
+    for axis in 0..4 {
+        let mut other = [2, 5, 6, 7];
+        other[axis] = 3;
+        check(&[&[2, 5, 6, 7], &other, &other], |b, x| {
+            b.concat(&[(x[0], true), (x[1], false), (x[2], true)], axis)
+        });
+    }
+    check(&[&[3, 5000], &[3, 7]], |b, x| b.concat(&[(x[0], true), (x[1], false)], 1));
+}
+
+#[test]
+fn average_pools() {
+    let geom = PoolGeom { kernel: [3, 2], strides: [2, 1], pads: [1, 1, 0, 1], ..PoolGeom::global([1, 1]) };
+    check(&[&[2, 40, 13, 9]], |b, x| b.average_pool(x[0], geom));
+    check(&[&[1, 40, 12, 9]], |b, x| b.average_pool(x[0], PoolGeom { ceil_mode: true, ..geom }));
+    check(&[&[1, 40, 12, 9]], |b, x| b.average_pool(x[0], PoolGeom { count_include_pad: true, ..geom }));
+    check(&[&[1, 90, 7, 7]], |b, x| b.average_pool(x[0], PoolGeom::global([7, 7])));
+}
+
+#[test]
+fn max_pools() {
+    let geom = PoolGeom { kernel: [3, 3], strides: [2, 2], pads: [1, 0, 1, 2], ..PoolGeom::global([1, 1]) };
+    check(&[&[2, 40, 13, 9]], |b, x| b.max_pool(x[0], geom));
+    check(&[&[1, 40, 12, 10]], |b, x| b.max_pool(x[0], PoolGeom { dilations: [2, 1], ceil_mode: true, ..geom }));
+}
+
+#[test]
+fn tables_resize_reshape_transpose() {
+    check(&[&[1, 30, 20, 10]], |b, x| b.lut(x[0]));
+    check(&[&[2, 30, 6, 5]], |b, x| b.resize(x[0], 13, 10));
+    check(&[&[1, 30, 9, 12]], |b, x| b.resize(x[0], 4, 5));
+    check(&[&[3, 6, 5]], |b, x| b.resize(x[0], 12, 7));
+    check(&[&[1, 30, 20, 10]], |b, x| b.reshape(x[0], &[30, 200]));
+    check(&[&[1, 30, 20, 10]], |b, x| b.reshape(x[0], &[1, 20, 15, 20]));
+    check(&[&[60, 90]], |b, x| b.reshape(x[0], &[1, 6, 30, 30]));
+    check(&[&[1, 64, 1, 1]], |b, x| b.reshape(x[0], &[1, 64]));
+    check(&[&[1, 30, 20, 10]], |b, x| b.transpose(x[0], &[0, 2, 3, 1]));
+    check(&[&[2, 30, 20, 10]], |b, x| b.transpose(x[0], &[3, 1, 0, 2]));
+    check(&[&[7, 30, 40]], |b, x| b.transpose(x[0], &[2, 0, 1]));
+    check(&[&[3, 4, 5, 6, 7]], |b, x| b.transpose(x[0], &[4, 2, 0, 3, 1]));
+}
+
+#[test]
+fn small_memory_really_cuts_layers_and_free_moves_cost_nothing() {
+    let mut b = Builder::new(Rounding::Fixed, DType::I8, 1);
+    let x = b.input(&[1, 64, 20, 20]);
+    let y = b.conv(x, 96, conv([3, 3], [1, 1], [1; 4], [1, 1], 1), false);
+    let y = b.average_pool(y, PoolGeom::global([20, 20]));
+    let y = b.reshape(y, &[1, 96]);
+    b.output(y);
+    let graph = b.finish();
+    let commands = |sram| {
+        let model = artifact::decode(&compiled(&graph, Some(sram))).unwrap();
+        let artifact::Body::Npu(npu) = &model.segments[1].body else { panic!("no program") };
+        let plan = npu.plan.clone();
+        (npu.program.commands.iter().map(|r| r.command).collect::<Vec<_>>(), plan)
+    };
+    let convs = |c: &[Command]| c.iter().filter(|c| matches!(c, Command::Conv(_))).count();
+    let (roomy, plan) = commands(1 << 20);
+    assert_eq!(convs(&roomy), 1);
+    assert!(plan[2].tile.is_empty() && !roomy.iter().any(|c| matches!(c, Command::Trans(_))), "{plan:?}");
+    let (tight, plan) = commands(8192);
+    assert_eq!(convs(&tight), 20 * 16, "one row and six channels at a time");
+    assert!(plan[0].tile.iter().all(|t| t.extent < t.total), "rows and channels are cut: {plan:?}");
+}

@@ -1,0 +1,40 @@
+//! Add, Mul and tables.
+
+use super::quant::{check_requant, check_result};
+use super::{eight_bit, same_shape, shape_is};
+use ptq_ir::{QAdd, QLut, QMul, QTensor, Requant, broadcast_shapes};
+
+fn check_operands([a, b]: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
+    eight_bit(a)?;
+    eight_bit(b)?;
+    let shape = broadcast_shapes(&a.shape, &b.shape)
+        .ok_or_else(|| format!("shapes {:?} and {:?} do not broadcast", a.shape, b.shape))?;
+    shape_is(output, &shape)
+}
+
+pub(super) fn check_add(add: &QAdd, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
+    check_operands(inputs, output)?;
+    check_requant(&add.requant, &[2])?;
+    if let Requant::Fixed(m) = &add.requant
+        && m[0].1 != m[1].1
+    {
+        return Err("the two multipliers of a sum have different shifts".into());
+    }
+    check_result(output, add.out_zero, add.clamp_lo, add.clamp_hi)
+}
+
+pub(super) fn check_mul(mul: &QMul, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
+    check_operands(inputs, output)?;
+    check_requant(&mul.requant, &[1])?;
+    check_result(output, mul.out_zero, mul.clamp_lo, mul.clamp_hi)
+}
+
+pub(super) fn check_lut(lut: &QLut, x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_shape(x, output)?;
+    eight_bit(x)?;
+    let (lo, hi) = eight_bit(output)?;
+    if lut.table.len() != 256 || !lut.table.iter().all(|&v| (lo..=hi).contains(&i32::from(v))) {
+        return Err(format!("the table is not 256 values of {}", output.dtype));
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Operators that move elements.
+
+use super::quant::{check_requant, check_result};
+use super::{eight_bit, same_type, shape_is};
+use ptq_ir::{QConcat, QTensor, numel, ops};
+
+pub(super) fn check_concat(concat: &QConcat, inputs: &[&QTensor], output: &QTensor) -> Result<(), String> {
+    let axis = concat.axis;
+    if concat.requant.len() != inputs.len() || axis >= output.shape.len() {
+        return Err(format!("axis {axis} or the number of requantizations does not fit"));
+    }
+    let mut extent = 0usize;
+    for (x, requant) in inputs.iter().zip(&concat.requant) {
+        let mut shape = x.shape.clone();
+        if shape.len() != output.shape.len() {
+            return Err(format!("{} has rank {}, the output {}", x.name, shape.len(), output.shape.len()));
+        }
+        extent = extent.checked_add(shape[axis]).ok_or("the extent overflows")?;
+        shape[axis] = output.shape[axis];
+        shape_is(output, &shape)?;
+        match requant {
+            None => same_type(x, output)?,
+            Some(requant) => {
+                eight_bit(x)?;
+                let (lo, hi) = eight_bit(output)?;
+                check_requant(requant, &[1])?;
+                check_result(output, concat.out_zero, lo, hi)?;
+            }
+        }
+    }
+    if extent == output.shape[axis] { Ok(()) } else { Err(format!("inputs have extent {extent} along axis {axis}")) }
+}
+
+pub(super) fn check_resize(resize: &ops::NearestResize, x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    let [outer @ .., h, w] = x.shape.as_slice() else {
+        return Err(format!("{} has rank {}, at least 2 is needed", x.name, x.shape.len()));
+    };
+    shape_is(output, &[outer, &[resize.rows.len(), resize.cols.len()]].concat())?;
+    let inside = |table: &[u32], extent: usize| table.iter().all(|&i| (i as usize) < extent);
+    if inside(&resize.rows, *h) && inside(&resize.cols, *w) { Ok(()) } else { Err("a source pixel is outside".into()) }
+}
+
+pub(super) fn check_reshape(x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    if numel(&x.shape) == numel(&output.shape) {
+        Ok(())
+    } else {
+        Err(format!("{:?} and {:?} have different element counts", x.shape, output.shape))
+    }
+}
+
+pub(super) fn check_transpose(perm: &[usize], x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    let mut sorted = perm.to_vec();
+    sorted.sort_unstable();
+    if sorted != (0..x.shape.len()).collect::<Vec<_>>() {
+        return Err(format!("{perm:?} is not a permutation of {} axes", x.shape.len()));
+    }
+    shape_is(output, &perm.iter().map(|&a| x.shape[a]).collect::<Vec<_>>())
+}

@@ -1,0 +1,59 @@
+//! Assembly text of a program, one command a line; for people, snapshots and diffs.
+
+use crate::Program;
+use std::fmt::Write as _;
+
+/// The program as text.
+pub fn dump(program: &Program) -> String {
+    let mut out = String::new();
+    let Program { sram_bytes, align, ddr_bytes, constants, .. } = program;
+    let sizes = format!("; sram {sram_bytes} align {align} ddr {ddr_bytes} constants {}", constants.len());
+    out.push_str(&sizes);
+    let mut layer = None;
+    for (index, record) in program.commands.iter().enumerate() {
+        let name = program.layers.get(usize::from(record.layer));
+        if layer != Some(record.layer)
+            && let Some(name) = name
+        {
+            write!(out, "\n; layer {} {name}", record.layer).expect("invariant: a String takes text");
+            layer = Some(record.layer);
+        }
+        write!(out, "\n{index:6} {:8}", record.command.name()).expect("invariant: a String takes text");
+        for (field, value) in record.command.shown() {
+            write!(out, " {field}={value}").expect("invariant: a String takes text");
+        }
+        out.truncate(out.trim_end().len());
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Command, Ddr, Record, Sram, Transfer};
+
+    #[test]
+    fn the_text_names_layers_commands_and_fields() {
+        let load = Transfer {
+            ddr: Ddr(16),
+            sram: Sram(64),
+            outer: [1, 2],
+            bytes: 8,
+            ddr_strides: [0, 32],
+            sram_strides: [0, 8],
+        };
+        let commands = [Command::Load(load), Command::Sync, Command::End];
+        let program = Program {
+            commands: commands.into_iter().map(|command| Record { layer: 0, command }).collect(),
+            constants: vec![0; 4].into(),
+            sram_bytes: 128,
+            align: 64,
+            ddr_bytes: 256,
+            layers: vec!["stem".into()],
+        };
+        let expect = "; sram 128 align 64 ddr 256 constants 4\n; layer 0 stem\n     0 LOAD     ddr=ddr:0x10 sram=sram:0x40 \
+                      outer=1x2 bytes=8 ddr_strides=0x32 sram_strides=0x8\n     1 SYNC\n     2 END\n";
+        assert_eq!(dump(&program), expect);
+    }
+}

@@ -1,0 +1,111 @@
+//! A program: commands, constants and the sizes of its memories.
+
+use crate::{Command, RECORD_BYTES, Record, RecordError};
+use bytes::Bytes;
+
+/// Bytes of constants for one output channel of a convolution: bias, multiplier, shift.
+pub const CHANNEL_CONSTANT_BYTES: usize = 12;
+
+/// Bytes of constants for one tap count of an average: multiplier, shift.
+pub const TAP_CONSTANT_BYTES: usize = 8;
+
+/// Largest scratch memory that is simulated, in bytes.
+const MAX_SRAM: u32 = 1 << 28;
+
+/// Largest external memory that is simulated, in bytes.
+const MAX_DDR: u32 = 1 << 31;
+
+/// Commands over DDR and SRAM. DDR holds the constants at address 0 and behind them everything else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// Commands in order; the last one is END.
+    pub commands: Vec<Record>,
+    /// Weights, requantization constants and tables: the first bytes of DDR.
+    pub constants: Bytes,
+    /// Bytes of SRAM.
+    pub sram_bytes: u32,
+    /// Alignment of SRAM addresses; a power of two.
+    pub align: u32,
+    /// Bytes of DDR, constants included.
+    pub ddr_bytes: u32,
+    /// Names of the layers that records refer to.
+    pub layers: Vec<String>,
+}
+
+/// Why a program is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// The command bytes are not a whole number of records.
+    #[error("{0} bytes of commands are not a whole number of {RECORD_BYTES}-byte records")]
+    Length(usize),
+    /// A record does not decode.
+    #[error("command {index}: {error}")]
+    Record {
+        /// Position.
+        index: usize,
+        /// What is wrong with it.
+        error: RecordError,
+    },
+    /// A record names a layer that does not exist.
+    #[error("command {index} belongs to layer {layer}, which does not exist")]
+    Layer {
+        /// Position.
+        index: usize,
+        /// Layer.
+        layer: u16,
+    },
+    /// END is missing, or not last.
+    #[error("END must be the last command and the only one of its kind")]
+    End,
+    /// A memory size is impossible.
+    #[error("{0}")]
+    Memory(&'static str),
+}
+
+impl Program {
+    /// The commands' bytes.
+    pub fn command_bytes(&self) -> Vec<u8> {
+        self.commands.iter().flat_map(Record::encode).collect()
+    }
+
+    /// Commands from their bytes.
+    ///
+    /// # Errors
+    /// Names the first record that does not decode.
+    pub fn decode_commands(bytes: &[u8]) -> Result<Vec<Record>, ProgramError> {
+        let (records, rest) = bytes.as_chunks::<RECORD_BYTES>();
+        if !rest.is_empty() {
+            return Err(ProgramError::Length(bytes.len()));
+        }
+        let decode = |(index, r)| Record::decode(r).map_err(|error| ProgramError::Record { index, error });
+        records.iter().enumerate().map(decode).collect()
+    }
+
+    /// Checks what can be known without running: every record, layer numbers, END, sizes.
+    ///
+    /// # Errors
+    /// The first problem found.
+    pub fn check(&self) -> Result<(), ProgramError> {
+        for (index, record) in self.commands.iter().enumerate() {
+            record.command.check().map_err(|error| ProgramError::Record { index, error })?;
+            if usize::from(record.layer) >= self.layers.len() && record.command != Command::End {
+                return Err(ProgramError::Layer { index, layer: record.layer });
+            }
+        }
+        let ends = self.commands.iter().filter(|r| r.command == Command::End).count();
+        if ends != 1 || self.commands.last().map(|r| r.command) != Some(Command::End) {
+            return Err(ProgramError::End);
+        }
+        if !self.align.is_power_of_two() {
+            return Err(ProgramError::Memory("the alignment is not a power of two"));
+        }
+        if self.sram_bytes > MAX_SRAM || self.ddr_bytes > MAX_DDR {
+            return Err(ProgramError::Memory("a memory is larger than the simulator allows"));
+        }
+        if self.constants.len() > self.ddr_bytes as usize {
+            return Err(ProgramError::Memory("the constants do not fit the DDR"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! The functional simulator: runs a program command by command, exactly, or traps.
+//!
+//! Own loops over compact channels-last tiles; only the requantization functions are shared with the rest of the house.
+//! Time is not modelled here.
+
+mod conv;
+mod dot;
+mod eltwise;
+mod moves;
+mod pool;
+mod scale;
+
+use crate::memory::Memory;
+use crate::{Command, Program, Sram, Transfer, Trap, TrapKind};
+
+/// State of a run: both memories of one program.
+#[derive(Debug)]
+pub struct Simulator<'a> {
+    program: &'a Program,
+    sram: Memory,
+    ddr: Memory,
+    next: usize,
+}
+
+impl<'a> Simulator<'a> {
+    /// Memories before the run: the constants are in DDR, everything else is unwritten. The program must have passed
+    /// [`Program::check`]; one that did not may trap, but never reads or writes outside its memories.
+    pub fn new(program: &'a Program) -> Simulator<'a> {
+        let mut ddr = Memory::lazy("DDR", program.ddr_bytes.max(program.constants.len() as u32));
+        ddr.write(0, &program.constants).expect("invariant: the memory is at least as large as the constants");
+        Simulator { program, sram: Memory::poisoned("SRAM", program.sram_bytes), ddr, next: 0 }
+    }
+
+    /// Writes an input into DDR before or between layers.
+    ///
+    /// # Errors
+    /// When it is out of range.
+    pub fn write_ddr(&mut self, address: u32, data: &[u8]) -> Result<(), TrapKind> {
+        self.ddr.write(u64::from(address), data)
+    }
+
+    /// Bytes of DDR that the program has written.
+    ///
+    /// # Errors
+    /// When a byte is out of range or unwritten.
+    pub fn read_ddr(&self, address: u32, len: usize) -> Result<&[u8], TrapKind> {
+        self.ddr.read(u64::from(address), len as u64)
+    }
+
+    /// Runs up to the end of the next layer and returns its number; `None` when the program has ended.
+    ///
+    /// # Errors
+    /// The command that did what no correct program does.
+    pub fn run_layer(&mut self) -> Result<Option<u16>, Trap> {
+        while let Some(record) = self.program.commands.get(self.next) {
+            let index = self.next;
+            self.next += 1;
+            match record.command {
+                Command::Sync => return Ok(Some(record.layer)),
+                Command::End => {
+                    self.next = self.program.commands.len();
+                    return Ok(None);
+                }
+                command => self.execute(&command).map_err(|kind| Trap {
+                    index,
+                    command: command.name(),
+                    layer: self.program.layers.get(usize::from(record.layer)).cloned().unwrap_or_default(),
+                    kind,
+                })?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// The command that did what no correct program does.
+    pub fn run(&mut self) -> Result<(), Trap> {
+        while self.run_layer()?.is_some() {}
+        Ok(())
+    }
+
+    fn execute(&mut self, command: &Command) -> Result<(), TrapKind> {
+        let align = self.program.align;
+        let sram = &mut self.sram;
+        match command {
+            Command::Load(t) => {
+                aligned(align, &[t.sram])?;
+                sram.bounds(u64::from(t.sram.0), t.sram_reach())?;
+                transfer(t, |ddr, at, n| sram.write(at, self.ddr.read(ddr, n)?))
+            }
+            Command::Store(t) => {
+                aligned(align, &[t.sram])?;
+                sram.bounds(u64::from(t.sram.0), t.sram_reach())?;
+                transfer(t, |ddr, at, n| self.ddr.write(ddr, sram.read(at, n)?))
+            }
+            Command::Conv(c) => {
+                aligned(align, &[c.ifm, c.weights, c.constants, c.ofm])?;
+                let out = conv::conv(c, sram)?;
+                commit(sram, c.ofm, &out, &conv::operands(c))
+            }
+            Command::DwConv(c) => {
+                aligned(align, &[c.ifm, c.weights, c.constants, c.ofm])?;
+                let out = conv::depthwise(c, sram)?;
+                commit(sram, c.ofm, &out, &conv::operands(c))
+            }
+            Command::Pool(c) => {
+                aligned(align, &[c.ifm, c.constants, c.ofm])?;
+                let out = pool::pool(c, sram)?;
+                commit(sram, c.ofm, &out, &pool::operands(c))
+            }
+            Command::Eltwise(c) => {
+                aligned(align, &[c.a, c.b, c.ofm])?;
+                let out = eltwise::eltwise(c, sram)?;
+                commit(sram, c.ofm, &out, &eltwise::operands(c))
+            }
+            Command::Lut(c) => {
+                aligned(align, &[c.ifm, c.table, c.ofm])?;
+                let out = moves::lut(c, sram)?;
+                commit(sram, c.ofm, &out, &[(c.ifm, u64::from(c.count)), (c.table, 256)])
+            }
+            Command::Trans(c) => {
+                aligned(align, &[c.src, c.dst])?;
+                let out = moves::trans(c, sram)?;
+                commit(sram, c.dst, &out, &[(c.src, moves::trans_reach(c))])
+            }
+            Command::Gather(c) => {
+                aligned(align, &[c.src, c.dst, c.rows, c.cols])?;
+                let out = moves::gather(c, sram)?;
+                commit(sram, c.dst, &out, &moves::gather_operands(c))
+            }
+            Command::Sync | Command::End => Ok(()),
+        }
+    }
+}
+
+fn aligned(align: u32, addresses: &[Sram]) -> Result<(), TrapKind> {
+    match addresses.iter().find(|a| !a.0.is_multiple_of(align)) {
+        Some(a) => Err(TrapKind::Unaligned { address: a.0, align }),
+        None => Ok(()),
+    }
+}
+
+/// Runs of a transfer as (DDR address, SRAM address, bytes).
+fn transfer(t: &Transfer, mut copy: impl FnMut(u64, u64, u64) -> Result<(), TrapKind>) -> Result<(), TrapKind> {
+    let (ddr, sram) = (u64::from(t.ddr.0), u64::from(t.sram.0));
+    t.runs().try_for_each(|(d, s)| copy(ddr + d, sram + s, u64::from(t.bytes)))
+}
+
+/// Writes a result, unless it overlaps an operand (start, bytes): the hardware reads those while it writes.
+fn commit(sram: &mut Memory, ofm: Sram, out: &[u8], operands: &[(Sram, u64)]) -> Result<(), TrapKind> {
+    let (from, to) = (u64::from(ofm.0), u64::from(ofm.0) + out.len() as u64);
+    let overlaps = |&&(start, bytes): &&(Sram, u64)| {
+        let start = u64::from(start.0);
+        start < to && from < start + bytes
+    };
+    if let Some((operand, _)) = operands.iter().find(overlaps) {
+        return Err(TrapKind::Overlap { ofm: ofm.0, operand: operand.0 });
+    }
+    sram.write(from, out)
+}

@@ -1,0 +1,64 @@
+//! How tensors lie in accelerator memory: rank 4 channels-last, every other rank row-major in the model's axis order.
+//!
+//! Used by compile (constants, strides) and by the runtime (borders, comparison of layers).
+
+/// The tensor's axes in storage order, outermost first.
+pub fn storage_axes(rank: usize) -> Vec<usize> {
+    if rank == 4 { vec![0, 2, 3, 1] } else { (0..rank).collect() }
+}
+
+/// Extents in storage order.
+pub fn storage_dims(shape: &[usize]) -> Vec<usize> {
+    storage_axes(shape.len()).into_iter().map(|a| shape[a]).collect()
+}
+
+/// Bytes in storage order from row-major bytes of a tensor of this shape. `elem` is the size of an element.
+pub fn to_storage(bytes: &[u8], shape: &[usize], elem: usize) -> Vec<u8> {
+    match *shape {
+        [n, c, h, w] => swap_inner(bytes, [n, c, h * w], elem),
+        _ => bytes.to_vec(),
+    }
+}
+
+/// Row-major bytes from bytes in storage order.
+pub fn from_storage(bytes: &[u8], shape: &[usize], elem: usize) -> Vec<u8> {
+    match *shape {
+        [n, c, h, w] => swap_inner(bytes, [n, h * w, c], elem),
+        _ => bytes.to_vec(),
+    }
+}
+
+/// Transposes the inner two of three axes.
+fn swap_inner(bytes: &[u8], [n, a, b]: [usize; 3], elem: usize) -> Vec<u8> {
+    if a <= 1 || b <= 1 {
+        return bytes.to_vec();
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    for plane in bytes.chunks_exact(a * b * elem).take(n) {
+        for j in 0..b {
+            if elem == 1 {
+                out.extend(plane[j..].iter().step_by(b));
+            } else {
+                (0..a).for_each(|i| out.extend_from_slice(&plane[(i * b + j) * elem..(i * b + j + 1) * elem]));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rank_4_is_channels_last_and_the_way_back_is_the_inverse() {
+        // n = 1, c = 2, h = 1, w = 3
+        let nchw = [1, 2, 3, 11, 12, 13];
+        assert_eq!(to_storage(&nchw, &[1, 2, 1, 3], 1), [1, 11, 2, 12, 3, 13]);
+        let words: Vec<u8> = (0..2 * 3 * 2 * 2 * 4).collect();
+        let there = to_storage(&words, &[2, 3, 2, 2], 4);
+        assert_ne!(there, words);
+        assert_eq!(from_storage(&there, &[2, 3, 2, 2], 4), words);
+        assert_eq!(to_storage(&nchw, &[2, 3], 1), nchw);
+    }
+}

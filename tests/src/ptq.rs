@@ -1,0 +1,73 @@
+//! The `ptq` program as a user starts it.
+
+use crate::workspace_root;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Session {
+    /// Exit code; -1 when ended by a signal.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Path of the program, built in the profile of the tests on first use.
+///
+/// # Panics
+/// When it does not build.
+pub fn program() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--quiet", "--package", "ptq", "--message-format", "json"]);
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        let output = command.current_dir(workspace_root()).output().expect("cargo starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|m| m["target"]["name"] == "ptq")
+            .find_map(|m| m["executable"].as_str().map(PathBuf::from))
+            .expect("cargo names the program")
+    })
+}
+
+/// Runs `ptq ARGS` in a folder.
+///
+/// # Panics
+/// When the program does not start.
+pub fn ptq(dir: &Path, args: &[&str]) -> Session {
+    let output = Command::new(program()).args(args).current_dir(dir).output().expect("ptq starts");
+    Session {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs `ptq build ARGS --events …` and returns the stages that really ran, as `variant:stage`, sorted.
+///
+/// # Panics
+/// When the build fails or its events cannot be read.
+pub fn ran(dir: &Path, args: &[&str]) -> Vec<String> {
+    let mut all = vec!["build", "--events", "events.jsonl"];
+    all.extend(args);
+    let session = ptq(dir, &all);
+    assert_eq!(session.code, 0, "{}{}", session.stdout, session.stderr);
+    let text = std::fs::read_to_string(dir.join("events.jsonl")).expect("events");
+    let events = text.lines().map(|l| serde_json::from_str::<Value>(l).expect("one JSON object a line"));
+    let mut out: Vec<String> = events
+        .filter(|e| e["event"] == "ran")
+        .map(|e| format!("{}:{}", e["variant"].as_str().unwrap_or("-"), e["stage"].as_str().unwrap_or("-")))
+        .collect();
+    out.sort();
+    out
+}

@@ -1,0 +1,141 @@
+//! After any change exactly the affected work is redone: executions are counted through the event stream.
+
+use ptq_tests::project::TestProject;
+use ptq_tests::ptq::{ptq, ran};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const MANIFEST: &str = r#"
+[model.net]
+path = "model.onnx"
+[model.net.input.input]
+shape = [1, 1, 28, 28]
+type_train = "gray"
+mean = [72.94]
+scale = [0.0111086]
+[model.net.calibration]
+data = "calib"
+
+[[variant]]
+name = "a"
+model = "net"
+march = "bayes"
+optimize_level = "O0"
+
+[[variant]]
+name = "b"
+model = "net"
+march = "cpu"
+optimize_level = "O0"
+"#;
+
+fn project() -> TestProject {
+    let p = TestProject::new(MANIFEST);
+    p.copy("examples/fashion-classifier/model.onnx", "model.onnx");
+    let calib = ptq_tests::workspace_root().join("examples/fashion-classifier/data/calib");
+    let mut names: Vec<_> = std::fs::read_dir(calib).expect("calibration data").flatten().map(|e| e.file_name()).collect();
+    names.sort();
+    for name in names.iter().take(6) {
+        let name = name.to_string_lossy();
+        p.copy(&format!("examples/fashion-classifier/data/calib/{name}"), &format!("calib/{name}"));
+    }
+    p
+}
+
+fn edit(p: &TestProject, from: &str, to: &str) {
+    let text = std::fs::read_to_string(p.file("ptq.toml")).expect("manifest");
+    assert!(text.contains(from), "{from}");
+    p.write("ptq.toml", text.replacen(from, to, 1).as_bytes());
+}
+
+fn stages(ran: &[String]) -> Vec<&str> {
+    ran.iter().filter_map(|r| r.split(':').nth(1)).collect()
+}
+
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    for variant in std::fs::read_dir(dir).expect("out").flatten() {
+        for file in std::fs::read_dir(variant.path()).expect("variant").flatten() {
+            let name = format!("{}/{}", variant.file_name().to_string_lossy(), file.file_name().to_string_lossy());
+            out.insert(name, std::fs::read(file.path()).expect("readable"));
+        }
+    }
+    out
+}
+
+#[test]
+fn only_what_an_edit_affects_runs_again() {
+    let p = project();
+    let first = ran(p.path(), &[]);
+    let count = |stage: &str| stages(&first).iter().filter(|s| **s == stage).count();
+    assert_eq!((count("parse"), count("fuse")), (1, 1), "variants share work: {first:?}");
+    assert_eq!((count("calibrate"), count("partition"), count("compile")), (2, 2, 2), "{first:?}");
+    assert_eq!(count("observe"), 1, "marches share observations: {first:?}");
+
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "a null build runs nothing");
+
+    let model = std::fs::read(p.file("model.onnx")).expect("model");
+    p.write("model.onnx", &model);
+    let text = std::fs::read(p.file("ptq.toml")).expect("manifest");
+    p.write("ptq.toml", &text);
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "touched files run nothing");
+
+    edit(&p, "[model.net]", "# a comment\n[model.net]");
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "a comment runs nothing");
+
+    edit(&p, "optimize_level = \"O0\"", "optimize_level = \"O2\"");
+    assert_eq!(ran(p.path(), &[]), ["a:compile"], "only compile reads optimize_level");
+
+    // ModelProto.producer_name is field 2; a later occurrence replaces an earlier one.
+    let mut renamed = model.clone();
+    renamed.extend(b"\x12\x0banother-one");
+    p.write("model.onnx", &renamed);
+    assert_eq!(stages(&ran(p.path(), &[])), ["parse"], "another producer string stops at parse");
+
+    edit(&p, "data = \"calib\"", "data = \"calib\"\ntype = \"kl\"");
+    let kl = ran(p.path(), &[]);
+    assert!(!stages(&kl).contains(&"observe"), "another method needs no inference: {kl:?}");
+    assert!(stages(&kl).contains(&"calibrate"), "{kl:?}");
+}
+
+#[test]
+fn outputs_are_restored_and_do_not_depend_on_jobs() {
+    let p = project();
+    ran(p.path(), &["--jobs", "2"]);
+    let before = files(&p.file("out"));
+    assert!(before.keys().any(|k| k == "a/model.bin") && before.keys().any(|k| k == "b/quantized.onnx"));
+    std::fs::remove_file(p.file("out/a/model.bin")).expect("removed");
+    p.write("out/b/report.md", b"edited");
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "restoring runs no stage");
+    assert_eq!(files(&p.file("out")), before);
+
+    let other = project();
+    ran(other.path(), &["--jobs", "1"]);
+    for (name, bytes) in files(&other.file("out")) {
+        assert!(before.get(&name) == Some(&bytes), "{name} differs between jobs or folders");
+    }
+}
+
+#[test]
+fn a_dry_run_says_whether_there_is_work() {
+    let p = project();
+    let before = ptq(p.path(), &["build", "--dry-run", "--exit-code"]);
+    assert_eq!(before.code, 3, "{}", before.stderr);
+    assert!(!p.file("out").exists(), "a dry run writes nothing");
+    ran(p.path(), &[]);
+    assert_eq!(ptq(p.path(), &["build", "--dry-run", "--exit-code"]).code, 0);
+}
+
+#[test]
+fn force_runs_a_stage_again_and_explain_names_the_change() {
+    let p = project();
+    ran(p.path(), &[]);
+    assert!(stages(&ran(p.path(), &["--force", "fuse"])).contains(&"fuse"));
+    edit(&p, "optimize_level = \"O0\"", "optimize_level = \"O1\"");
+    ran(p.path(), &[]);
+    let explained = ptq(p.path(), &["explain", "a"]);
+    assert_eq!(explained.code, 0, "{}", explained.stderr);
+    for word in ["compile", "optimize_level", "O0", "O1", "ptq.toml:"] {
+        assert!(explained.stdout.contains(word), "{word} is missing in:\n{}", explained.stdout);
+    }
+}
