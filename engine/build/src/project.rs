@@ -362,6 +362,19 @@ impl Project {
         (!recipe.stages.is_empty()).then_some(recipe)
     }
 
+    /// File name and bytes of a variant's first calibration sample for an input; `only` says that the model has no
+    /// other input.
+    pub fn first_sample(&self, variant: &str, input: &str, only: bool) -> Option<(String, bytes::Bytes)> {
+        let config = VariantConfig::of(self.manifest.variants.get(variant)?).ok()?;
+        let scan = scan(&self.root, &self.manifest, &self.store).ok()?;
+        let (_, first) = (*scan.samples.get(&sample_key(&config.data)?)?)?;
+        let entries = self.store.tree(&first)?;
+        entries.into_iter().find_map(|e| {
+            let file = ptq_sample::sample_file(&e.name, input, only)?.to_owned();
+            Some((file, scan.read(&e.digest)?))
+        })
+    }
+
     /// A variant's stage results, building what is missing.
     ///
     /// # Errors

@@ -1,2 +1,57 @@
-//! The `ptq` program.
-fn main() {}
+//! The `ptq` program: arguments in, tables and files out. The only crate that prints.
+//!
+//! Exit codes: 0 done; 1 a build, gate or comparison failed; 2 usage or manifest error; 3 `--dry-run --exit-code`
+//! found work; 101 a bug of ours.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod args;
+mod commands;
+mod failure;
+mod progress;
+mod terminal;
+
+use args::{Args, Command};
+use clap::Parser as _;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Rules that fail inside are reported as diagnostics; the default hook would print over the progress bars.
+    std::panic::set_hook(Box::new(|_| {}));
+    let args = Args::parse();
+    let result = std::panic::catch_unwind(|| run(&args)).unwrap_or_else(|payload| {
+        let text = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_default();
+        Err(Failure::Bug(text))
+    });
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            terminal::error(&args.global, &failure.to_string());
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<u8, Failure> {
+    if let Some(dir) = &args.global.directory {
+        std::env::set_current_dir(dir).map_err(|e| Failure::Usage(format!("-C {}: {e}", dir.display())))?;
+    }
+    let global = &args.global;
+    match &args.command {
+        Command::Build(a) => commands::build::run(global, a),
+        Command::Variants(a) => commands::variants::run(global, a),
+        Command::Explain(a) => commands::explain::run(global, a),
+        Command::Check(a) => commands::check::run(global, a),
+        Command::Run(a) => commands::run::run(global, a),
+        Command::Verify(a) => commands::verify::run(global, a),
+        Command::Info(a) => commands::info::run(a),
+        Command::Dump(a) => commands::dump::run(a),
+        Command::Rule(a) => commands::rule::run(a),
+        Command::Cache(a) => commands::cache::run(global, a),
+        Command::Completions(a) => commands::completions::run(a),
+    }
+}

@@ -1,6 +1,6 @@
 //! ONNX bytes → [`RawModel`]: bounded, without panics, with every problem found in one go.
 //!
-//! Opset conversion needs shapes and comes later, node by node ([`crate::convert`]). Called by parse.
+//! Opset conversion needs shapes and comes later, node by node ([`crate::convert()`]). Called by parse.
 
 mod attrs;
 mod check;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// An imported model. Names of nodes are unique and not empty; every name that is read is made exactly once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawModel {
-    /// Version of the standard operator set that gives the nodes their meaning; see [`crate::convert`].
+    /// Version of the standard operator set that gives the nodes their meaning; see [`crate::convert()`].
     pub opset: i64,
     /// Inputs in the file's order, without those that have an initializer.
     pub inputs: Vec<RawInput>,

@@ -42,12 +42,12 @@ fn constants(graph: &Graph, id: ValueId, spec: &InputSpec) -> Result<Option<Cons
     if spec.type_train == InputType::Nv12 {
         return Err("type_train cannot be nv12, only type_rt can; models are trained on full planes".to_owned());
     }
-    if let Some(channels) = spec.type_train.channels() {
-        if rank != 4 || value.shape[axis] != channels {
-            let shape = &value.shape;
-            let layout = format!("{:?}", spec.layout_train).to_uppercase();
-            return Err(format!("shape {shape:?} is not an image of {channels} channels in {layout}"));
-        }
+    if let Some(channels) = spec.type_train.channels()
+        && (rank != 4 || value.shape[axis] != channels)
+    {
+        let shape = &value.shape;
+        let layout = format!("{:?}", spec.layout_train).to_uppercase();
+        return Err(format!("shape {shape:?} is not an image of {channels} channels in {layout}"));
     }
     if !spec.normalizes() {
         return Ok(None);

@@ -13,10 +13,10 @@ pub(crate) fn prune_raw(model: &mut RawModel) {
     let mut live = BTreeSet::new();
     let mut todo: Vec<&str> = model.outputs.iter().map(String::as_str).collect();
     while let Some(name) = todo.pop() {
-        if let Some(&i) = maker.get(name) {
-            if live.insert(i) {
-                todo.extend(model.nodes[i].inputs.iter().flatten().map(String::as_str));
-            }
+        if let Some(&i) = maker.get(name)
+            && live.insert(i)
+        {
+            todo.extend(model.nodes[i].inputs.iter().flatten().map(String::as_str));
         }
     }
     let mut index = 0..;

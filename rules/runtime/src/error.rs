@@ -2,6 +2,7 @@
 
 use ptq_exec::ExecError;
 use ptq_ir::{DType, TensorError};
+use ptq_kernels::KernelError;
 use ptq_sim::Trap;
 use ptq_sim::artifact::BinError;
 
@@ -48,6 +49,9 @@ pub enum RuntimeError {
     /// A program did what no correct program does.
     #[error(transparent)]
     Trap(#[from] Trap),
+    /// A kernel refused its arguments.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// A tensor has another type or size than the model states.
     #[error(transparent)]
     Tensor(#[from] TensorError),

@@ -1,41 +1,58 @@
-//! Integer operators of march `cpu`, one file a family. The model's check guarantees shapes, types and constants.
+//! Integer operators of march `cpu`, one file a family, on bytes in storage order (rank 4 channels-last).
+//!
+//! The model's check guarantees shapes, types and constants; all arithmetic is in `ptq-kernels`.
 
 mod concat;
 mod conv;
 mod elementwise;
-mod element;
 mod moves;
 mod pool;
 
 pub(crate) use concat::concat;
 pub(crate) use conv::PackedConv;
 pub(crate) use elementwise::{add, lut, mul};
-pub(crate) use moves::{resize, transpose};
+pub(crate) use moves::{reshape, resize, transpose};
 pub(crate) use pool::{average_pool, max_pool};
 
-use ptq_ir::{QNode, QTensor, Tensor};
+use ptq_ir::{DType, QNode, QTensor, numel};
+use ptq_kernels::Sign;
 
-/// One node with its inputs.
+/// One node with the bytes of its inputs.
 pub(crate) struct Call<'a> {
     pub(crate) node: &'a QNode,
-    pub(crate) inputs: &'a [&'a Tensor],
+    pub(crate) inputs: &'a [&'a [u8]],
     pub(crate) tensors: &'a [QTensor],
     pub(crate) threads: usize,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// What the program says about input `i`.
+    pub(crate) fn input(&self, i: usize) -> &'a QTensor {
+        &self.tensors[self.node.inputs[i].0 as usize]
+    }
+
     /// What the result must be.
-    pub(crate) fn output(&self) -> &QTensor {
+    pub(crate) fn output(&self) -> &'a QTensor {
         &self.tensors[self.node.outputs[0].0 as usize]
     }
 
-    /// Zero point of input `i`.
-    pub(crate) fn zero(&self, i: usize) -> i32 {
-        zero_point(&self.tensors[self.node.inputs[i].0 as usize])
+    /// An empty result of the right size.
+    pub(crate) fn blank(&self) -> Vec<u8> {
+        vec![0; numel(&self.output().shape).unwrap_or(0) * self.output().dtype.bytes()]
     }
 }
 
+/// How a tensor's bytes are read.
+fn sign(tensor: &QTensor) -> Sign {
+    if tensor.dtype == DType::U8 { Sign::Unsigned } else { Sign::Signed }
+}
+
 /// Zero point of a tensor; 0 without quantization.
-pub(crate) fn zero_point(tensor: &QTensor) -> i32 {
+fn zero_point(tensor: &QTensor) -> i32 {
     tensor.quant.as_ref().map_or(0, |q| q.zero_point0())
+}
+
+/// Batch, channels, height, width; the check made sure of the rank.
+fn nchw(tensor: &QTensor) -> [usize; 4] {
+    tensor.shape.as_slice().try_into().expect("invariant: the model's check found rank 4")
 }

@@ -13,6 +13,7 @@ mod int_segment;
 mod model;
 mod npu_segment;
 mod run;
+mod stored;
 mod values;
 
 pub use error::RuntimeError;

@@ -2,16 +2,17 @@
 
 use crate::RuntimeError;
 use crate::run::Run;
+use crate::stored::{from_stored, to_stored};
 use ptq_ir::{QTensor, Tensor, numel};
 use ptq_sim::artifact::{Npu, Placed, Segment};
-use ptq_sim::{Simulator, TrapKind, from_storage, to_storage};
+use ptq_sim::Simulator;
 
 /// Runs a program.
 pub(crate) fn run(segment: &Segment, npu: &Npu, run: &mut Run<'_, '_, '_>) -> Result<(), RuntimeError> {
     let mut simulator = Simulator::new(&npu.program);
     for p in npu.placed.iter().filter(|p| p.layer.is_none()) {
         let tensor = run.values.get(p.tensor)?;
-        let bytes = to_storage(&tensor.to_le_bytes(), tensor.shape(), tensor.dtype().bytes());
+        let bytes = to_stored(tensor)?;
         let name = &run.model.artifact.tensors[p.tensor.0 as usize].name;
         simulator.write_ddr(p.address, &bytes).map_err(|e| RuntimeError::node(name, e))?;
     }
@@ -32,10 +33,7 @@ pub(crate) fn run(segment: &Segment, npu: &Npu, run: &mut Run<'_, '_, '_>) -> Re
 
 /// A result in the model's own axis order.
 fn read(simulator: &Simulator<'_>, placed: &Placed, declared: &QTensor) -> Result<Tensor, RuntimeError> {
-    let elem = declared.dtype.bytes();
-    let len = numel(&declared.shape).unwrap_or(0) * elem;
-    let failed = |e: TrapKind| RuntimeError::node(&declared.name, e);
-    let bytes = simulator.read_ddr(placed.address, len).map_err(failed)?;
-    let bytes = from_storage(bytes, &declared.shape, elem);
-    Ok(Tensor::from_le_bytes(declared.dtype, &declared.shape, &bytes)?)
+    let len = numel(&declared.shape).unwrap_or(0) * declared.dtype.bytes();
+    let bytes = simulator.read_ddr(placed.address, len).map_err(|e| RuntimeError::node(&declared.name, e))?;
+    Ok(from_stored(bytes, declared.dtype, &declared.shape)?)
 }

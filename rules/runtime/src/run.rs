@@ -58,7 +58,7 @@ impl Model {
         for (segment, packed) in self.artifact.segments.iter().zip(&self.packed) {
             match (&segment.body, packed) {
                 (Body::Float(nodes), _) => float_segment::run(nodes, &mut run)?,
-                (Body::Int(nodes), Some(packed)) => int_segment::run(nodes, packed, options, &mut run)?,
+                (Body::Int(nodes), Some(packed)) => int_segment::run(segment, nodes, packed, options, &mut run)?,
                 (Body::Int(_), None) => unreachable!("invariant: loading packs every integer segment"),
                 (Body::Npu(npu), _) => npu_segment::run(segment, npu, &mut run)?,
             }

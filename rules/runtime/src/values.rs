@@ -1,8 +1,8 @@
 //! Tensors during a run: held while someone will still read them.
 
 use crate::RuntimeError;
-use ptq_ir::{QNode, Tensor, TensorId};
-use ptq_sim::artifact::{Body, Model, Segment};
+use ptq_ir::{Tensor, TensorId};
+use ptq_sim::artifact::{Body, Model};
 
 /// How often each tensor is read in one run, by tensor.
 #[derive(Clone, Debug)]
@@ -13,21 +13,14 @@ impl Liveness {
         let mut reads = vec![0; model.tensors.len()];
         let mut read = |ids: &[TensorId]| ids.iter().for_each(|id| reads[id.0 as usize] += 1);
         for segment in &model.segments {
-            match nodes(segment) {
-                Some(nodes) => nodes.iter().for_each(|n| read(&n.inputs)),
-                None => read(&segment.inputs),
+            match &segment.body {
+                Body::Float(nodes) => nodes.iter().for_each(|n| read(&n.inputs)),
+                // These hold what they read in a form of their own.
+                Body::Int(_) | Body::Npu(_) => read(&segment.inputs),
             }
         }
         read(&model.outputs);
         Liveness(reads)
-    }
-}
-
-/// Nodes of a segment that is not a program.
-fn nodes(segment: &Segment) -> Option<&[QNode]> {
-    match &segment.body {
-        Body::Float(nodes) | Body::Int(nodes) => Some(nodes),
-        Body::Npu(_) => None,
     }
 }
 

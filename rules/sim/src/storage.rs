@@ -2,6 +2,8 @@
 //!
 //! Used by compile (constants, strides) and by the runtime (borders, comparison of layers).
 
+use ptq_kernels::to_nhwc;
+
 /// The tensor's axes in storage order, outermost first.
 pub fn storage_axes(rank: usize) -> Vec<usize> {
     if rank == 4 { vec![0, 2, 3, 1] } else { (0..rank).collect() }
@@ -33,14 +35,16 @@ fn swap_inner(bytes: &[u8], [n, a, b]: [usize; 3], elem: usize) -> Vec<u8> {
     if a <= 1 || b <= 1 {
         return bytes.to_vec();
     }
+    if elem == 1 {
+        let mut out = vec![0; bytes.len()];
+        let images = bytes.chunks_exact(a * b).zip(out.chunks_exact_mut(a * b));
+        images.take(n).for_each(|(image, out)| to_nhwc(image, a, out));
+        return out;
+    }
     let mut out = Vec::with_capacity(bytes.len());
     for plane in bytes.chunks_exact(a * b * elem).take(n) {
         for j in 0..b {
-            if elem == 1 {
-                out.extend(plane[j..].iter().step_by(b));
-            } else {
-                (0..a).for_each(|i| out.extend_from_slice(&plane[(i * b + j) * elem..(i * b + j + 1) * elem]));
-            }
+            (0..a).for_each(|i| out.extend_from_slice(&plane[(i * b + j) * elem..(i * b + j + 1) * elem]));
         }
     }
     out

@@ -6,9 +6,10 @@ use ptq_ir::{Attr, Tensor};
 /// Squeeze, Unsqueeze, ReduceSum: axes are an input since 13.
 pub(super) fn axes_to_input(mut c: Conversion<'_>) -> Converted {
     if c.opset < 13
-        && let Some(axes) = c.take_ints("axes") {
-            c.constant_input(1, "axes", Tensor::vec_i64(axes));
-        }
+        && let Some(axes) = c.take_ints("axes")
+    {
+        c.constant_input(1, "axes", Tensor::vec_i64(axes));
+    }
     c.done()
 }
 

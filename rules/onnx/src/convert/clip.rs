@@ -8,9 +8,11 @@ pub(super) fn clip(mut c: Conversion<'_>) -> Converted {
     if c.opset < 11 {
         for (i, name) in [(1, "min"), (2, "max")] {
             if let Some(Attr::Float(bound)) = c.node.attrs.0.remove(name)
-                && bound.is_finite() && bound.abs() != f32::MAX {
-                    c.constant_input(i, name, Tensor::scalar_f32(bound));
-                }
+                && bound.is_finite()
+                && bound.abs() != f32::MAX
+            {
+                c.constant_input(i, name, Tensor::scalar_f32(bound));
+            }
         }
     }
     c.done()

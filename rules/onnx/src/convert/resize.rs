@@ -6,10 +6,11 @@ use ptq_ir::{Attr, Diagnostic, Tensor};
 /// Upsample (removed in 10) is Resize with asymmetric coordinates.
 pub(super) fn upsample(mut c: Conversion<'_>) -> Converted {
     if c.opset < 9
-        && let Some(Attr::Floats(scales)) = c.node.attrs.0.remove("scales") {
-            let tensor = Tensor::from_f32([scales.len()], scales).map_err(|e| c.error(e.to_string()))?;
-            c.constant_input(1, "scales", tensor);
-        }
+        && let Some(Attr::Floats(scales)) = c.node.attrs.0.remove("scales")
+    {
+        let tensor = Tensor::from_f32([scales.len()], scales).map_err(|e| c.error(e.to_string()))?;
+        c.constant_input(1, "scales", tensor);
+    }
     let mut nodes = asymmetric(c)?;
     nodes.iter_mut().for_each(|n| n.op = "Resize".to_owned());
     Ok(nodes)

@@ -1,8 +1,9 @@
 //! The float graph with fake quantization: what calibration decided, as a file that any runtime computes in float.
 
 use super::ExportMeta;
+use super::file::OnnxFile;
 use super::float::{input_names, start};
-use ptq_ir::{Diagnostic, Graph, QuantParams, QuantTable, Tensor, ValueId};
+use ptq_ir::{Diagnostic, Graph, Node, QuantParams, QuantTable, Tensor, ValueId};
 use std::collections::BTreeMap;
 
 /// Writes a float graph in which every activation of `quant` passes a QuantizeLinear / DequantizeLinear pair and the
@@ -21,55 +22,77 @@ pub fn export_fake_quant(
     let mut file = start(graph);
     for (&id, tensor) in &graph.constants {
         let name = &graph.value(id).name;
+        let error = |why| Diagnostic::error("EXPORT02", why).value(name);
         match weights.get(&id) {
-            Some(params) => {
-                let fake =
-                    fake_weights(tensor, params).map_err(|why| Diagnostic::error("EXPORT02", why).value(name))?;
-                file.constant(name, &fake);
-            }
+            Some(params) => file.constant(name, &fake_weights(tensor, params).map_err(error)?),
             None => file.constant(name, tensor),
         }
     }
-    let params = |id: ValueId| quant.activations.get(&graph.value(id).name).map(|a| &a.params);
-    // What a reader of each value reads instead.
-    let mut read_as: BTreeMap<String, String> = BTreeMap::new();
-    let pair = |file: &mut super::file::OnnxFile, value: &str, from: &str, to: &str, p: &QuantParams| {
-        let integer = file.fresh_value(&format!("{value}_quantized"));
-        let quantize = file.fresh_node(&format!("{value}_quantize"));
-        file.quantize(&quantize, from, &integer, p)?;
-        let dequantize = file.fresh_node(&format!("{value}_dequantize"));
-        file.dequantize(&dequantize, &integer, to, p)
-    };
+    let mut writer = Writer { graph, quant, file, read_as: BTreeMap::new() };
     for &id in &graph.inputs {
-        if let Some(p) = params(id) {
-            let name = &graph.value(id).name;
-            let to = file.fresh_value(&format!("{name}_dequantized"));
-            pair(&mut file, name, name, &to, p)?;
-            read_as.insert(name.clone(), to);
-        }
+        writer.input(id)?;
     }
     for node in &graph.nodes {
-        let inputs: Vec<String> =
-            input_names(graph, node).into_iter().map(|n| read_as.get(&n).cloned().unwrap_or(n)).collect();
+        writer.node(node)?;
+    }
+    Ok(writer.file.finish(&graph.name, meta))
+}
+
+struct Writer<'a> {
+    graph: &'a Graph,
+    quant: &'a QuantTable,
+    file: OnnxFile,
+    /// What a reader of a model input reads instead.
+    read_as: BTreeMap<String, String>,
+}
+
+impl<'a> Writer<'a> {
+    fn params(&self, value: &str) -> Option<&'a QuantParams> {
+        self.quant.activations.get(value).map(|a| &a.params)
+    }
+
+    fn input(&mut self, id: ValueId) -> Result<(), Diagnostic> {
+        let name = &self.graph.value(id).name;
+        if let Some(params) = self.params(name) {
+            let to = self.file.fresh_value(&format!("{name}_dequantized"));
+            self.pair(name, name, &to, params)?;
+            self.read_as.insert(name.clone(), to);
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), Diagnostic> {
+        let mut inputs = input_names(self.graph, node);
+        for name in &mut inputs {
+            if let Some(to) = self.read_as.get(name) {
+                name.clone_from(to);
+            }
+        }
         let mut outputs = Vec::with_capacity(node.outputs.len());
         let mut pairs = Vec::new();
         for &id in &node.outputs {
-            let name = &graph.value(id).name;
-            match params(id) {
-                Some(p) => {
-                    let from = file.fresh_value(&format!("{name}_float"));
-                    outputs.push(from.clone());
-                    pairs.push((name, from, p));
+            let name = &self.graph.value(id).name;
+            outputs.push(match self.params(name) {
+                Some(params) => {
+                    let from = self.file.fresh_value(&format!("{name}_float"));
+                    pairs.push((name, from.clone(), params));
+                    from
                 }
-                None => outputs.push(name.clone()),
-            }
+                None => name.clone(),
+            });
         }
-        file.node_of(&node.domain, &node.op, &node.name, &inputs, &outputs, &node.attrs);
-        for (name, from, p) in pairs {
-            pair(&mut file, name, &from, name, p)?;
-        }
+        self.file.node_of(&node.domain, &node.op, &node.name, &inputs, &outputs, &node.attrs);
+        pairs.into_iter().try_for_each(|(name, from, params)| self.pair(name, &from, name, params))
     }
-    Ok(file.finish(&graph.name, meta))
+
+    /// A QuantizeLinear / DequantizeLinear pair for `value`.
+    fn pair(&mut self, value: &str, from: &str, to: &str, params: &QuantParams) -> Result<(), Diagnostic> {
+        let integer = self.file.fresh_value(&format!("{value}_quantized"));
+        let quantize = self.file.fresh_node(&format!("{value}_quantize"));
+        self.file.quantize(&quantize, from, &integer, params)?;
+        let dequantize = self.file.fresh_node(&format!("{value}_dequantize"));
+        self.file.dequantize(&dequantize, &integer, to, params)
+    }
 }
 
 /// `clamp(round_half_even(w / s), -reach, reach) · s` for each element, with the scale of its channel; the reach is the

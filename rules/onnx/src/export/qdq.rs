@@ -89,9 +89,10 @@ impl<'a> Writer<'a> {
     fn name(&mut self, id: TensorId) -> String {
         let tensor = self.graph.tensor(id);
         if let Some(data) = &tensor.data
-            && self.written.insert(id) {
-                self.file.constant(&tensor.name, data);
-            }
+            && self.written.insert(id)
+        {
+            self.file.constant(&tensor.name, data);
+        }
         tensor.name.clone()
     }
 

@@ -16,9 +16,10 @@ pub(super) fn gemm(ctx: &InferCtx<'_>) -> Inferred {
         return Err(ctx.error(format!("operands {a:?} and {b:?} do not fit (inner extents {k} and {kb})")));
     }
     if let Some(c) = ctx.optional(2)
-        && broadcast_shapes(&c.shape, &[m, n]).as_deref() != Some(&[m, n]) {
-            return Err(ctx.error(format!("addend {:?} does not broadcast to [{m}, {n}]", c.shape)));
-        }
+        && broadcast_shapes(&c.shape, &[m, n]).as_deref() != Some(&[m, n])
+    {
+        return Err(ctx.error(format!("addend {:?} does not broadcast to [{m}, {n}]", c.shape)));
+    }
     Ok(vec![(ctx.dtype(0)?, vec![m, n])])
 }
 

@@ -25,9 +25,10 @@ pub(super) fn layer(ctx: &InferCtx<'_>) -> Inferred {
     ctx.axis(ctx.node().attrs.int("axis", -1), x.len())?;
     for i in 1..3 {
         if let Some(p) = ctx.optional(i)
-            && broadcast_shapes(&p.shape, x).as_deref() != Some(x) {
-                return Err(ctx.error(format!("{} {:?} does not broadcast to input {x:?}", p.name, p.shape)));
-            }
+            && broadcast_shapes(&p.shape, x).as_deref() != Some(x)
+        {
+            return Err(ctx.error(format!("{} {:?} does not broadcast to input {x:?}", p.name, p.shape)));
+        }
     }
     ctx.input(1)?;
     ctx.like_first()

@@ -14,9 +14,10 @@ pub(super) fn pad(ctx: &InferCtx<'_>) -> Inferred {
         return Err(ctx.error(format!("{} pads for rank {}, {} are expected", pads.len(), x.len(), 2 * x.len())));
     }
     if let Some(v) = ctx.optional(2)
-        && (v.dtype != ctx.dtype(0)? || v.shape.iter().product::<usize>() != 1) {
-            return Err(ctx.error(format!("fill value must be one {}", ctx.dtype(0)?)));
-        }
+        && (v.dtype != ctx.dtype(0)? || v.shape.iter().product::<usize>() != 1)
+    {
+        return Err(ctx.error(format!("fill value must be one {}", ctx.dtype(0)?)));
+    }
     let mut out = Vec::with_capacity(x.len());
     for (d, &n) in x.iter().enumerate() {
         let (before, after) = (pads[d], pads[d + x.len()]);

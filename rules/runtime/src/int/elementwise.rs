@@ -1,113 +1,93 @@
 //! Add, Mul and tables.
 
-use super::Call;
-use super::element::{Element, Pairwise, for_types, with_element};
-use ptq_ir::{QAdd, QLut, QMul, Requant, Tensor, TensorError};
-use ptq_kernels::requant::{add_fixed, add_float, requant_fixed, requant_float, store};
+use super::moves::gather;
+use super::{Call, sign, zero_point};
+use ptq_ir::{QAdd, QLut, QMul, Requant};
+use ptq_kernels::{IntAdd, IntMul, Isa, KernelError, Sign, lookup};
+use ptq_sim::{storage_axes, storage_dims};
+use std::borrow::Cow;
 
 /// Element-wise sum with broadcasting.
-pub(crate) fn add(call: &Call<'_>, add: &QAdd) -> Result<Tensor, TensorError> {
-    let clamp = (add.out_zero, add.clamp_lo, add.clamp_hi);
-    match &add.requant {
-        Requant::Float(m) => {
-            let (ma, mb) = (m[0], m[1]);
-            binary(call, clamp, move |a, b| add_float(a, ma, b, mb))
-        }
-        Requant::Fixed(m) => {
-            let ((ma, shift), (mb, _)) = (m[0], m[1]);
-            binary(call, clamp, move |a, b| add_fixed(a, ma, b, mb, shift))
-        }
-    }
-}
-
-/// Element-wise product with broadcasting.
-pub(crate) fn mul(call: &Call<'_>, mul: &QMul) -> Result<Tensor, TensorError> {
-    let clamp = (mul.out_zero, mul.clamp_lo, mul.clamp_hi);
-    match &mul.requant {
-        Requant::Float(m) => {
-            let m = m[0];
-            binary(call, clamp, move |a, b| requant_float(a * b, m))
-        }
-        Requant::Fixed(m) => {
-            let (mult, shift) = m[0];
-            binary(call, clamp, move |a, b| requant_fixed(i64::from(a * b), mult, shift))
-        }
-    }
-}
-
-fn binary(
-    call: &Call<'_>,
-    clamp: (i32, i32, i32),
-    op: impl Fn(i32, i32) -> i32,
-) -> Result<Tensor, TensorError> {
-    let out = call.output();
-    let work = Binary { call, clamp, op };
-    for_types(work, call.inputs[0].dtype(), call.inputs[1].dtype()).and_then(|t| {
-        // Both operand types are handled; the result is made as i32 and narrowed to the declared type here.
-        let wide = t.into_i32s()?;
-        with_element!(out.dtype, E => E::tensor(&out.shape, wide.into_iter().map(E::narrow).collect()))
+pub(crate) fn add(call: &Call<'_>, add: &QAdd) -> Result<Vec<u8>, KernelError> {
+    binary(call, |order, a, b, out| {
+        let requant = match (&add.requant, order) {
+            (Requant::Float(m), [1, _]) => Requant::Float(vec![m[1], m[0]]),
+            (Requant::Fixed(m), [1, _]) => Requant::Fixed(vec![m[1], m[0]]),
+            (in_order, _) => in_order.clone(),
+        };
+        let kernel = IntAdd {
+            sign: order.map(|i| sign(call.input(i))),
+            zero: order.map(|i| zero_point(call.input(i))),
+            requant: &requant,
+            out_zero: add.out_zero,
+            clamp: (add.clamp_lo, add.clamp_hi),
+        };
+        kernel.run(Isa::best(), a, b, out)
     })
 }
 
-struct Binary<'a, F> {
-    call: &'a Call<'a>,
-    clamp: (i32, i32, i32),
-    op: F,
+/// Element-wise product with broadcasting.
+pub(crate) fn mul(call: &Call<'_>, mul: &QMul) -> Result<Vec<u8>, KernelError> {
+    binary(call, |order, a, b, out| {
+        let kernel = IntMul {
+            sign: order.map(|i| sign(call.input(i))),
+            zero: order.map(|i| zero_point(call.input(i))),
+            requant: &mul.requant,
+            out_zero: mul.out_zero,
+            clamp: (mul.clamp_lo, mul.clamp_hi),
+        };
+        kernel.run(Isa::best(), a, b, out)
+    })
 }
 
-impl<F: Fn(i32, i32) -> i32> Pairwise for Binary<'_, F> {
-    fn run<X: Element, Y: Element>(self) -> Result<Tensor, TensorError> {
-        let shape = &self.call.output().shape;
-        let (ta, tb) = (self.call.inputs[0], self.call.inputs[1]);
-        let (a, b) = (X::slice(ta)?, Y::slice(tb)?);
-        let (za, zb) = (self.call.zero(0), self.call.zero(1));
-        let (zero, lo, hi) = self.clamp;
-        let value = |x: X, y: Y| store((self.op)(x.wide() - za, y.wide() - zb), zero, lo, hi);
-        let mut out = Vec::with_capacity(shape.iter().product());
-        if ta.shape() == shape && tb.shape() == shape {
-            out.extend(a.iter().zip(b).map(|(&x, &y)| value(x, y)));
-        } else {
-            let (sa, sb) = (broadcast_strides(ta.shape(), shape), broadcast_strides(tb.shape(), shape));
-            let inner = shape.last().copied().unwrap_or(1);
-            let (ia, ib) = (sa.last().copied().unwrap_or(0), sb.last().copied().unwrap_or(0));
-            for_rows(shape, [&sa, &sb], |[pa, pb]| {
-                out.extend((0..inner).map(|i| value(a[pa + i * ia], b[pb + i * ib])));
-            });
-        }
-        Tensor::from_i32(shape.clone(), out)
+/// Brings both operands into the result's order and calls `run(order of the operands, a, b, result)` with an `a` of
+/// full size and a `b` that is repeated to it. Sum and product do not mind the order.
+fn binary(
+    call: &Call<'_>,
+    run: impl Fn([usize; 2], &[u8], &[u8], &mut [u8]) -> Result<(), KernelError>,
+) -> Result<Vec<u8>, KernelError> {
+    let mut out = call.blank();
+    let (a, b) = (aligned(call, 0), aligned(call, 1));
+    if a.len() == out.len() {
+        run([0, 1], &a, &b, &mut out)?;
+    } else if b.len() == out.len() {
+        run([1, 0], &b, &a, &mut out)?;
+    } else {
+        let full: Vec<u8> = a.iter().copied().cycle().take(out.len()).collect();
+        run([0, 1], &full, &b, &mut out)?;
     }
+    Ok(out)
 }
 
-/// Element strides of an operand along the result's axes; 0 where it is broadcast.
-fn broadcast_strides(operand: &[usize], result: &[usize]) -> Vec<usize> {
-    let missing = result.len() - operand.len();
-    let own = ptq_ir::strides(operand);
-    (0..result.len()).map(|d| if d < missing || operand[d - missing] == 1 { 0 } else { own[d - missing] }).collect()
-}
-
-/// Calls `f` with both operands' offsets for every row (last axis) of the result.
-fn for_rows(shape: &[usize], strides: [&[usize]; 2], mut f: impl FnMut([usize; 2])) {
-    let outer = &shape[..shape.len().saturating_sub(1)];
-    let mut index = vec![0; outer.len()];
-    loop {
-        f(strides.map(|s| index.iter().zip(s).map(|(i, s)| i * s).sum()));
-        let Some(axis) = (0..outer.len()).rev().find(|&d| index[d] + 1 < outer[d]) else { return };
-        index[axis] += 1;
-        index[axis + 1..].fill(0);
+/// An operand's bytes such that repeating them gives its broadcast form in the result's storage order: the operand
+/// itself where it only lacks outer axes, otherwise a copy.
+fn aligned<'a>(call: &Call<'a>, i: usize) -> Cow<'a, [u8]> {
+    let (shape, out) = (&call.input(i).shape, &call.output().shape);
+    let own_axes = storage_axes(shape.len());
+    let own_strides = ptq_ir::strides(&storage_dims(shape));
+    let missing = out.len() - shape.len();
+    // Stride in the operand along each stored axis of the result; 0 where it is broadcast.
+    let stride = |axis: usize| match axis.checked_sub(missing) {
+        Some(a) if shape[a] != 1 => own_axes.iter().position(|&o| o == a).map_or(0, |p| own_strides[p]),
+        _ => 0,
+    };
+    let strides: Vec<usize> = storage_axes(out.len()).into_iter().map(stride).collect();
+    let dims = storage_dims(out);
+    let natural = ptq_ir::strides(&dims);
+    // Axes of extent 1 have any stride.
+    let mut moving = (0..dims.len()).filter(|&d| dims[d] != 1).skip_while(|&d| strides[d] == 0);
+    if moving.all(|d| strides[d] == natural[d]) {
+        return Cow::Borrowed(call.inputs[i]);
     }
+    Cow::Owned(gather(call.inputs[i], &dims, &strides, 1))
 }
 
 /// Table look-up.
-pub(crate) fn lut(call: &Call<'_>, lut: &QLut) -> Result<Tensor, TensorError> {
-    struct Lookup<'a>(&'a Call<'a>, &'a QLut);
-    impl Pairwise for Lookup<'_> {
-        fn run<X: Element, Y: Element>(self) -> Result<Tensor, TensorError> {
-            let Lookup(call, lut) = self;
-            let table: Vec<Y> = lut.table.iter().map(|&v| Y::narrow(v.into())).collect();
-            let lowest = X::LOWEST.wide();
-            let look = |q: &X| table[(q.wide() - lowest) as usize];
-            Y::tensor(&call.output().shape, X::slice(call.inputs[0])?.iter().map(look).collect())
-        }
-    }
-    for_types(Lookup(call, lut), call.inputs[0].dtype(), call.output().dtype)
+pub(crate) fn lut(call: &Call<'_>, lut: &QLut) -> Vec<u8> {
+    let mut out = call.blank();
+    // The kernel's table is in the order of the input's bytes.
+    let flip = if sign(call.input(0)) == Sign::Signed { 0x80 } else { 0 };
+    let table: [u8; 256] = std::array::from_fn(|byte| lut.table[byte ^ flip] as u8);
+    lookup(&table, call.inputs[0], &mut out);
+    out
 }

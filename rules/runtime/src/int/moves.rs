@@ -1,48 +1,65 @@
 //! Operators that only move elements.
 
 use super::Call;
-use super::element::{Element, with_element};
-use ptq_ir::{Tensor, TensorError, ops::NearestResize, strides};
+use ptq_ir::{ops::NearestResize, strides};
+use ptq_sim::{from_storage, storage_axes, storage_dims, to_storage};
 
-/// Nearest-neighbour resize of the last two axes.
-pub(crate) fn resize(call: &Call<'_>, resize: &NearestResize) -> Result<Tensor, TensorError> {
-    let x = call.inputs[0];
-    let [.., h, w] = *x.shape() else { return Err(TensorError::Count { elements: x.len(), shape: x.shape().to_vec() }) };
-    with_element!(x.dtype(), E => {
-        let mut out = Vec::with_capacity(call.output().shape.iter().product());
-        for plane in E::slice(x)?.chunks_exact((h * w).max(1)) {
-            for &y in &resize.rows {
-                let row = &plane[y as usize * w..(y as usize + 1) * w];
-                out.extend(resize.cols.iter().map(|&c| row[c as usize]));
-            }
+/// Elements of `x` at these strides (in elements), over these extents, outermost first.
+pub(super) fn gather(x: &[u8], dims: &[usize], strides: &[usize], elem: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(dims.iter().product::<usize>() * elem);
+    let (inner, step) = (dims.last().copied().unwrap_or(1), strides.last().copied().unwrap_or(0));
+    let outer = dims.len().saturating_sub(1);
+    let mut index = vec![0usize; outer];
+    let mut at = 0;
+    for _ in 0..dims[..outer].iter().product() {
+        if step == 1 {
+            out.extend_from_slice(&x[at * elem..(at + inner) * elem]);
+        } else {
+            (0..inner).for_each(|i| out.extend_from_slice(&x[(at + i * step) * elem..(at + i * step + 1) * elem]));
         }
-        E::tensor(&call.output().shape, out)
-    })
+        for d in (0..outer).rev() {
+            index[d] += 1;
+            at += strides[d];
+            if index[d] < dims[d] {
+                break;
+            }
+            at -= strides[d] * dims[d];
+            index[d] = 0;
+        }
+    }
+    out
 }
 
 /// Axis permutation.
-pub(crate) fn transpose(call: &Call<'_>, perm: &[usize]) -> Result<Tensor, TensorError> {
-    let x = call.inputs[0];
-    let own = strides(x.shape());
-    let source: Vec<usize> = perm.iter().map(|&a| own[a]).collect();
-    let shape = &call.output().shape;
-    with_element!(x.dtype(), E => {
-        let data = E::slice(x)?;
-        let mut out = Vec::with_capacity(data.len());
-        let mut index = vec![0usize; shape.len()];
-        let mut at = 0;
-        for _ in 0..data.len() {
-            out.push(data[at]);
-            for d in (0..shape.len()).rev() {
-                index[d] += 1;
-                at += source[d];
-                if index[d] < shape[d] {
-                    break;
-                }
-                at -= source[d] * shape[d];
-                index[d] = 0;
-            }
+pub(crate) fn transpose(call: &Call<'_>, perm: &[usize]) -> Vec<u8> {
+    let x = call.input(0);
+    let axes = storage_axes(perm.len());
+    let own = strides(&storage_dims(&x.shape));
+    let stored = |axis: usize| axes.iter().position(|&a| a == axis).map_or(0, |p| own[p]);
+    let source: Vec<usize> = axes.iter().map(|&a| stored(perm[a])).collect();
+    gather(call.inputs[0], &storage_dims(&call.output().shape), &source, x.dtype.bytes())
+}
+
+/// The same elements in the model's order under another shape.
+pub(crate) fn reshape(call: &Call<'_>) -> Vec<u8> {
+    let (x, y) = (call.input(0), call.output());
+    let elem = x.dtype.bytes();
+    to_storage(&from_storage(call.inputs[0], &x.shape, elem), &y.shape, elem)
+}
+
+/// Nearest-neighbour resize of the last two axes.
+pub(crate) fn resize(call: &Call<'_>, resize: &NearestResize) -> Vec<u8> {
+    let x = call.input(0);
+    let rank = x.shape.len();
+    let (h, w) = (x.shape[rank - 2], x.shape[rank - 1]);
+    // Channels are part of a pixel where they are stored last.
+    let pixel = if rank == 4 { x.shape[1] } else { 1 } * x.dtype.bytes();
+    let mut out = Vec::with_capacity(call.inputs[0].len());
+    for image in call.inputs[0].chunks_exact(h * w * pixel) {
+        for &y in &resize.rows {
+            let row = &image[y as usize * w * pixel..(y as usize + 1) * w * pixel];
+            resize.cols.iter().for_each(|&c| out.extend_from_slice(&row[c as usize * pixel..(c as usize + 1) * pixel]));
         }
-        E::tensor(shape, out)
-    })
+    }
+    out
 }

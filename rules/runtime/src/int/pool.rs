@@ -1,56 +1,57 @@
 //! Average and maximum over windows.
 
-use super::Call;
-use super::element::{Element, Pairwise, for_types, with_element};
-use ptq_ir::{QPool, Tensor, TensorError, ops::PoolGeom};
-use ptq_kernels::requant::{apply, store};
+use super::{Call, nchw, sign, zero_point};
+use ptq_ir::{DType, QPool, ops::PoolGeom};
+use ptq_kernels::{IntAveragePool, KernelError, int_max_pool};
 
-/// Requantized average; the zero point where no tap is inside the image.
-pub(crate) fn average_pool(call: &Call<'_>, pool: &QPool) -> Result<Tensor, TensorError> {
-    struct Average<'a>(&'a Call<'a>, &'a QPool);
-    impl Pairwise for Average<'_> {
-        fn run<X: Element, Y: Element>(self) -> Result<Tensor, TensorError> {
-            let Average(call, pool) = self;
-            let x_zero = call.zero(0);
-            let (lo, hi) = call.output().dtype.quant_range().unwrap_or((i32::MIN, i32::MAX));
-            let mut out = Vec::new();
-            windows(call, &pool.geom, X::slice(call.inputs[0])?, |taps| {
-                let (count, sum) = taps.fold((0, 0i32), |(n, s), q| (n + 1, s.wrapping_add(q.wide() - x_zero)));
-                let rounded = if count == 0 { 0 } else { apply(&pool.requant, count - 1, sum) };
-                out.push(Y::narrow(store(rounded, pool.out_zero, lo, hi)));
-            });
-            Y::tensor(&call.output().shape, out)
-        }
-    }
-    for_types(Average(call, pool), call.inputs[0].dtype(), call.output().dtype)
-}
-
-/// Maximum; the type's lowest value where no tap is inside the image.
-pub(crate) fn max_pool(call: &Call<'_>, geom: &PoolGeom) -> Result<Tensor, TensorError> {
-    with_element!(call.output().dtype, E => {
-        let mut out = Vec::new();
-        windows(call, geom, E::slice(call.inputs[0])?, |taps| {
-            out.push(E::narrow(taps.map(|q| q.wide()).max().unwrap_or(E::LOWEST.wide())));
-        });
-        E::tensor(&call.output().shape, out)
-    })
-}
-
-/// Calls `f` with the taps inside the image of every window, in output order.
-fn windows<E: Element>(call: &Call<'_>, g: &PoolGeom, x: &[E], mut f: impl FnMut(&mut dyn Iterator<Item = E>)) {
-    let (xs, ys) = (call.inputs[0].shape(), &call.output().shape);
-    let (h, w) = (xs[2], xs[3]);
-    let taps = |d: usize, extent: usize, out: usize| -> Vec<Vec<usize>> {
-        let place = |o: usize, k: usize| (o * g.strides[d] + k * g.dilations[d]).checked_sub(g.pads[d]);
-        let inside = |o: usize| (0..g.kernel[d]).filter_map(|k| place(o, k)).filter(|&p| p < extent).collect();
-        (0..out).map(inside).collect()
+/// Requantized average.
+pub(crate) fn average_pool(call: &Call<'_>, pool: &QPool) -> Result<Vec<u8>, KernelError> {
+    let kernel = IntAveragePool {
+        geom: &pool.geom,
+        sign: [sign(call.input(0)), sign(call.output())],
+        input_zero: zero_point(call.input(0)),
+        requant: &pool.requant,
+        out_zero: pool.out_zero,
     };
-    let (rows, cols) = (taps(0, h, ys[2]), taps(1, w, ys[3]));
-    for plane in x.chunks_exact((h * w).max(1)).take(xs[0] * xs[1]) {
-        for row in &rows {
-            for col in &cols {
-                f(&mut row.iter().flat_map(|&y| col.iter().map(move |&x| plane[y * w + x])));
-            }
-        }
+    each_image(call, |x, hw, channels, out| kernel.run(x, hw, channels, out))
+}
+
+/// Maximum.
+pub(crate) fn max_pool(call: &Call<'_>, geom: &PoolGeom) -> Result<Vec<u8>, KernelError> {
+    if call.output().dtype == DType::I32 {
+        return each_image(call, |x, hw, channels, out| {
+            max_of_words(geom, x, hw, channels, nchw(call.output()), out);
+            Ok(())
+        });
+    }
+    let sign = sign(call.input(0));
+    each_image(call, |x, hw, channels, out| int_max_pool(geom, sign, x, hw, channels, out))
+}
+
+fn each_image(
+    call: &Call<'_>,
+    mut run: impl FnMut(&[u8], [usize; 2], usize, &mut [u8]) -> Result<(), KernelError>,
+) -> Result<Vec<u8>, KernelError> {
+    let [n, c, h, w] = nchw(call.input(0));
+    let mut out = call.blank();
+    let (image, result) = (call.inputs[0].len() / n, out.len() / n);
+    for (x, y) in call.inputs[0].chunks_exact(image).zip(out.chunks_exact_mut(result)) {
+        run(x, [h, w], c, y)?;
+    }
+    Ok(out)
+}
+
+/// Maximum of 32-bit accumulators; rare, so plain.
+fn max_of_words(g: &PoolGeom, x: &[u8], [h, w]: [usize; 2], c: usize, [_, _, oh, ow]: [usize; 4], out: &mut [u8]) {
+    let place = |d: usize, o: usize, k: usize| (o * g.strides[d] + k * g.dilations[d]).checked_sub(g.pads[d]);
+    let taps = |d: usize, o: usize, extent: usize| {
+        (0..g.kernel[d]).filter_map(move |k| place(d, o, k)).filter(move |&p| p < extent)
+    };
+    let words = x.as_chunks::<4>().0;
+    for (i, slot) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let (oy, ox, channel) = (i / (ow * c) % oh, i / c % ow, i % c);
+        let pixels = taps(0, oy, h).flat_map(|y| taps(1, ox, w).map(move |x| y * w + x));
+        let max = pixels.map(|p| i32::from_le_bytes(words[p * c + channel])).max().unwrap_or(i32::MIN);
+        *slot = max.to_le_bytes();
     }
 }

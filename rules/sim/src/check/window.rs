@@ -1,7 +1,7 @@
 //! Conv and pools.
 
 use super::quant::{check_requant, check_result};
-use super::{eight_bit, same_type, shape_is};
+use super::{MAX_TENSOR_BYTES, eight_bit, same_type, shape_is};
 use ptq_ir::{DType, QConv, QPool, QTensor, ops};
 
 /// Largest number of any geometry field; keeps all index arithmetic far from overflow.
@@ -20,6 +20,15 @@ fn check_window(kernel: [usize; 2], strides: [usize; 2], dilations: [usize; 2], 
         return Err("kernel, strides, dilations or pads are out of range".into());
     }
     Ok(())
+}
+
+/// Executors may make the padded image.
+fn check_padded(pads: [usize; 4], [c, h, w]: [usize; 3]) -> Result<(), String> {
+    let padded = (h + pads[0] + pads[2]).checked_mul(w + pads[1] + pads[3]).and_then(|n| n.checked_mul(c));
+    match padded {
+        Some(bytes) if bytes <= MAX_TENSOR_BYTES => Ok(()),
+        _ => Err(format!("the padded image is larger than {MAX_TENSOR_BYTES} bytes")),
+    }
 }
 
 pub(super) fn check_conv(conv: &QConv, inputs: &[&QTensor], output: &QTensor) -> Result<(), String> {
@@ -46,6 +55,7 @@ pub(super) fn check_conv(conv: &QConv, inputs: &[&QTensor], output: &QTensor) ->
     }
     let [oh, ow] = geom.out_hw([h, wd]).ok_or("the window does not fit the image")?;
     shape_is(output, &[n, oc, oh, ow])?;
+    check_padded(geom.pads, [c, h, wd])?;
     match &conv.requant {
         Some(requant) => {
             check_requant(requant, &[1, oc])?;

@@ -1,0 +1,221 @@
+//! Arguments: one definition for parsing, help and shell completions.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Turns float ONNX models into int8 and explains every step.
+#[derive(Parser)]
+#[command(name = "ptq", version, propagate_version = true, after_help = "Examples:\n  ptq build                       build every variant of ptq.toml\n  ptq build 'fashion-*' -v        some variants, with reasons\n  ptq check model.onnx --march bayes\n  ptq verify fashion-cpu\n\nExit codes: 0 done, 1 failed, 2 usage or manifest error, 3 work found by --dry-run --exit-code, 101 a bug")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(ClapArgs)]
+pub(crate) struct Global {
+    /// Run as if started in this folder
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub(crate) directory: Option<PathBuf>,
+    /// Manifest to read
+    #[arg(long, value_name = "FILE", default_value = "ptq.toml", global = true)]
+    pub(crate) manifest: PathBuf,
+    /// Lay a value over every variant, such as calibration.type=kl
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value, global = true)]
+    pub(crate) define: Vec<(String, String)>,
+    /// Say more: why each stage ran
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Say only what failed
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// When to colour
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub(crate) color: Color,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make what is missing
+    Build(Build),
+    /// List what the manifest expands to
+    Variants(Variants),
+    /// Say what the last build of a variant did, and why
+    Explain(Explain),
+    /// Say where every node would run, and why; needs no data
+    Check(Check),
+    /// Run a compiled model on inputs
+    Run(Run),
+    /// Compare all stages of a variant and name the first node where they diverge
+    Verify(Verify),
+    /// Show inputs and outputs of an ONNX file or a compiled model
+    Info(Info),
+    /// Print a compiled model as readable assembly
+    Dump(Dump),
+    /// Print the page of a rule, or list all rules
+    Rule(Rule),
+    /// Look after the store
+    Cache(Cache),
+    /// Print completions for a shell
+    Completions(Completions),
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  ptq build\n  ptq build 'lite0-*' march=bayes --jobs 4\n  ptq build --dry-run --exit-code")]
+pub(crate) struct Build {
+    /// Variants: names, patterns with *, or key=value; all when none is given
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selectors: Vec<String>,
+    /// Say what would run, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: exit with 3 when something would run
+    #[arg(long, requires = "dry_run")]
+    pub(crate) exit_code: bool,
+    /// Run this stage again even if its result is remembered
+    #[arg(long, value_name = "STAGE", value_parser = ["parse", "fuse", "observe", "calibrate", "partition", "compile", "measure"])]
+    pub(crate) force: Vec<String>,
+    /// Actions at a time; the number of processors when not given
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// Go on with other variants after a failure
+    #[arg(short = 'k', long)]
+    pub(crate) keep_going: bool,
+    /// Write events as JSON lines to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Variants {
+    /// Variants to list; all when none is given
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) selectors: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  ptq explain fashion-cpu\n  ptq explain fashion-cpu:compile")]
+pub(crate) struct Explain {
+    /// Variant, or VARIANT:STAGE
+    #[arg(value_name = "VARIANT[:STAGE]")]
+    pub(crate) what: String,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Example:\n  ptq check model.onnx --march bayes --input-shape x=1,3,224,224 --json")]
+pub(crate) struct Check {
+    /// ONNX file
+    pub(crate) model: PathBuf,
+    /// Target
+    #[arg(long, default_value = "bayes")]
+    pub(crate) march: String,
+    /// Nodes to run on the BPU where the march can
+    #[arg(long, value_name = "NODE", num_args = 1..)]
+    pub(crate) run_on_bpu: Vec<String>,
+    /// Shape of an input, to fix dynamic dimensions
+    #[arg(long, value_name = "NAME=D,D,…", value_parser = key_value)]
+    pub(crate) input_shape: Vec<(String, String)>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Example:\n  ptq run out/fashion-cpu/model.bin --input input=image.png --output results")]
+pub(crate) struct Run {
+    /// Compiled model
+    pub(crate) model: PathBuf,
+    /// Input files: .npy, .png, .jpg, .bin or .raw
+    #[arg(long, value_name = "NAME=FILE", value_parser = key_value)]
+    pub(crate) input: Vec<(String, String)>,
+    /// Folder for the outputs, written as <name>.npy
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Also write every intermediate tensor to this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dump: Option<PathBuf>,
+    /// Threads that kernels may use
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Verify {
+    /// Variant
+    pub(crate) variant: String,
+    /// Input files; the first calibration sample when none is given
+    #[arg(long, value_name = "NAME=FILE", value_parser = key_value)]
+    pub(crate) input: Vec<(String, String)>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Info {
+    /// ONNX file or compiled model
+    pub(crate) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Dump {
+    /// Compiled model
+    pub(crate) model: PathBuf,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Rule {
+    /// Code, such as FUSE03; lists all when not given
+    pub(crate) code: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Cache {
+    #[command(subcommand)]
+    pub(crate) action: CacheAction,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CacheAction {
+    /// Count entries and bytes
+    Stats {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget everything
+    Clear,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Completions {
+    /// Shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Splits `NAME=VALUE`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(k, _)| !k.is_empty())
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}

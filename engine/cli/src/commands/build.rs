@@ -1,0 +1,96 @@
+//! `ptq build`.
+
+use super::project;
+use crate::args::{Build, Global};
+use crate::failure::Failure;
+use crate::progress::Reporter;
+use crate::terminal::{error, table};
+use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport};
+
+/// Exit code of `--dry-run --exit-code` when something would run.
+const WORK_FOUND: u8 = 3;
+
+pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
+    let project = project(global)?;
+    let options = BuildOptions {
+        selectors: args.selectors.clone(),
+        dry_run: args.dry_run,
+        force: args.force.iter().cloned().collect(),
+        jobs: args.jobs.unwrap_or(BuildOptions::default().jobs).max(1),
+        keep_going: args.keep_going,
+    };
+    let reporter = Reporter::new(global, args.events.as_deref())
+        .map_err(|e| Failure::Failed(format!("error: --events: {e}")))?;
+    let start = std::time::Instant::now();
+    let report = project.build(&options, &reporter)?;
+    if report.up_to_date {
+        if !global.quiet {
+            println!("up to date");
+        }
+        return Ok(0);
+    }
+    if args.dry_run {
+        return Ok(dry_run(args, &report));
+    }
+    let failed: Vec<&VariantReport> = report.variants.iter().filter(|v| !v.is_done()).collect();
+    if !global.quiet {
+        print!("{}", summary(&report));
+        let done = report.variants.len() - failed.len();
+        println!("{done} of {} variants done in {:.1} s; {}", report.variants.len(), start.elapsed().as_secs_f64(), project.out().display());
+    }
+    let mut shown: Vec<String> = Vec::new();
+    for problem in failed.iter().flat_map(|v| v.errors()) {
+        let text = problem.to_string();
+        if !shown.contains(&text) {
+            error(global, &text);
+            shown.push(text);
+        }
+    }
+    Ok(u8::from(!failed.is_empty()))
+}
+
+fn dry_run(args: &Build, report: &BuildReport) -> u8 {
+    for (variant, stage) in &report.work {
+        println!("would run  {variant} {stage}");
+    }
+    let mut waiting = 0;
+    for variant in &report.variants {
+        let pending = variant.stages.iter().filter(|(s, o)| {
+            *o == Outcome::Pending && !report.work.iter().any(|(v, w)| *v == variant.name && w == s)
+        });
+        waiting += pending.count();
+    }
+    if waiting > 0 {
+        println!("then up to {waiting} stages that depend on these results");
+    }
+    if report.work.is_empty() && waiting == 0 {
+        println!("nothing to do");
+    }
+    let work = !report.work.is_empty() || waiting > 0;
+    if work && args.exit_code { WORK_FOUND } else { 0 }
+}
+
+/// One row a variant.
+fn summary(report: &BuildReport) -> String {
+    let head = ["variant", "march", "level", "stages", "cosine", "model.bin"].map(str::to_owned).to_vec();
+    let mut rows = vec![head];
+    for v in &report.variants {
+        let count = |wanted: &Outcome| v.stages.iter().filter(|(_, o)| o == wanted).count();
+        let failed = v.stages.iter().find(|(_, o)| matches!(o, Outcome::Failed(_)));
+        let stages = match failed {
+            Some((stage, _)) => format!("{stage} failed"),
+            None if !v.problems.is_empty() => "failed".into(),
+            None if !v.is_done() => "not finished".into(),
+            None => format!("{} ran, {} hit", count(&Outcome::Ran), count(&Outcome::Hit)),
+        };
+        rows.push(vec![
+            v.name.clone(),
+            v.march.clone(),
+            v.optimize_level.clone(),
+            stages,
+            v.min_cosine.map_or_else(|| "-".into(), |c| format!("{c:.6}")),
+            v.bin_bytes.map_or_else(|| "-".into(), |b| format!("{:.1} KiB", b as f64 / 1024.0)),
+        ]);
+    }
+    table(&rows)
+}

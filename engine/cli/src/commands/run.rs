@@ -1,0 +1,89 @@
+//! `ptq run`.
+
+use super::read;
+use crate::args::{Global, Run};
+use crate::failure::Failure;
+use ptq_ir::{InputSpec, InputType, Layout, Tensor};
+use ptq_runtime::{Model, Port, RunOptions};
+use std::path::Path;
+
+pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
+    let model = load(&args.model)?;
+    let inputs = inputs(&model, &args.input)?;
+    let options = RunOptions { threads: args.threads.max(1) };
+    let failed = |e: &dyn std::fmt::Display| Failure::Failed(format!("error: {}: {e}", args.model.display()));
+    let mut dumped: Vec<(String, Tensor)> = Vec::new();
+    let outputs = if args.dump.is_some() {
+        model.run_with(&inputs, &options, &mut |name, tensor| dumped.push((name.to_owned(), tensor.clone())))
+    } else {
+        model.run(&inputs, &options)
+    };
+    let outputs = outputs.map_err(|e| failed(&e))?;
+    for (port, tensor) in model.outputs().iter().zip(&outputs) {
+        let path = write(&args.output, port.name, tensor)?;
+        if !global.quiet {
+            println!("{} {} {:?} -> {path}", port.name, tensor.dtype(), tensor.shape());
+        }
+    }
+    if let Some(dir) = &args.dump {
+        for (name, tensor) in &dumped {
+            write(dir, name, tensor)?;
+        }
+        if !global.quiet {
+            println!("{} tensors -> {}", dumped.len(), dir.display());
+        }
+    }
+    Ok(0)
+}
+
+/// Loads a compiled model.
+pub(crate) fn load(path: &Path) -> Result<Model, Failure> {
+    Model::load(&read(path)?).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
+}
+
+fn inputs(model: &Model, given: &[(String, String)]) -> Result<Vec<Tensor>, Failure> {
+    let ports = model.inputs();
+    let names: Vec<&str> = ports.iter().map(|p| p.name).collect();
+    if let Some((unknown, _)) = given.iter().find(|(n, _)| !names.contains(&n.as_str())) {
+        return Err(Failure::Usage(format!("error: the model has no input {unknown:?}\n  help: inputs: {}", names.join(", "))));
+    }
+    ports
+        .iter()
+        .map(|port| {
+            let file = given.iter().find(|(n, _)| n == port.name).map(|(_, f)| f);
+            let file = file.ok_or_else(|| {
+                Failure::Usage(format!("error: input {} is missing\n  help: give --input {}=FILE", port.name, port.name))
+            })?;
+            ptq_sample::decode(file, &read(file.as_ref())?, &image_spec(port), port.dtype, port.shape)
+                .map_err(|d| Failure::Failed(d.value(port.name).to_string()))
+        })
+        .collect()
+}
+
+/// A compiled model says shape and type only; an image file fills it as gray or RGB by its channels.
+fn image_spec(port: &Port<'_>) -> InputSpec {
+    let (type_train, layout_train) = match port.shape {
+        [_, 1, _, _] => (InputType::Gray, Layout::Nchw),
+        [_, 3, _, _] => (InputType::Rgb, Layout::Nchw),
+        [_, _, _, 1] => (InputType::Gray, Layout::Nhwc),
+        [_, _, _, 3] => (InputType::Rgb, Layout::Nhwc),
+        _ => (InputType::Featuremap, Layout::Nchw),
+    };
+    InputSpec { type_train, layout_train, ..InputSpec::default() }
+}
+
+/// Writes `DIR/<name>.npy`; characters outside `[A-Za-z0-9._-]` of the name are percent-encoded, so that the name can be
+/// read back and no name leaves the folder.
+fn write(dir: &Path, name: &str, tensor: &Tensor) -> Result<String, Failure> {
+    let mut file = String::new();
+    for (i, byte) in name.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && i > 0);
+        if plain { file.push(char::from(byte)) } else { file += &format!("%{byte:02X}") }
+    }
+    let path = dir.join(file + ".npy");
+    let bytes = ptq_sample::write_npy(tensor).map_err(Failure::Bug)?;
+    std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::write(&path, bytes))
+        .map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))?;
+    Ok(path.display().to_string())
+}

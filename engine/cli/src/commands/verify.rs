@@ -1,0 +1,61 @@
+//! `ptq verify`.
+
+use super::{project, read};
+use crate::args::{Global, Verify};
+use crate::failure::Failure;
+use crate::progress::Reporter;
+use ptq_engine::{Loaded, Project};
+use ptq_ir::Tensor;
+use ptq_report::verify::{BinRun, LIMITS, VerifyStages, verify};
+use ptq_runtime::{Model, RunOptions};
+
+pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
+    let project = project(global)?;
+    let reporter = Reporter::new(global, None).map_err(|e| Failure::Failed(e.to_string()))?;
+    let loaded = project.load(&args.variant, &reporter)?;
+    let inputs = inputs(&project, &loaded, args)?;
+    let model = Model::load(&loaded.bin).map_err(|e| Failure::Failed(format!("error: model.bin: {e}")))?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let stages = VerifyStages {
+        original: &loaded.original,
+        optimized: &loaded.optimized,
+        quant: &loaded.quant,
+        integer: &loaded.integer,
+        bin: Some(BinRun::of(&model, RunOptions { threads })),
+        threads,
+    };
+    let report = verify(&stages, &inputs, &LIMITS).map_err(|e| Failure::Failed(format!("error: {e}")))?;
+    if args.json {
+        let text = serde_json::to_string(&report).map_err(|e| Failure::Bug(e.to_string()))?;
+        println!("{text}");
+    } else {
+        println!("{report}");
+    }
+    Ok(u8::from(!report.passed))
+}
+
+/// The given files, or the first calibration sample, or a synthetic input where there is no data.
+fn inputs(project: &Project, loaded: &Loaded, args: &Verify) -> Result<Vec<Tensor>, Failure> {
+    let graph = &loaded.original;
+    let names: Vec<&str> = graph.inputs.iter().map(|&v| graph.value(v).name.as_str()).collect();
+    if let Some((unknown, _)) = args.input.iter().find(|(n, _)| !names.contains(&n.as_str())) {
+        return Err(Failure::Usage(format!("error: the model has no input {unknown:?}\n  help: inputs: {}", names.join(", "))));
+    }
+    graph
+        .inputs
+        .iter()
+        .map(|&v| {
+            let value = graph.value(v);
+            let spec = loaded.config.inputs.get(&value.name).cloned().unwrap_or_default();
+            let given = args.input.iter().find(|(n, _)| *n == value.name);
+            let tensor = match given {
+                Some((_, file)) => ptq_sample::decode(file, &read(file.as_ref())?, &spec, value.dtype, &value.shape),
+                None => match project.first_sample(&args.variant, &value.name, names.len() == 1) {
+                    Some((file, bytes)) => ptq_sample::decode(&file, &bytes, &spec, value.dtype, &value.shape),
+                    None => ptq_sample::synthetic(&spec, value.dtype, &value.shape, 1),
+                },
+            };
+            tensor.map_err(|d| Failure::Failed(d.value(&value.name).to_string()))
+        })
+        .collect()
+}

@@ -1,0 +1,110 @@
+//! Float and fake-quantized plans over small graphs.
+#![allow(clippy::unwrap_used)]
+
+use ptq_exec::{ExecError, FakeQuantPlan, FloatPlan};
+use ptq_ir::{ActivationQuant, Attr, Attrs, DType, Graph, GraphBuilder, QuantParams, QuantTable, Tensor};
+use std::collections::BTreeMap;
+
+/// x → Conv → Relu → (Add with Conv's result) → output; a second reader of x and an unused branch.
+fn graph() -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 2, 3, 3]);
+    let w = b.constant("w", Tensor::from_f32([2, 2, 1, 1], vec![0.5, -1.0, 0.25, 0.8]).unwrap());
+    let conv = b.node("Conv", "conv", &[x, w], Attrs::default(), &[1, 2, 3, 3]);
+    let relu = b.node("Relu", "relu", &[conv], Attrs::default(), &[1, 2, 3, 3]);
+    let sum = b.node("Add", "add", &[relu, conv], Attrs::default(), &[1, 2, 3, 3]);
+    b.node("Neg", "unused", &[x], Attrs::default(), &[1, 2, 3, 3]);
+    b.output(sum);
+    b.finish()
+}
+
+fn input() -> Tensor {
+    Tensor::from_f32([1, 2, 3, 3], (0..18).map(|i| i as f32 * 0.3 - 2.0).collect()).unwrap()
+}
+
+#[test]
+fn the_sink_sees_every_value_once_and_the_outputs_are_right() {
+    let g = graph();
+    let mut seen = Vec::new();
+    let out =
+        FloatPlan::new(&g).unwrap().run(&[input()], &mut |v, t| seen.push((g.value(v).name.clone(), t.len()))).unwrap();
+    let names: Vec<&str> = seen.iter().map(|(n, _)| n.as_str()).collect();
+    assert_eq!(names, ["x", "conv_out", "relu_out", "add_out", "unused_out"]);
+    let x = input();
+    let x = x.f32s().unwrap();
+    for p in 0..9 {
+        let conv = 0.5 * x[p] - x[9 + p];
+        let expect = conv.max(0.0) + conv;
+        assert!((out[0].f32s().unwrap()[p] - expect).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn plans_can_run_again_and_threads_do_not_matter() {
+    let plan = FloatPlan::new(&graph()).unwrap();
+    let first = plan.run(&[input()], &mut |_, _| {}).unwrap();
+    assert_eq!(plan.run(&[input()], &mut |_, _| {}).unwrap(), first);
+    assert_eq!(plan.with_threads(3).run(&[input()], &mut |_, _| {}).unwrap(), first);
+}
+
+#[test]
+fn errors_name_the_node_or_the_input() {
+    let mut g = graph();
+    g.nodes[1].op = "Whirl".into();
+    let e = FloatPlan::new(&g).unwrap_err();
+    assert!(matches!(&e, ExecError::Node { node, .. } if node == "relu"), "{e}");
+    assert!(e.to_string().contains("Whirl"));
+    let plan = FloatPlan::new(&graph()).unwrap();
+    let wrong = Tensor::zeros(DType::F32, [1, 2, 3, 4]);
+    for inputs in [vec![wrong], vec![], vec![input(), input()]] {
+        assert!(matches!(plan.run(&inputs, &mut |_, _| {}), Err(ExecError::Input { .. })));
+    }
+    let mut g = graph();
+    g.values[3].shape = vec![1, 2, 3, 5];
+    let e = FloatPlan::new(&g).and_then(|p| p.run(&[input()], &mut |_, _| {})).unwrap_err().to_string();
+    assert!(e.contains("declared"), "{e}");
+}
+
+#[test]
+fn fake_quantization_rounds_activations_and_weights() {
+    let g = graph();
+    let w = g.find_value("w").unwrap();
+    let params = QuantParams::per_tensor(DType::U8, 0.1, 3);
+    let activation = ActivationQuant { params: params.clone(), lo: -0.3, hi: 25.2, method: "max".into() };
+    let table = QuantTable {
+        activations: BTreeMap::from([("x".to_owned(), activation.clone()), ("relu_out".to_owned(), activation)]),
+        weights: BTreeMap::new(),
+    };
+    let weights = BTreeMap::from([(w, QuantParams::per_channel(DType::I8, vec![0.01, 0.02], 0))]);
+    let plan = FakeQuantPlan::new(&g, &table, &weights).unwrap();
+    let mut values = BTreeMap::new();
+    plan.run(&[input()], &mut |v, t| drop(values.insert(g.value(v).name.clone(), t.f32s().unwrap().to_vec()))).unwrap();
+    // q = clamp(rint(x / 0.1) + 3, 0, 255), so nothing lies below -0.3.
+    for (x, q) in input().f32s().unwrap().iter().zip(&values["x"]) {
+        let expect = ((x / 0.1).round_ties_even() + 3.0).clamp(0.0, 255.0) - 3.0;
+        assert_eq!(*q, expect * 0.1);
+    }
+    let x = &values["x"];
+    let conv: Vec<f32> =
+        (0..9).map(|p| (-100.0f32 * 0.01).mul_add(x[9 + p], (50.0f32 * 0.01).mul_add(x[p], 0.0))).collect();
+    assert_eq!(&values["conv_out"][..9], conv);
+    let second: f32 = (40.0f32 * 0.02).mul_add(x[9], (12.0f32 * 0.02).mul_add(x[0], 0.0));
+    assert_eq!(values["conv_out"][9], second, "0.25 / 0.02 is a tie and goes to the even 12");
+    let broken = BTreeMap::from([(w, QuantParams::per_channel(DType::I8, vec![0.01; 3], 0))]);
+    assert!(FakeQuantPlan::new(&g, &table, &broken).is_err());
+}
+
+#[test]
+fn split_gives_as_many_parts_as_the_node_has_outputs() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 4]);
+    let first = b.node("Split", "split", &[x], Attrs::of([("axis", Attr::Int(1))]), &[1, 2]);
+    b.output(first);
+    let mut g = b.finish();
+    let second = g.add_value("second", DType::F32, vec![1, 2]);
+    g.nodes[0].outputs.push(second);
+    g.outputs.push(second);
+    let x = Tensor::from_f32([1, 4], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+    let y = FloatPlan::new(&g).unwrap().run(&[x], &mut |_, _| {}).unwrap();
+    assert_eq!(y[1].f32s().unwrap(), &[3.0, 4.0]);
+}
