@@ -76,7 +76,9 @@ def normalize(pixels):
 def accuracy(model, x, y):
     model.eval()
     with torch.no_grad():
-        hits = [(model(normalize(x[i : i + 500])).argmax(1).numpy() == y[i : i + 500]).sum() for i in range(0, len(x), 500)]
+        hits = [
+            (model(normalize(x[i : i + 500])).argmax(1).numpy() == y[i : i + 500]).sum() for i in range(0, len(x), 500)
+        ]
     return sum(hits) / len(x)
 
 
@@ -102,7 +104,10 @@ def train(x, y, xt, yt):
             loss.backward()
             optimizer.step()
             schedule.step()
-        print(f"epoch {epoch}: loss {loss:.3f}, test {accuracy(model, xt, yt):.4f}, {time.time() - start:.0f} s", flush=True)
+        print(
+            f"epoch {epoch}: loss {loss:.3f}, test {accuracy(model, xt, yt):.4f}, {time.time() - start:.0f} s",
+            flush=True,
+        )
     return model.to(memory_format=torch.contiguous_format).eval()
 
 
@@ -114,7 +119,9 @@ def fold_constants(proto):
             inner = onnx.helper.make_graph([*(known[name] for name in dict.fromkeys(node.input)), node], "fold", [], [])
             inner.output.append(onnx.helper.make_empty_tensor_value_info(node.output[0]))
             (value,) = ReferenceEvaluator(onnx.helper.make_model(inner, opset_imports=proto.opset_import)).run(None, {})
-            constant = onnx.helper.make_node("Constant", [], list(node.output), value=onnx.numpy_helper.from_array(value))
+            constant = onnx.helper.make_node(
+                "Constant", [], list(node.output), value=onnx.numpy_helper.from_array(value)
+            )
             node.CopyFrom(constant)
             known[node.output[0]] = node
     used = {name for node in proto.graph.node if node.op_type != "Constant" for name in node.input}
@@ -154,7 +161,8 @@ def main():
         out = csv.writer(f, lineterminator="\n")
         out.writerow(["file", "label"])
         out.writerows([f"{n:03}.png", int(label)] for n, label in enumerate(yt[:EVAL_IMAGES]))
-    print(f"10,000 test images: {accuracy(model, xt, yt):.4f}; eval.csv: {accuracy(model, xt[:EVAL_IMAGES], yt[:EVAL_IMAGES]):.4f}")
+    all_images, few = accuracy(model, xt, yt), accuracy(model, xt[:EVAL_IMAGES], yt[:EVAL_IMAGES])
+    print(f"10,000 test images: {all_images:.4f}; eval.csv: {few:.4f}")
 
 
 if __name__ == "__main__":

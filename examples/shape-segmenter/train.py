@@ -76,7 +76,9 @@ def train(x, masks, xt, mt):
             loss.backward()
             optimizer.step()
             schedule.step()
-        print(f"epoch {epoch}: loss {loss:.4f}, IoU {overlap(model, xt, mt):.4f}, {time.time() - start:.0f} s", flush=True)
+        print(
+            f"epoch {epoch}: loss {loss:.4f}, IoU {overlap(model, xt, mt):.4f}, {time.time() - start:.0f} s", flush=True
+        )
     return model.eval()
 
 

@@ -95,7 +95,9 @@ def build(weights):
     x, _ = b.conv(x, "_conv_head", size)
     x = b.add("GlobalAveragePool", "pool", [b.normalize(x, "_bn1")])
     x = b.add("Flatten", "flatten", [x], axis=1)
-    b.nodes.append(helper.make_node("Gemm", [x, b.weight("_fc.weight"), b.weight("_fc.bias")], ["logits"], name="_fc", transB=1))
+    b.nodes.append(
+        helper.make_node("Gemm", [x, b.weight("_fc.weight"), b.weight("_fc.bias")], ["logits"], name="_fc", transB=1)
+    )
     unused = {n for n in weights if n not in b.initializers and not n.endswith("num_batches_tracked")}
     if unused:
         raise ValueError(f"weights that the graph does not use: {sorted(unused)}")
@@ -105,7 +107,9 @@ def build(weights):
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
         list(b.initializers.values()),
     )  # fmt: skip
-    model = helper.make_model(graph, producer_name="ptq-fetch", opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    model = helper.make_model(
+        graph, producer_name="ptq-fetch", opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+    )
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -36,4 +36,8 @@ def compare(a, b):
 
     both = sorted(first.keys() & second.keys())
     tensors = {unquote(file.removesuffix(".npy")): pair(np.load(first[file]), np.load(second[file])) for file in both}
-    return {"tensors": tensors, "only_in_a": names(first.keys() - second.keys()), "only_in_b": names(second.keys() - first.keys())}
+    return {
+        "tensors": tensors,
+        "only_in_a": names(first.keys() - second.keys()),
+        "only_in_b": names(second.keys() - first.keys()),
+    }

@@ -45,7 +45,9 @@ def freshness(path):
             if name not in known:
                 differences.append(f"{message}.{name}: no such field")
             elif (known[name].number, spell(known[name])) != (number, kind):
-                differences.append(f"{message}.{name}: {number} {kind}, officially {known[name].number} {spell(known[name])}")
+                differences.append(
+                    f"{message}.{name}: {number} {kind}, officially {known[name].number} {spell(known[name])}"
+                )
         absent += [f"{message}.{name}" for name in known if name not in fields]
     absent += [message for message in official if message not in table]
     return {"checked": checked, "differences": differences, "not_in_table": absent}

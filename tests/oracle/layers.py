@@ -3,7 +3,7 @@ ONNX Runtime on the integer tensors that our runtime had, so that no difference 
 
 A group is a set of float operators connected by float tensors (a Conv with its Relu, a MaxPool, a Resize, ...; a float
 island is one group), with the DequantizeLinear nodes in front and the QuantizeLinear nodes behind. A DequantizeLinear
-directly before a QuantizeLinear is a group as well. Integer outputs are compared in quantization steps; float outputs
+directly before a QuantizeLinear is a group as well, and so is a QuantizeLinear of a graph input. Integer outputs are compared in quantization steps; float outputs
 (of a tail without QuantizeLinear) relative to the largest value.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from operators import executed
 from sessions import file_name, session
@@ -49,7 +49,7 @@ class Cut:
 
     def groups(self):
         """Lists of the nodes between DequantizeLinear and QuantizeLinear, in graph order; an empty list of nodes stands
-        for a DequantizeLinear that feeds a QuantizeLinear. Yields (nodes, quantizers)."""
+        for a QuantizeLinear of a graph input or of a DequantizeLinear. Yields (nodes, quantizers)."""
         leader = {}
 
         def find(key):
@@ -75,7 +75,8 @@ class Cut:
             yield group, [q for q in self.nodes if q.op_type == QUANTIZE and q.input[0] in made]
         for q in self.nodes:
             before = self.maker.get(q.input[0])
-            if q.op_type == QUANTIZE and before is not None and before.op_type == DEQUANTIZE:
+            again = before is not None and before.op_type == DEQUANTIZE
+            if q.op_type == QUANTIZE and (again or q.input[0] in self.inputs):
                 yield [], [q]
 
     def sub_model(self, group, quantizers, tensors):
@@ -119,7 +120,11 @@ class Cut:
                 dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
                 values.append(helper.make_tensor_value_info(name, dtype, array.shape))
         graph = helper.make_graph(
-            nodes, "layer", values, [helper.make_empty_tensor_value_info(n) for n in outputs], list(initializers.values())
+            nodes,
+            "layer",
+            values,
+            [helper.make_empty_tensor_value_info(n) for n in outputs],
+            list(initializers.values()),
         )
         model = helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
         return model, feeds, outputs
@@ -143,7 +148,7 @@ def difference(ours, theirs):
 def describe(group, quantizers):
     """Node name and operator of a group."""
     if not group:
-        return quantizers[0].name or quantizers[0].output[0], "Requantize"
+        return quantizers[0].name or quantizers[0].output[0], QUANTIZE
     return group[0].name or group[0].output[0], "+".join(node.op_type for node in group)
 
 

@@ -26,7 +26,9 @@ def arguments():
     run.add_argument("--model", required=True)
     run.add_argument("--input", action="append", default=[], metavar="NAME=FILE.npy")
     run.add_argument("--out", required=True, metavar="DIR")
-    run.add_argument("--all", action="store_true", help="also intermediate tensors (quantized ones if the model is to be fused)")
+    run.add_argument(
+        "--all", action="store_true", help="also intermediate tensors (quantized ones if the model is to be fused)"
+    )
 
     ops = command("ops", "count the operators that are really executed")
     ops.add_argument("--model", required=True)

@@ -85,7 +85,7 @@ pub(crate) struct Sources {
     pub(crate) samples: BTreeMap<String, SampleInput>,
 }
 
-/// Number of the current wave; read only by what is still missing.
+/// Number of the current wave: results arrive between waves.
 #[salsa::input(singleton)]
 pub(crate) struct Wave {
     #[returns(copy)]
@@ -131,16 +131,18 @@ pub(crate) fn variant<'db>(db: &'db dyn Db, text: ManifestText, name: VariantNam
     VariantConfig::of(variant).ok()
 }
 
-/// What is known of an action. Once done it stays done, since its key names its content; only a missing or failed
-/// action reads the wave and is asked again.
+/// What is known of an action. Reads the wave even when it is done: salsa dates a value by what its last run read, so
+/// a run that stopped reading the wave would look as old as the inputs, and its readers would miss the change. A wave
+/// costs each action one look-up; equal answers stop there.
 #[salsa::tracked(returns(copy))]
 pub(crate) fn action<'db>(db: &'db dyn Db, id: ActionId<'db>) -> ActionState {
+    let _ = Wave::get(db).number(db);
     let spec = id.spec(db);
     let key = spec.key();
     let session = db.session();
-    if let Some(tree) = session.done(&spec.rule, &key) {
-        return ActionState::Done(tree);
+    match session.done(&spec.rule, &key) {
+        Some(tree) => ActionState::Done(tree),
+        None if session.failure(&key).is_some() => ActionState::Failed,
+        None => ActionState::Missing,
     }
-    let _ = Wave::get(db).number(db);
-    if session.failure(&key).is_some() { ActionState::Failed } else { ActionState::Missing }
 }

@@ -21,7 +21,7 @@ pub(crate) fn origin(graph: &Graph, mut v: ValueId) -> ValueId {
 }
 
 /// The values to observe, the same for every march so that marches share observations: every float32 value except
-/// moved copies and what only feeds a Relu-like activation that can be fused; plus what this placement needs besides.
+/// moved copies and what only feeds a Relu-like activation that every march can fuse into a Conv; plus what this placement needs besides.
 pub(crate) fn observed(graph: &Graph, scales: &BTreeMap<ValueId, Scale>) -> Vec<ValueId> {
     let consumers = graph.consumers();
     let mut out: BTreeSet<ValueId> = scales
@@ -36,7 +36,7 @@ pub(crate) fn observed(graph: &Graph, scales: &BTreeMap<ValueId, Scale>) -> Vec<
             _ => None,
         };
         let hidden = only_reader.is_some_and(|n| {
-            n.fusible_into.is_some()
+            n.fusible_into.as_ref().and_then(|p| graph.find_node(p)).is_some_and(|p| graph.node(p).is("Conv"))
                 && matches!(
                     ops::activation_of(graph, n),
                     Some(ptq_ir::Activation::Relu | ptq_ir::Activation::Clip { min: 0.0, .. })

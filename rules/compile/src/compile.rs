@@ -1,13 +1,13 @@
 //! Integer program → model.
 
+use crate::OptimizeLevel;
 use crate::lowering;
 use crate::segment::{SegmentNodes, split};
-use crate::OptimizeLevel;
 use ptq_ir::{Device, Diagnostic, QGraph, QNode, QTensor, TensorId};
 use ptq_march::March;
+use ptq_sim::Target;
 use ptq_sim::artifact::{Body, Model, Segment};
 use ptq_sim::check::{CheckError, check_node, check_tensor};
-use ptq_sim::Target;
 use std::collections::BTreeSet;
 
 /// Compiles an integer program for a march. `march_hash` is recorded in the model.

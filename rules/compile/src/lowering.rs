@@ -105,8 +105,9 @@ impl<'a> Lowering<'a> {
     /// Element type of a tensor.
     fn elem(&self, id: TensorId) -> Result<Elem, Diagnostic> {
         let t = self.tensor(id);
-        Elem::of(t.dtype)
-            .ok_or_else(|| Diagnostic::error("COMP03", format!("{} is {}, which the accelerator does not hold", t.name, t.dtype)))
+        Elem::of(t.dtype).ok_or_else(|| {
+            Diagnostic::error("COMP03", format!("{} is {}, which the accelerator does not hold", t.name, t.dtype))
+        })
     }
 
     /// Zero point of a tensor as a command field.
@@ -184,7 +185,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn finish(mut self, segment: &SegmentNodes<'_>) -> Result<Npu, Diagnostic> {
-        self.push(Command::End);
+        self.commands.push((Record { layer: 0, command: Command::End }, None));
         let (constants, base, total) = self.ddr.finish();
         let too_large = || {
             let node = segment.nodes.first().map_or("", |n| n.name.as_str());

@@ -38,8 +38,8 @@ impl BuildRule for CompileRule {
         let march_hash = *blake3::hash(&march_bytes).as_bytes();
         let model = compile(&graph, &march, march_hash, params.optimize_level)?;
         let warnings: Vec<Diagnostic> = params.optimize_level.warning().into_iter().collect();
-        let warnings = serde_json::to_vec(&warnings)
-            .map_err(|e| Failure::from(Diagnostic::error("COMP07", e.to_string())))?;
+        let warnings =
+            serde_json::to_vec(&warnings).map_err(|e| Failure::from(Diagnostic::error("COMP07", e.to_string())))?;
         let mut out = Blobs::new();
         out.insert("model.bin".into(), artifact::encode(&model).into());
         out.insert("warnings.json".into(), warnings.into());

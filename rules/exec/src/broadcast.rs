@@ -22,17 +22,17 @@ pub(crate) fn steps_within(shape: &[usize], out: &[usize]) -> Vec<isize> {
     (0..out.len()).map(|d| if d < lead || shape[d - lead] == 1 { 0 } else { own[d - lead] }).collect()
 }
 
-/// `f(a, b)` over the broadcast shape.
+/// `f(a, b)` over the broadcast shape, appended to `r`.
 pub(crate) fn zip<A: Copy, B: Copy, R>(
     out: &[usize],
     (a, a_shape): (&[A], &[usize]),
     (b, b_shape): (&[B], &[usize]),
+    mut r: Vec<R>,
     f: impl Fn(A, B) -> R,
 ) -> Vec<R> {
     let (sa, sb) = (steps_within(a_shape, out), steps_within(b_shape, out));
     let loops = Loops::new(out, [&sa, &sb]);
     let n = loops.inner;
-    let mut r = Vec::with_capacity(numel(out).unwrap_or(0));
     loops.rows([0, 0], |[i, j]| {
         let (i, j) = (i as usize, j as usize);
         match loops.steps {

@@ -1,6 +1,7 @@
 //! One operator application as kernels see it.
 
 use crate::ExecError;
+use crate::buffers::Buffers;
 use ptq_ir::{Attrs, Node, Tensor, numel, ops};
 
 /// Most elements of a result, so that a broken shape cannot exhaust memory.
@@ -13,6 +14,8 @@ pub(crate) struct Call<'a> {
     pub(crate) inputs: &'a [Option<&'a Tensor>],
     /// Outputs that the caller uses; decides the parts of a Split.
     pub(crate) outputs: usize,
+    /// Where results get their memory.
+    pub(crate) buffers: &'a Buffers,
 }
 
 impl<'a> Call<'a> {

@@ -1,20 +1,26 @@
 //! Element types of tensors as Rust types, for kernels that serve several of them.
 
+use crate::buffers::Buffers;
 use ptq_ir::{Tensor, TensorError};
 
 /// An element type that a tensor can hold.
 pub(crate) trait Element: Copy + Default + PartialOrd {
     /// A tensor of these elements.
     fn tensor(shape: &[usize], data: Vec<Self>) -> Result<Tensor, TensorError>;
+    /// An empty vector with room for `n` elements.
+    fn room(buffers: &Buffers, n: usize) -> Vec<Self>;
     /// The elements of a tensor of this type.
     fn of(tensor: &Tensor) -> Result<&[Self], TensorError>;
 }
 
 macro_rules! element {
-    ($($ty:ty, $make:ident, $get:ident;)*) => {$(
+    ($($ty:ty, $make:ident, $get:ident, |$buffers:ident, $n:ident| $room:expr;)*) => {$(
         impl Element for $ty {
             fn tensor(shape: &[usize], data: Vec<$ty>) -> Result<Tensor, TensorError> {
                 Tensor::$make(shape, data)
+            }
+            fn room($buffers: &Buffers, $n: usize) -> Vec<$ty> {
+                $room
             }
             fn of(tensor: &Tensor) -> Result<&[$ty], TensorError> {
                 tensor.$get()
@@ -24,14 +30,14 @@ macro_rules! element {
 }
 
 element! {
-    f32, from_f32, f32s;
-    f64, from_f64, f64s;
-    i64, from_i64, i64s;
-    i32, from_i32, i32s;
-    i16, from_i16, i16s;
-    i8, from_i8, i8s;
-    u8, from_u8, u8s;
-    bool, from_bool, bools;
+    f32, from_f32, f32s, |b, n| b.empty(n);
+    f64, from_f64, f64s, |_b, n| Vec::with_capacity(n);
+    i64, from_i64, i64s, |_b, n| Vec::with_capacity(n);
+    i32, from_i32, i32s, |_b, n| Vec::with_capacity(n);
+    i16, from_i16, i16s, |_b, n| Vec::with_capacity(n);
+    i8, from_i8, i8s, |_b, n| Vec::with_capacity(n);
+    u8, from_u8, u8s, |_b, n| Vec::with_capacity(n);
+    bool, from_bool, bools, |_b, n| Vec::with_capacity(n);
 }
 
 /// `body` with `$v` bound to the elements, whatever their type.

@@ -1,6 +1,7 @@
 //! One ONNX operator on tensors.
 
 use crate::ExecError;
+use crate::buffers::Buffers;
 use crate::call::Call;
 use crate::ops::{self, Kernel};
 use ptq_ir::{Attrs, Tensor};
@@ -25,11 +26,15 @@ pub fn eval_outputs(
     inputs: &[Option<&Tensor>],
     outputs: usize,
 ) -> Result<Vec<Tensor>, ExecError> {
-    let call = Call { op, attrs, inputs, outputs };
-    match find(op, domain) {
-        Some(Kernel::One(f)) => Ok(vec![f(&call)?]),
-        Some(Kernel::Many(f)) => f(&call),
-        None => Err(ExecError::Unsupported { op: op.to_owned(), domain: domain.to_owned() }),
+    apply(domain, &Call { op, attrs, inputs, outputs, buffers: &Buffers::default() })
+}
+
+/// Applies the operator of a call.
+pub(crate) fn apply(domain: &str, call: &Call<'_>) -> Result<Vec<Tensor>, ExecError> {
+    match find(call.op, domain) {
+        Some(Kernel::One(f)) => Ok(vec![f(call)?]),
+        Some(Kernel::Many(f)) => f(call),
+        None => Err(ExecError::Unsupported { op: call.op.to_owned(), domain: domain.to_owned() }),
     }
 }
 

@@ -1,9 +1,11 @@
 //! A float graph ready to run: weights packed once, buffers dropped after their last use.
 
+use crate::buffers::{BufferSets, Buffers};
 use crate::call::Call;
+use crate::eval::apply;
 use crate::lifetimes::release_after;
 use crate::ops::conv::{convolve, packed};
-use crate::{ExecError, eval_outputs, is_supported};
+use crate::{ExecError, is_supported};
 use ptq_ir::{Graph, Node, Tensor, ValueId};
 use ptq_kernels::FloatConv;
 
@@ -19,6 +21,7 @@ pub struct FloatPlan {
     /// Values to drop after each node.
     release: Vec<Vec<usize>>,
     threads: usize,
+    buffers: BufferSets,
 }
 
 impl FloatPlan {
@@ -40,7 +43,7 @@ impl FloatPlan {
         let release = release_after(graph.values.len(), &ends, &kept);
         let convs =
             graph.nodes.iter().map(|n| prepare(graph, n).map_err(|e| e.at(&n.name))).collect::<Result<_, _>>()?;
-        Ok(FloatPlan { graph: graph.clone(), convs, release, threads: 1 })
+        Ok(FloatPlan { graph: graph.clone(), convs, release, threads: 1, buffers: BufferSets::default() })
     }
 
     /// The same plan with this many threads inside large kernels. Results do not depend on it.
@@ -71,6 +74,19 @@ impl FloatPlan {
         sink: &mut FloatSink<'_>,
     ) -> Result<Vec<Tensor>, ExecError> {
         self.check(inputs)?;
+        let buffers = self.buffers.take();
+        let result = self.steps(inputs, change, sink, &buffers);
+        self.buffers.give(buffers);
+        result
+    }
+
+    fn steps(
+        &self,
+        inputs: &[Tensor],
+        change: &mut dyn FnMut(ValueId, Tensor) -> Result<Tensor, ExecError>,
+        sink: &mut FloatSink<'_>,
+        buffers: &Buffers,
+    ) -> Result<Vec<Tensor>, ExecError> {
         let mut live: Vec<Option<Tensor>> = vec![None; self.graph.values.len()];
         for (&v, tensor) in self.graph.inputs.iter().zip(inputs) {
             let tensor = change(v, tensor.clone())?;
@@ -78,14 +94,16 @@ impl FloatPlan {
             live[v.0 as usize] = Some(tensor);
         }
         for (i, node) in self.graph.nodes.iter().enumerate() {
-            let outputs = self.node(i, node, &live).map_err(|e| e.at(&node.name))?;
+            let outputs = self.node(i, node, &live, buffers).map_err(|e| e.at(&node.name))?;
             for (&v, tensor) in node.outputs.iter().zip(outputs) {
                 let tensor = change(v, tensor).map_err(|e| e.at(&node.name))?;
                 sink(v, &tensor);
                 live[v.0 as usize] = Some(tensor);
             }
             for &v in &self.release[i] {
-                live[v] = None;
+                if let Some(tensor) = live[v].take() {
+                    buffers.recycle(tensor);
+                }
             }
         }
         self.graph.outputs.iter().map(|&v| self.value(v, &live).cloned()).collect()
@@ -121,13 +139,19 @@ impl FloatPlan {
             .ok_or_else(|| ExecError::Input { name: self.graph.value(v).name.clone(), why: "was never made".into() })
     }
 
-    fn node(&self, i: usize, node: &Node, live: &[Option<Tensor>]) -> Result<Vec<Tensor>, ExecError> {
+    fn node(
+        &self,
+        i: usize,
+        node: &Node,
+        live: &[Option<Tensor>],
+        buffers: &Buffers,
+    ) -> Result<Vec<Tensor>, ExecError> {
         let operands =
             node.inputs.iter().map(|v| v.map(|v| self.value(v, live)).transpose()).collect::<Result<Vec<_>, _>>()?;
-        let call = Call { op: &node.op, attrs: &node.attrs, inputs: &operands, outputs: node.outputs.len() };
+        let call = Call { op: &node.op, attrs: &node.attrs, inputs: &operands, outputs: node.outputs.len(), buffers };
         let outputs = match &self.convs[i] {
             Some(plan) => vec![convolve(&call, plan, call.input(0)?, self.threads)?],
-            None => eval_outputs(&node.op, &node.domain, &node.attrs, &operands, node.outputs.len())?,
+            None => apply(&node.domain, &call)?,
         };
         if outputs.len() < node.outputs.len() {
             return Err(call.bad(format!("{} outputs are asked for, {} supported", node.outputs.len(), outputs.len())));
@@ -161,6 +185,7 @@ fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
         other => other.flatten(),
     };
     let inputs = [None, Some(w), bias];
-    let call = Call { op: &node.op, attrs: &node.attrs, inputs: &inputs, outputs: 1 };
+    let buffers = Buffers::default();
+    let call = Call { op: &node.op, attrs: &node.attrs, inputs: &inputs, outputs: 1, buffers: &buffers };
     packed(&call, &graph.value(x).shape).map(Some)
 }

@@ -5,6 +5,7 @@
 //! partition (tables), report and runtime (CPU segments). Start at [`eval`], [`FloatPlan`], [`Interpreter`].
 
 mod broadcast;
+mod buffers;
 mod call;
 mod elements;
 mod error;

@@ -1,8 +1,10 @@
 //! Images padded and split by stride phase, so that every tap of a window reads a contiguous run of pixels.
 //!
-//! With column stride `s`, column `c` of the padded image is stored in phase `c % s` at `c / s`. The pixels that
-//! one tap reads for neighbouring outputs are then neighbours, whatever the stride.
+//! With strides `(sy, sx)`, pixel `(y, x)` of the padded image is stored in phase `(y % sy, x % sx)` at
+//! `(y / sy, x / sx)`. The pixels that one tap reads for neighbouring outputs are then neighbours, whatever the
+//! strides, and consecutive output rows are always [`Planes::row_step`] apart.
 
+use crate::KernelError;
 use ptq_ir::ops::ConvGeom;
 use std::borrow::Cow;
 
@@ -19,34 +21,51 @@ pub(crate) struct Planes {
     pub(crate) out: [usize; 2],
     /// Whether the image can be read in place.
     in_place: bool,
+    /// Rows of the padded image that windows reach.
     rows: usize,
-    phases: usize,
-    phase_len: usize,
+    strides: [usize; 2],
+    /// Elements of one phase.
+    phase: usize,
     input: [usize; 2],
     pads: [usize; 2],
 }
 
+/// Refuses a window without extent.
+pub(crate) fn check_window(geom: &ConvGeom) -> Result<(), KernelError> {
+    let positive = |v: &[usize]| v.iter().all(|&n| n > 0);
+    if positive(&geom.kernel) && positive(&geom.strides) && positive(&geom.dilations) {
+        return Ok(());
+    }
+    Err(KernelError::Geometry("kernel, strides and dilations must be positive".into()))
+}
+
 impl Planes {
-    /// The planes of an image of extent `input`; `None` when the window does not fit.
-    pub(crate) fn new(geom: &ConvGeom, input: [usize; 2]) -> Option<Planes> {
-        let out = geom.out_hw(input)?;
+    /// The planes of an image of extent `input`.
+    pub(crate) fn new(geom: &ConvGeom, input: [usize; 2]) -> Result<Planes, KernelError> {
+        check_window(geom)?;
+        let out =
+            geom.out_hw(input).ok_or_else(|| KernelError::Geometry(format!("window does not fit image {input:?}")))?;
         let need = |d: usize| (out[d] - 1) * geom.strides[d] + (geom.kernel[d] - 1) * geom.dilations[d] + 1;
         let (rows, cols) = (need(0), need(1));
-        let in_place =
-            geom.pads[0] == 0 && geom.pads[1] == 0 && geom.strides[1] == 1 && cols <= input[1] && rows <= input[0];
-        let phases = geom.strides[1];
-        let phase_len = if in_place { input[1] } else { cols.div_ceil(phases) };
-        let row_len = phase_len * phases;
+        let pads = [geom.pads[0], geom.pads[1]];
+        let strides = geom.strides;
+        let in_place = pads == [0, 0] && strides == [1, 1] && cols <= input[1] && rows <= input[0];
+        let row_step = if in_place { input[1] } else { cols.div_ceil(strides[1]) };
+        let phase = if in_place { input[0] * input[1] } else { rows.div_ceil(strides[0]) * row_step };
         let taps = (0..geom.kernel[0] * geom.kernel[1])
             .map(|t| {
                 let (y, x) = (t / geom.kernel[1] * geom.dilations[0], t % geom.kernel[1] * geom.dilations[1]);
-                y * row_len + x % phases * phase_len + x / phases
+                let [sy, sx] = strides;
+                (y % sy * sx + x % sx) * phase + y / sy * row_step + x / sx
             })
             .collect();
-        let plane = if in_place { input[0] * input[1] } else { rows * row_len };
-        let row_step = geom.strides[0] * row_len;
-        let pads = [geom.pads[0], geom.pads[1]];
-        Some(Planes { plane, row_step, taps, out, in_place, rows, phases, phase_len, input, pads })
+        let plane = phase * strides[0] * strides[1];
+        Ok(Planes { plane, row_step, taps, out, in_place, rows, strides, phase, input, pads })
+    }
+
+    /// Whether the image can be read in place, one channel after the other.
+    pub(crate) fn in_place(&self) -> bool {
+        self.in_place
     }
 
     /// The planes of `channels` channels of an image, borrowed when nothing has to move.
@@ -63,24 +82,24 @@ impl Planes {
     }
 
     /// Copies one channel into its plane, whose border already holds the padding value.
-    fn fill<T: Copy>(&self, x: &[T], plane: &mut [T]) {
+    pub(crate) fn fill<T: Copy>(&self, x: &[T], plane: &mut [T]) {
         let [height, width] = self.input;
-        let row_len = self.phases * self.phase_len;
+        let [sy, sx] = self.strides;
         for row in self.pads[0]..self.rows.min(self.pads[0] + height) {
             let source = &x[(row - self.pads[0]) * width..][..width];
-            let target = &mut plane[row * row_len..][..row_len];
-            for (phase, run) in target.chunks_exact_mut(self.phase_len).enumerate() {
+            for px in 0..sx {
+                let run = &mut plane[(row % sy * sx + px) * self.phase + row / sy * self.row_step..][..self.row_step];
                 // The first stored column of this phase that lies inside the image.
-                let first = self.pads[1].saturating_sub(phase).div_ceil(self.phases);
-                let from = first * self.phases + phase - self.pads[1];
+                let first = self.pads[1].saturating_sub(px).div_ceil(sx);
+                let from = first * sx + px - self.pads[1];
                 if first >= run.len() || from >= width {
                     continue;
                 }
-                if self.phases == 1 {
+                if sx == 1 {
                     let n = (width - from).min(run.len() - first);
                     run[first..first + n].copy_from_slice(&source[from..from + n]);
                 } else {
-                    run[first..].iter_mut().zip(source[from..].iter().step_by(self.phases)).for_each(|(t, s)| *t = *s);
+                    run[first..].iter_mut().zip(source[from..].iter().step_by(sx)).for_each(|(t, s)| *t = *s);
                 }
             }
         }

@@ -4,8 +4,8 @@ use crate::RuntimeError;
 use crate::run::Run;
 use crate::stored::{from_stored, to_stored};
 use ptq_ir::{QTensor, Tensor, numel};
-use ptq_sim::artifact::{Npu, Placed, Segment};
 use ptq_sim::Simulator;
+use ptq_sim::artifact::{Npu, Placed, Segment};
 
 /// Runs a program.
 pub(crate) fn run(segment: &Segment, npu: &Npu, run: &mut Run<'_, '_, '_>) -> Result<(), RuntimeError> {

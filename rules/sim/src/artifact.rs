@@ -10,6 +10,7 @@ mod header;
 mod model;
 mod op_wire;
 mod schema;
+mod text;
 mod to_wire;
 
 pub use header::{FORMAT_VERSION, HEADER_BYTES};

@@ -10,6 +10,7 @@ mod field;
 mod gather;
 mod lut;
 mod pool;
+mod table;
 mod trans;
 mod transfer;
 
@@ -18,6 +19,7 @@ pub use eltwise::{ELTWISE_RANK, Eltwise, EltwiseKind};
 pub use gather::Gather;
 pub use lut::Lut;
 pub use pool::{Pool, PoolKind};
+pub use table::record_table;
 pub use trans::Trans;
 pub use transfer::Transfer;
 
@@ -248,13 +250,8 @@ mod tests {
             ddr_strides: [100, 20],
             sram_strides: [15, 5],
         };
-        let trans = Trans {
-            src: Sram(0),
-            dst: Sram(64),
-            dims: [1, 2, 3, 4],
-            src_strides: [0, 12, 4, 1],
-            elem: Elem::I32,
-        };
+        let trans =
+            Trans { src: Sram(0), dst: Sram(64), dims: [1, 2, 3, 4], src_strides: [0, 12, 4, 1], elem: Elem::I32 };
         for command in [
             Command::Load(transfer),
             Command::Store(transfer),

@@ -1,6 +1,6 @@
 //! Assembly text of a program, one command a line; for people, snapshots and diffs.
 
-use crate::Program;
+use crate::{Command, Program};
 use std::fmt::Write as _;
 
 /// The program as text.
@@ -12,7 +12,8 @@ pub fn dump(program: &Program) -> String {
     let mut layer = None;
     for (index, record) in program.commands.iter().enumerate() {
         let name = program.layers.get(usize::from(record.layer));
-        if layer != Some(record.layer)
+        if record.command != Command::End
+            && layer != Some(record.layer)
             && let Some(name) = name
         {
             write!(out, "\n; layer {} {name}", record.layer).expect("invariant: a String takes text");
@@ -31,7 +32,7 @@ pub fn dump(program: &Program) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Command, Ddr, Record, Sram, Transfer};
+    use crate::{Ddr, Record, Sram, Transfer};
 
     #[test]
     fn the_text_names_layers_commands_and_fields() {

@@ -35,12 +35,7 @@ impl Memory {
         let (from, to) = self.range(start, len)?;
         match self.first_unwritten(from, to) {
             None => Ok(&self.bytes[from..to]),
-            Some(first) => Err(TrapKind::Unwritten {
-                space: self.space,
-                start,
-                end: to as u64,
-                first: first as u64,
-            }),
+            Some(first) => Err(TrapKind::Unwritten { space: self.space, start, end: to as u64, first: first as u64 }),
         }
     }
 

@@ -47,13 +47,17 @@ pub enum ProgramError {
         /// What is wrong with it.
         error: RecordError,
     },
-    /// A record names a layer that does not exist.
-    #[error("command {index} belongs to layer {layer}, which does not exist")]
+    /// A record names another layer than the one that the SYNCs before it leave open.
+    #[error("command {index} says layer {layer}, but it belongs to layer {open} of {layers}")]
     Layer {
         /// Position.
         index: usize,
-        /// Layer.
+        /// Layer that it names.
         layer: u16,
+        /// Layer that is open there.
+        open: usize,
+        /// Layers there are.
+        layers: usize,
     },
     /// END is missing, or not last.
     #[error("END must be the last command and the only one of its kind")]
@@ -82,16 +86,24 @@ impl Program {
         records.iter().enumerate().map(decode).collect()
     }
 
-    /// Checks what can be known without running: every record, layer numbers, END, sizes.
+    /// Checks what can be known without running: every record, that layers follow each other with one SYNC each, END
+    /// (of layer 0), sizes.
     ///
     /// # Errors
     /// The first problem found.
     pub fn check(&self) -> Result<(), ProgramError> {
+        let mut open = 0;
         for (index, record) in self.commands.iter().enumerate() {
             record.command.check().map_err(|error| ProgramError::Record { index, error })?;
-            if usize::from(record.layer) >= self.layers.len() && record.command != Command::End {
-                return Err(ProgramError::Layer { index, layer: record.layer });
+            let (layer, layers) = (record.layer, self.layers.len());
+            let fits = match record.command {
+                Command::End => layer == 0 && open == layers,
+                _ => usize::from(layer) == open && open < layers,
+            };
+            if !fits {
+                return Err(ProgramError::Layer { index, layer, open, layers });
             }
+            open += usize::from(record.command == Command::Sync);
         }
         let ends = self.commands.iter().filter(|r| r.command == Command::End).count();
         if ends != 1 || self.commands.last().map(|r| r.command) != Some(Command::End) {

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use ptq_ir::Rounding;
-use ptq_sim::{Command, Ddr, Elem, Lut, Pool, PoolKind, Program, ProgramError, Record, Simulator, Sram, Transfer, TrapKind};
+use ptq_sim::{
+    Command, Ddr, Elem, Lut, Pool, PoolKind, Program, ProgramError, Record, Simulator, Sram, Transfer, TrapKind,
+};
 
 fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
     Transfer { ddr: Ddr(ddr), sram: Sram(sram), outer: [1, 1], bytes, ddr_strides: [0; 2], sram_strides: [0; 2] }
@@ -128,6 +130,6 @@ fn programs_without_an_end_or_with_foreign_layers_are_refused() {
     assert_eq!(p.check(), Err(ProgramError::End));
     let mut p = program(&[]);
     p.commands[0].layer = 1;
-    assert_eq!(p.check(), Err(ProgramError::Layer { index: 0, layer: 1 }));
+    assert_eq!(p.check(), Err(ProgramError::Layer { index: 0, layer: 1, open: 0, layers: 1 }));
     assert_eq!(Program::decode_commands(&[0; 65]), Err(ProgramError::Length(65)));
 }

@@ -144,11 +144,7 @@ impl<'a> Layer<'a> {
     /// The command of one pass.
     fn command(&self, template: Conv, chunk: Chunk, stripe: Stripe) -> Result<Command, Diagnostic> {
         let conv = Conv {
-            in_hwc: [
-                field("input rows", stripe.in_rows)?,
-                template.in_hwc[1],
-                field("input channels", chunk.input.1)?,
-            ],
+            in_hwc: [field("input rows", stripe.in_rows)?, template.in_hwc[1], field("input channels", chunk.input.1)?],
             out_hwc: [
                 field("output rows", stripe.out_rows)?,
                 template.out_hwc[1],
@@ -176,7 +172,8 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, conv: &QConv) -> Lowered
         load_weights(l, &layer, chunk, weights, constants, tiles).ok_or_else(broken)?;
         for n in 0..layer.n {
             for stripe in layer.rows.stripes(height) {
-                load_rows(l, &layer, chunk, stripe, x.offset(n * layer.h * layer.w * layer.c), tiles).ok_or_else(broken)?;
+                load_rows(l, &layer, chunk, stripe, x.offset(n * layer.h * layer.w * layer.c), tiles)
+                    .ok_or_else(broken)?;
                 let command = layer.command(template, chunk, stripe)?;
                 l.push(command);
                 store_rows(l, &layer, chunk, stripe, y, n, tiles).ok_or_else(broken)?;

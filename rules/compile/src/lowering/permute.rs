@@ -107,12 +107,8 @@ fn source_order(p: &Permutation, extents: &[usize]) -> Vec<usize> {
 /// The command that permutes one tile; `None` when it has more than four axes.
 fn trans(p: &Permutation, extents: &[usize], elem: Elem, src: ptq_sim::Sram, dst: ptq_sim::Sram) -> Option<Trans> {
     let tile_strides = strides(&source_order(p, extents));
-    let moving: Vec<(usize, usize)> = extents
-        .iter()
-        .zip(&p.perm)
-        .filter(|(e, _)| **e > 1)
-        .map(|(&e, &a)| (e, tile_strides[a]))
-        .collect();
+    let moving: Vec<(usize, usize)> =
+        extents.iter().zip(&p.perm).filter(|(e, _)| **e > 1).map(|(&e, &a)| (e, tile_strides[a])).collect();
     let (mut dims, mut src_strides) = ([1u32; 4], [0u32; 4]);
     let first = 4usize.checked_sub(moving.len())?;
     for (slot, (extent, stride)) in (first..).zip(moving) {

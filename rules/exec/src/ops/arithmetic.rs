@@ -27,7 +27,8 @@ fn numeric<T: Element>(
     f: impl Fn(T, T) -> T,
 ) -> Result<Tensor, ExecError> {
     let out = common_shape(call, &[a.shape(), b.shape()])?;
-    let data = zip(&out, (v, a.shape()), (T::of(b)?, b.shape()), f);
+    let room = T::room(call.buffers, out.iter().product());
+    let data = zip(&out, (v, a.shape()), (T::of(b)?, b.shape()), room, f);
     Ok(T::tensor(&out, data)?)
 }
 

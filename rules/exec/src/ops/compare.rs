@@ -9,7 +9,8 @@ use ptq_ir::Tensor;
 fn compared<T: Element>(call: &Call<'_>, a: &[T], f: impl Fn(T, T) -> bool) -> Result<Tensor, ExecError> {
     let (x, y) = (call.input(0)?, call.input(1)?);
     let out = common_shape(call, &[x.shape(), y.shape()])?;
-    let data = zip(&out, (a, x.shape()), (T::of(y)?, y.shape()), f);
+    let room = Vec::with_capacity(out.iter().product());
+    let data = zip(&out, (a, x.shape()), (T::of(y)?, y.shape()), room, f);
     Ok(Tensor::from_bool(out, data)?)
 }
 

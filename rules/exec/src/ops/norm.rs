@@ -23,7 +23,7 @@ pub(super) fn batch(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let (scale, bias, mu, var) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
     let epsilon = call.attrs.float("epsilon", 1e-5);
     let inner: usize = x.shape()[2..].iter().product();
-    let mut out = Vec::with_capacity(x.len());
+    let mut out = call.buffers.empty(x.len());
     for (i, plane) in x.f32s()?.chunks_exact(inner.max(1)).enumerate() {
         let c = i % channels;
         let factor = scale[c] / (var[c] + epsilon).sqrt();

@@ -27,7 +27,7 @@ pub(super) fn upsample(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let mut attrs = call.attrs.clone();
     attrs.set("coordinate_transformation_mode", ptq_ir::Attr::Str("asymmetric".into()));
     attrs.set("nearest_mode", ptq_ir::Attr::Str("floor".into()));
-    let call = Call { op: call.op, attrs: &attrs, inputs: call.inputs, outputs: 1 };
+    let call = Call { op: call.op, attrs: &attrs, inputs: call.inputs, outputs: 1, buffers: call.buffers };
     let scales = call.input(1)?.f32s()?;
     resized(&call, x, Some(scales), None, x.shape().len())
 }

@@ -9,7 +9,7 @@ use ptq_kernels::{Isa, map, math, max_of, sum};
 pub(super) fn softmax(call: &Call<'_>) -> Result<Tensor, ExecError> {
     by_rows(call, |row, out| {
         let top = max_of(row);
-        let e = map(Isa::best(), row, |v| math::exp(v - top));
+        let e = exponentials(row, top);
         let total = sum(&e);
         out.extend(e.iter().map(|v| v / total));
     })
@@ -18,10 +18,15 @@ pub(super) fn softmax(call: &Call<'_>) -> Result<Tensor, ExecError> {
 pub(super) fn log_softmax(call: &Call<'_>) -> Result<Tensor, ExecError> {
     by_rows(call, |row, out| {
         let top = max_of(row);
-        let e = map(Isa::best(), row, |v| math::exp(v - top));
-        let log_total = math::log(sum(&e));
+        let log_total = math::log(sum(&exponentials(row, top)));
         out.extend(row.iter().map(|v| (v - top) - log_total));
     })
+}
+
+fn exponentials(row: &[f32], top: f32) -> Vec<f32> {
+    let mut e = Vec::with_capacity(row.len());
+    map(Isa::best(), row, &mut e, |v| math::exp(v - top));
+    e
 }
 
 /// Applies `f` to each row along the axis.

@@ -10,7 +10,7 @@ macro_rules! float {
     ($call:expr, |$v:ident| $f:expr) => {{
         let x = $call.input(0)?;
         match x.data() {
-            TensorData::F32(d) => Ok(Tensor::from_f32(x.shape(), map(Isa::best(), d, |$v| $f))?),
+            TensorData::F32(_) => single($call, |$v| $f),
             TensorData::F64(d) => Ok(Tensor::from_f64(x.shape(), d.iter().map(|&$v| $f).collect())?),
             _ => Err($call.bad(format!("{} is not a float type", x.dtype()))),
         }
@@ -34,7 +34,9 @@ macro_rules! signed {
 /// A function on float32 only.
 fn single(call: &Call<'_>, f: impl Fn(f32) -> f32) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
-    Ok(Tensor::from_f32(x.shape(), map(Isa::best(), x.f32s()?, f))?)
+    let mut out = call.buffers.empty(x.len());
+    map(Isa::best(), x.f32s()?, &mut out, f);
+    Ok(Tensor::from_f32(x.shape(), out)?)
 }
 
 pub(super) fn floor(call: &Call<'_>) -> Result<Tensor, ExecError> {
@@ -121,25 +123,30 @@ pub(super) fn hard_swish(call: &Call<'_>) -> Result<Tensor, ExecError> {
 /// Bounds as inputs; an omitted one does not bound.
 pub(super) fn clip(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
-    macro_rules! bounded {
-        ($get:ident, $make:ident, $min:expr, $max:expr) => {{
+    macro_rules! bounds {
+        ($get:ident, $ty:ty, $min:expr, $max:expr) => {{
             let bound =
                 |i: usize| call.optional(i).filter(|t| !t.is_empty()).map(|t| t.$get().map(|v| v[0])).transpose();
             let (lo, hi) = (bound(1)?.unwrap_or($min), bound(2)?.unwrap_or($max));
-            let f = |v| {
+            move |v: $ty| {
                 let v = if v < lo { lo } else { v };
                 if v > hi { hi } else { v }
-            };
+            }
+        }};
+    }
+    macro_rules! bounded {
+        ($get:ident, $make:ident, $ty:ty, $min:expr, $max:expr) => {{
+            let f = bounds!($get, $ty, $min, $max);
             Ok(Tensor::$make(x.shape(), x.$get()?.iter().map(|&v| f(v)).collect())?)
         }};
     }
     match x.data() {
-        TensorData::F32(_) => bounded!(f32s, from_f32, f32::NEG_INFINITY, f32::INFINITY),
-        TensorData::F64(_) => bounded!(f64s, from_f64, f64::NEG_INFINITY, f64::INFINITY),
-        TensorData::I64(_) => bounded!(i64s, from_i64, i64::MIN, i64::MAX),
-        TensorData::I32(_) => bounded!(i32s, from_i32, i32::MIN, i32::MAX),
-        TensorData::I8(_) => bounded!(i8s, from_i8, i8::MIN, i8::MAX),
-        TensorData::U8(_) => bounded!(u8s, from_u8, u8::MIN, u8::MAX),
+        TensorData::F32(_) => single(call, bounds!(f32s, f32, f32::NEG_INFINITY, f32::INFINITY)),
+        TensorData::F64(_) => bounded!(f64s, from_f64, f64, f64::NEG_INFINITY, f64::INFINITY),
+        TensorData::I64(_) => bounded!(i64s, from_i64, i64, i64::MIN, i64::MAX),
+        TensorData::I32(_) => bounded!(i32s, from_i32, i32, i32::MIN, i32::MAX),
+        TensorData::I8(_) => bounded!(i8s, from_i8, i8, i8::MIN, i8::MAX),
+        TensorData::U8(_) => bounded!(u8s, from_u8, u8, u8::MIN, u8::MAX),
         _ => Err(call.bad(format!("{} is not a type of Clip", x.dtype()))),
     }
 }

@@ -64,11 +64,14 @@ fn a_producer_that_others_see_is_not_marked() {
 
 #[test]
 fn bounds_must_be_constant_and_hold_zero() {
-    let (mut b, c) = start();
-    let y = clip(&mut b, c, 0.1, 1.0);
-    b.output(y);
-    let (_, log) = fused(&b.finish());
-    assert_eq!(reason(&log, "FUSE08", "act"), "its range 0.1..1 does not contain 0");
+    for (min, max, wanted) in
+        [(0.1, 1.0, "its range 0.1..1 does not contain 0"), (-1.0, -0.5, "its range -1..-0.5 does not contain 0")]
+    {
+        let (mut b, c) = start();
+        let y = clip(&mut b, c, min, max);
+        b.output(y);
+        assert_eq!(reason(&fused(&b.finish()).1, "FUSE08", "act"), wanted);
+    }
 
     let (mut b, c) = start();
     let y = clip(&mut b, c, 0.0, 1.0);

@@ -12,71 +12,79 @@ pub(super) fn tile(isa: Isa, t: &Tile<'_>, c: &mut [f32], ldc: usize) {
     assert!((1..=MR).contains(&t.rows) && (1..=NR).contains(&t.cols), "tile is empty or too large");
     assert!(c.len() >= (t.rows - 1) * ldc + t.cols, "output is too short");
     // SAFETY: AVX2 and FMA are present (checked), and the bounds that `tile_avx2` asks for hold (checked).
-    unsafe { tile_avx2(t, c, ldc) }
+    unsafe {
+        if t.cols > 8 {
+            tile_avx2::<2>(t, c, ldc);
+        } else {
+            tile_avx2::<1>(t, c, ldc);
+        }
+    }
 }
 
+/// `V` vectors of columns.
+///
 /// # Safety
-/// `a` holds `k·MR` elements, `b` holds `NR` elements at each `q·ldb` for `q < k`, `c` holds `cols` elements at each
-/// `i·ldc` for `i < rows`.
+/// `a` holds `k·MR` elements, `b` holds `8·V` elements at each `q·ldb` for `q < k`, `c` holds `cols <= 8·V` elements
+/// at each `i·ldc` for `i < rows`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2(t: &Tile<'_>, c: &mut [f32], ldc: usize) {
-    let full = t.rows == MR && t.cols == NR;
-    let mut acc = [[_mm256_setzero_ps(); 2]; MR];
+unsafe fn tile_avx2<const V: usize>(t: &Tile<'_>, c: &mut [f32], ldc: usize) {
+    let full = t.rows == MR && t.cols == 8 * V;
+    let mut acc = [[_mm256_setzero_ps(); V]; MR];
     match t.init {
         Init::Rows(bias) if t.rows == MR => {
             for i in 0..MR {
-                acc[i] = [_mm256_set1_ps(bias[i]); 2];
+                acc[i] = [_mm256_set1_ps(bias[i]); V];
             }
         }
         Init::Out if full => {
             for i in 0..MR {
-                // SAFETY: row i of the output holds NR elements.
-                acc[i] =
-                    unsafe { [_mm256_loadu_ps(c.as_ptr().add(i * ldc)), _mm256_loadu_ps(c.as_ptr().add(i * ldc + 8))] };
+                for v in 0..V {
+                    // SAFETY: row i of the output holds 8·V elements.
+                    acc[i][v] = unsafe { _mm256_loadu_ps(c.as_ptr().add(i * ldc + 8 * v)) };
+                }
             }
         }
         _ => {
             let first = start(t, c, ldc);
             for i in 0..MR {
-                // SAFETY: a row of `first` holds NR = 16 elements.
-                acc[i] = unsafe { [_mm256_loadu_ps(first[i].as_ptr()), _mm256_loadu_ps(first[i].as_ptr().add(8))] };
+                for v in 0..V {
+                    // SAFETY: a row of `first` holds NR = 16 elements and V <= 2.
+                    acc[i][v] = unsafe { _mm256_loadu_ps(first[i].as_ptr().add(8 * v)) };
+                }
             }
         }
     }
     let (mut a, mut b) = (t.a.as_ptr(), t.b.as_ptr());
     for _ in 0..t.k {
-        // SAFETY: step q reads a[q·MR..][..MR] and b[q·ldb..][..NR], which exist; the pointers move at most to one step
-        // behind, by wrapping arithmetic that is not dereferenced.
+        // SAFETY: step q reads a[q·MR..][..MR] and b[q·ldb..][..8·V], which exist; the pointers move at most to one
+        // step behind, by wrapping arithmetic that is not dereferenced.
         unsafe {
-            let b0 = _mm256_loadu_ps(b);
-            let b1 = _mm256_loadu_ps(b.add(8));
+            let mut row = [_mm256_setzero_ps(); V];
+            for v in 0..V {
+                row[v] = _mm256_loadu_ps(b.add(8 * v));
+            }
             for i in 0..MR {
                 let x = _mm256_broadcast_ss(&*a.add(i));
-                acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
-                acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
+                for v in 0..V {
+                    acc[i][v] = _mm256_fmadd_ps(x, row[v], acc[i][v]);
+                }
             }
-            a = a.add(MR);
+            a = a.wrapping_add(MR);
             b = b.wrapping_add(t.ldb);
         }
     }
-    if full {
-        for i in 0..MR {
-            // SAFETY: row i of the output holds NR elements.
-            unsafe {
-                _mm256_storeu_ps(c.as_mut_ptr().add(i * ldc), acc[i][0]);
-                _mm256_storeu_ps(c.as_mut_ptr().add(i * ldc + 8), acc[i][1]);
-            }
-        }
-        return;
-    }
     let mut row = [0.0f32; NR];
     for i in 0..t.rows {
-        // SAFETY: `row` holds NR = 16 elements.
-        unsafe {
-            _mm256_storeu_ps(row.as_mut_ptr(), acc[i][0]);
-            _mm256_storeu_ps(row.as_mut_ptr().add(8), acc[i][1]);
+        for v in 0..V {
+            // SAFETY: a full row of the output holds 8·V elements, and `row` holds NR = 16.
+            unsafe {
+                let to = if full { c.as_mut_ptr().add(i * ldc) } else { row.as_mut_ptr() };
+                _mm256_storeu_ps(to.add(8 * v), acc[i][v]);
+            }
         }
-        c[i * ldc..][..t.cols].copy_from_slice(&row[..t.cols]);
+        if !full {
+            c[i * ldc..][..t.cols].copy_from_slice(&row[..t.cols]);
+        }
     }
 }
 

@@ -52,8 +52,7 @@ impl FloatConv {
         if groups == 0 || !whole(channels) || !whole(filters) {
             return Err(KernelError::Geometry(format!("{channels} channels, {filters} filters in {groups} groups")));
         }
-        let planes = Planes::new(geom, image)
-            .ok_or_else(|| KernelError::Geometry(format!("window does not fit image {image:?}")))?;
+        let planes = Planes::new(geom, image)?;
         let (per_group, filters_of) = (channels / groups, filters / groups);
         let k = per_group * geom.kernel[0] * geom.kernel[1];
         expect_len("weights", weights.len(), filters * k)?;

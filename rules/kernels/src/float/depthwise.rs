@@ -4,6 +4,10 @@ use super::conv::FloatConv;
 use crate::Isa;
 use crate::planes::Planes;
 
+/// Images at least this wide are computed row by row; narrower ones as one long row that includes the columns between
+/// the rows of the plane.
+const WIDE: usize = 32;
+
 /// One image. `out` holds the filters from `first` on.
 pub(super) fn run(
     isa: Isa,
@@ -14,22 +18,34 @@ pub(super) fn run(
     first: usize,
     out: &mut [f32],
 ) {
-    let pixels = planes.out[0] * planes.out[1];
+    let [height, width] = planes.out;
     let per_channel = conv.out_channels / conv.in_channels;
     let image = x.len() / conv.in_channels;
     let taps = planes.taps.len();
     let mut list = vec![(0usize, 0.0f32); taps];
-    for (i, y) in out.chunks_exact_mut(pixels).enumerate() {
+    let mut padded = if planes.in_place() { Vec::new() } else { vec![0.0; planes.plane] };
+    let flat = (height - 1) * planes.row_step + width;
+    let mut long = if width < WIDE { vec![0.0; flat] } else { Vec::new() };
+    for (i, y) in out.chunks_exact_mut(height * width).enumerate() {
         let o = first + i;
-        let channel = o / per_channel;
-        let plane = planes.of(&x[channel * image..(channel + 1) * image], 1, 0.0);
+        let channel = &x[o / per_channel * image..][..image];
+        let plane = if planes.in_place() {
+            channel
+        } else {
+            planes.fill(channel, &mut padded);
+            &padded
+        };
         let w = &weights[o * taps..(o + 1) * taps];
-        let bias = conv.bias[o];
-        for (r, line) in y.chunks_exact_mut(planes.out[1]).enumerate() {
-            for (slot, (&at, &w)) in list.iter_mut().zip(planes.taps.iter().zip(w)) {
-                *slot = (r * planes.row_step + at, w);
+        list.iter_mut().zip(planes.taps.iter().zip(w)).for_each(|(slot, (&at, &w))| *slot = (at, w));
+        if long.is_empty() {
+            for (r, line) in y.chunks_exact_mut(width).enumerate() {
+                row(isa, conv.bias[o], &list, &plane[r * planes.row_step..], line);
             }
-            row(isa, bias, &list, &plane, line);
+        } else {
+            row(isa, conv.bias[o], &list, plane, &mut long);
+            for (line, row) in y.chunks_exact_mut(width).zip(long.chunks(planes.row_step)) {
+                line.copy_from_slice(&row[..width]);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use super::depthwise::{Depthwise, Taps};
 use super::finish::Finish;
 use super::tile::{self, MR, NR, Panels, Pixels};
 use crate::error::expect_len;
+use crate::planes::check_window;
 use crate::{Isa, KernelError, parallel};
 use ptq_ir::Requant;
 use ptq_ir::ops::ConvGeom;
@@ -127,6 +128,7 @@ impl IntConv {
     /// When weights, bias, requantization, channels and window do not fit.
     pub fn pack(isa: Isa, spec: &IntConvSpec<'_>) -> Result<IntConv, KernelError> {
         let geom = spec.geom;
+        check_window(geom)?;
         let whole = |n: usize| n > 0 && n.is_multiple_of(geom.group);
         if geom.group == 0 || !whole(spec.channels) || !whole(spec.filters) {
             let (c, f, g) = (spec.channels, spec.filters, geom.group);

@@ -2,7 +2,7 @@
 
 use super::{input, output};
 use crate::program::{Builder, attrs_of};
-use ptq_ir::{Diagnostic, NodeId, QLut, QOp, Tensor};
+use ptq_ir::{Activation, Attr, Attrs, Diagnostic, NodeId, QLut, QOp, Tensor};
 use ptq_kernels::requant::quantize;
 
 pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
@@ -28,11 +28,15 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
 }
 
 /// The node's attributes, with constant bounds of a Clip as `min` and `max` so that the table can be named again.
-fn table_attrs(b: &Builder<'_>, id: NodeId) -> ptq_ir::Attrs {
+fn table_attrs(b: &Builder<'_>, id: NodeId) -> Attrs {
     let mut attrs = attrs_of(b, id);
-    if let Some(ptq_ir::Activation::Clip { min, max }) = ptq_ir::ops::activation_of(b.graph, b.graph.node(id)) {
-        attrs.set("min", ptq_ir::Attr::Float(min));
-        attrs.set("max", ptq_ir::Attr::Float(max));
-    }
+    let node = b.graph.node(id);
+    let (min, max) = match ptq_ir::ops::activation_of(b.graph, node) {
+        Some(Activation::Clip { min, max }) => (min, max),
+        Some(Activation::Relu) if node.is("Clip") => (0.0, f32::INFINITY),
+        _ => return attrs,
+    };
+    attrs.set("min", Attr::Float(min));
+    attrs.set("max", Attr::Float(max));
     attrs
 }

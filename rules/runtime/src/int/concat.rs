@@ -12,9 +12,8 @@ pub(crate) fn concat(call: &Call<'_>, concat: &QConcat) -> Vec<u8> {
     let at = storage_axes(dims.len()).iter().position(|&a| a == concat.axis).unwrap_or(0);
     let elem = call.output().dtype.bytes();
     let run = |i: usize| storage_dims(&call.input(i).shape)[at..].iter().product::<usize>() * elem;
-    let parts: Vec<(Cow<'_, [u8]>, usize)> = (0..call.inputs.len())
-        .map(|i| (part(call, i, concat.requant[i].as_ref(), concat.out_zero), run(i)))
-        .collect();
+    let parts: Vec<(Cow<'_, [u8]>, usize)> =
+        (0..call.inputs.len()).map(|i| (part(call, i, concat.requant[i].as_ref(), concat.out_zero), run(i))).collect();
     let mut out = Vec::with_capacity(dims.iter().product::<usize>() * elem);
     for row in 0..dims[..at].iter().product::<usize>() {
         parts.iter().for_each(|(part, run)| out.extend_from_slice(&part[row * run..(row + 1) * run]));

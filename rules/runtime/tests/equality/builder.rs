@@ -65,7 +65,14 @@ impl Builder {
         self.graph.tensor(id).shape.clone()
     }
 
-    fn tensor(&mut self, name: String, shape: &[usize], dtype: DType, quant: Option<QuantParams>, data: Option<Tensor>) -> TensorId {
+    fn tensor(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        dtype: DType,
+        quant: Option<QuantParams>,
+        data: Option<Tensor>,
+    ) -> TensorId {
         let id = TensorId(self.graph.tensors.len() as u32);
         self.graph.tensors.push(QTensor { source: name.clone(), name, shape: shape.to_vec(), dtype, quant, data });
         id
@@ -85,7 +92,14 @@ impl Builder {
 
     fn node(&mut self, op: QOp, inputs: Vec<TensorId>, output: TensorId, segment: SegmentId) -> TensorId {
         let name = format!("{}_{}", op.name(), self.graph.nodes.len());
-        self.graph.nodes.push(QNode { name: name.clone(), op, inputs, outputs: vec![output], segment, covers: vec![name] });
+        self.graph.nodes.push(QNode {
+            name: name.clone(),
+            op,
+            inputs,
+            outputs: vec![output],
+            segment,
+            covers: vec![name],
+        });
         output
     }
 

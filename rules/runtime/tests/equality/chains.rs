@@ -52,7 +52,8 @@ fn apply(b: &mut Builder, pool: &[TensorId], x: TensorId, step: u8) -> Option<Te
         }
         (4, _) => {
             let mask = b.rng.next();
-            let small: Vec<usize> = shape.iter().enumerate().map(|(i, &d)| if mask >> i & 1 == 1 { 1 } else { d }).collect();
+            let small: Vec<usize> =
+                shape.iter().enumerate().map(|(i, &d)| if mask >> i & 1 == 1 { 1 } else { d }).collect();
             let c = b.constant(&small);
             Some(if b.rng.chance(50) { b.mul(x, c) } else { b.add(c, x) })
         }
@@ -72,9 +73,9 @@ fn apply(b: &mut Builder, pool: &[TensorId], x: TensorId, step: u8) -> Option<Te
             (elements / (h * w) * oh * ow <= MAX_ELEMENTS).then(|| b.resize(x, oh, ow))
         }
         (9, _) => {
-            let d = (1..=elements.min(50)).rev().find(|d| elements % d == 0)?;
+            let d = (1..=elements.min(50)).rev().find(|&d| elements.is_multiple_of(d))?;
             let rest = elements / d;
-            let e = (1..=rest.min(20)).rev().find(|e| rest % e == 0)?;
+            let e = (1..=rest.min(20)).rev().find(|&e| rest.is_multiple_of(e))?;
             let shapes = [vec![d, rest], vec![1, d, e, rest / e], vec![elements], vec![1, 1, d, e, rest / e]];
             let pick = b.rng.size(0, shapes.len() - 1);
             Some(b.reshape(x, &shapes[pick]))
@@ -92,7 +93,7 @@ fn apply(b: &mut Builder, pool: &[TensorId], x: TensorId, step: u8) -> Option<Te
 }
 
 fn random_conv(b: &mut Builder, c: usize, h: usize, w: usize) -> ConvGeom {
-    let divisors: Vec<usize> = (1..=c).filter(|g| c % g == 0).collect();
+    let divisors: Vec<usize> = (1..=c).filter(|&g| c.is_multiple_of(g)).collect();
     let group = match b.rng.range(0, 2) {
         0 => c,
         1 => divisors[b.rng.size(0, divisors.len() - 1)],
@@ -107,13 +108,7 @@ fn random_conv(b: &mut Builder, c: usize, h: usize, w: usize) -> ConvGeom {
         (kernel, dilation, b.rng.size(1, 3), b.rng.size(0, 2) + needed, b.rng.size(0, 2))
     };
     let (y, x) = (axis(h), axis(w));
-    ConvGeom {
-        kernel: [y.0, x.0],
-        strides: [y.2, x.2],
-        pads: [y.3, x.3, y.4, x.4],
-        dilations: [y.1, x.1],
-        group,
-    }
+    ConvGeom { kernel: [y.0, x.0], strides: [y.2, x.2], pads: [y.3, x.3, y.4, x.4], dilations: [y.1, x.1], group }
 }
 
 fn random_pool(b: &mut Builder, h: usize, w: usize) -> PoolGeom {

@@ -50,16 +50,26 @@ fn every_truncation_and_foreign_file_is_refused() {
 }
 
 #[test]
+fn the_text_shows_segments_plans_and_commands() {
+    let text = artifact::decode(&compiled(&graph(), Some(8192))).unwrap().to_text();
+    for line in [
+        "model test for march test at O0",
+        "  inputs input0:float32[1, 3, 12, 12]",
+        "  plan Conv_1 Conv: channels 8/8, rows 12/12",
+        "; layer 0 Conv_1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
+    }
+}
+
+#[test]
 fn wrong_inputs_are_named() {
     let model = Model::load(&compiled(&graph(), None)).unwrap();
     let error = model.run(&[], &RunOptions::default()).unwrap_err();
     assert_eq!(error.to_string(), "0 inputs given, the model has 1: input0");
     let x = Tensor::zeros(DType::U8, [1, 3, 12, 12]);
     let error = model.run(&[x], &RunOptions::default()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "input input0 is uint8[1, 3, 12, 12], the model expects float32[1, 3, 12, 12]"
-    );
+    assert_eq!(error.to_string(), "input input0 is uint8[1, 3, 12, 12], the model expects float32[1, 3, 12, 12]");
 }
 
 /// Loads and, if that succeeds, runs; only panics and endless runs count as failures.
@@ -125,4 +135,39 @@ proptest! {
             attempt(model, &inputs(&graph, 5));
         }
     }
+}
+
+/// What is left are changes without an effect: a transfer of bytes that nobody reads, a clamp that no value meets.
+#[test]
+fn nearly_every_change_of_a_command_is_refused_trapped_or_visible() {
+    let graph = graph();
+    let inputs = inputs(&graph, 5);
+    let model = artifact::decode(&compiled(&graph, Some(8192))).unwrap();
+    let watch = |model: artifact::Model| {
+        let mut seen = Vec::new();
+        let model = Model::from_artifact(model).ok()?;
+        let mut sink = |name: &str, t: &Tensor| seen.push((name.to_owned(), t.clone()));
+        let outputs = model.run_with(&inputs, &RunOptions::default(), &mut sink).ok()?;
+        Some((seen, outputs))
+    };
+    let good = watch(model.clone());
+    let records = match &model.segments[1].body {
+        Body::Npu(npu) => npu.program.commands.clone(),
+        other => panic!("no program: {other:?}"),
+    };
+    let (mut changes, mut unseen) = (0, 0);
+    for (at, record) in records.iter().enumerate() {
+        for byte in 0..RECORD_BYTES {
+            let mut bytes = record.encode();
+            bytes[byte] ^= 0x11;
+            changes += 1;
+            let Ok(changed) = Record::decode(&bytes) else { continue };
+            let mut model = model.clone();
+            if let Body::Npu(npu) = &mut model.segments[1].body {
+                npu.program.commands[at] = changed;
+            }
+            unseen += usize::from(watch(model) == good);
+        }
+    }
+    assert!(unseen * 100 <= changes, "{unseen} of {changes} changes were not seen");
 }

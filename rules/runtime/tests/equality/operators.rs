@@ -104,9 +104,7 @@ fn concat_on_every_axis_with_and_without_new_scales() {
     for axis in 0..4 {
         let mut other = [2, 5, 6, 7];
         other[axis] = 3;
-        check(&[&[2, 5, 6, 7], &other, &other], |b, x| {
-            b.concat(&[(x[0], true), (x[1], false), (x[2], true)], axis)
-        });
+        check(&[&[2, 5, 6, 7], &other, &other], |b, x| b.concat(&[(x[0], true), (x[1], false), (x[2], true)], axis));
     }
     check(&[&[3, 5000], &[3, 7]], |b, x| b.concat(&[(x[0], true), (x[1], false)], 1));
 }

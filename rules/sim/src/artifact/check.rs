@@ -1,8 +1,8 @@
 //! The invariants of a model: ids, order, shapes, memory.
 
+use super::BinError;
 use super::from_wire::inconsistent;
 use super::model::{Body, Model, Npu, Segment};
-use super::BinError;
 use crate::Elem;
 use crate::check::{check_node, check_tensor};
 use ptq_ir::{Device, QNode, QOp, TensorId, numel};

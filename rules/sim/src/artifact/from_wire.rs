@@ -99,8 +99,7 @@ fn npu(n: NpuMessage) -> Result<Npu, BinError> {
     });
     let placed = placed.collect::<Result<_, _>>()?;
     let tile = |t: TileMessage| TileAxis { axis: t.axis, extent: t.extent, total: t.total };
-    let layer =
-        |l: LayerMessage| LayerPlan { node: l.node, op: l.op, tile: l.tile.into_iter().map(tile).collect() };
+    let layer = |l: LayerMessage| LayerPlan { node: l.node, op: l.op, tile: l.tile.into_iter().map(tile).collect() };
     let plan: Vec<LayerPlan> = n.layers.into_iter().map(layer).collect();
     let program = Program {
         commands,

@@ -26,7 +26,11 @@ pub(super) fn wrap(payload: &[u8]) -> Vec<u8> {
 
 pub(super) fn unwrap(bytes: &[u8]) -> Result<&[u8], BinError> {
     let Some((header, payload)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-        return Err(if bytes.starts_with(&MAGIC) { BinError::Header("it ends in its header") } else { BinError::Magic });
+        return Err(if bytes.starts_with(&MAGIC) {
+            BinError::Header("it ends in its header")
+        } else {
+            BinError::Magic
+        });
     };
     if header[..8] != MAGIC {
         return Err(BinError::Magic);

@@ -64,9 +64,7 @@ pub(super) fn op(op: &QOp) -> OpMessage {
         }),
         QOp::Resize(r) => OpMessage::Resize(ResizeMessage { rows: r.rows.clone(), cols: r.cols.clone() }),
         QOp::Reshape => OpMessage::Reshape(Empty {}),
-        QOp::Transpose { perm } => {
-            OpMessage::Transpose(PermMessage { perm: perm.iter().map(|&a| a as u32).collect() })
-        }
+        QOp::Transpose { perm } => OpMessage::Transpose(PermMessage { perm: perm.iter().map(|&a| a as u32).collect() }),
     }
 }
 

@@ -77,11 +77,7 @@ fn npu(n: &Npu) -> NpuMessage {
     let layers = n.plan.iter().map(|l| LayerMessage {
         node: l.node.clone(),
         op: l.op.clone(),
-        tile: l
-            .tile
-            .iter()
-            .map(|t| TileMessage { axis: t.axis.clone(), extent: t.extent, total: t.total })
-            .collect(),
+        tile: l.tile.iter().map(|t| TileMessage { axis: t.axis.clone(), extent: t.extent, total: t.total }).collect(),
     });
     let placed = n.placed.iter().map(|p| PlacedMessage {
         tensor: p.tensor.0,

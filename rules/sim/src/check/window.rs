@@ -14,7 +14,12 @@ fn rank4(t: &QTensor) -> Result<[usize; 4], String> {
     t.shape.as_slice().try_into().map_err(|_| format!("{} has rank {}, not 4", t.name, t.shape.len()))
 }
 
-fn check_window(kernel: [usize; 2], strides: [usize; 2], dilations: [usize; 2], pads: [usize; 4]) -> Result<(), String> {
+fn check_window(
+    kernel: [usize; 2],
+    strides: [usize; 2],
+    dilations: [usize; 2],
+    pads: [usize; 4],
+) -> Result<(), String> {
     let positive = [kernel, strides, dilations].concat();
     if positive.contains(&0) || positive.iter().chain(&pads).any(|&v| v > MAX_GEOMETRY) {
         return Err("kernel, strides, dilations or pads are out of range".into());

@@ -35,12 +35,6 @@ fields! {
         pub pad_left: u16,
         /// Input channels that one output channel reads.
         pub group_channels: u16,
-        /// Input type.
-        pub x_type: Elem,
-        /// Output type.
-        pub out_type: Elem,
-        /// How the accumulator is requantized.
-        pub rounding: Rounding,
         /// Input zero point.
         pub x_zero: i16,
         /// Output zero point.
@@ -49,6 +43,12 @@ fields! {
         pub clamp_lo: i16,
         /// Highest output.
         pub clamp_hi: i16,
+        /// Input type.
+        pub x_type: Elem,
+        /// Output type.
+        pub out_type: Elem,
+        /// How the accumulator is requantized.
+        pub rounding: Rounding,
     }
 }
 

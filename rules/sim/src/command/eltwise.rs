@@ -32,6 +32,20 @@ fields! {
         pub ofm: Sram,
         /// Output extents.
         pub dims: [u32; ELTWISE_RANK],
+        /// Multiplier of `a`, or of the product: an i32, or the bits of an f32.
+        pub mul_a: u32,
+        /// Multiplier of `b`; 0 for a product.
+        pub mul_b: u32,
+        /// Zero point of `a`.
+        pub a_zero: i16,
+        /// Zero point of `b`.
+        pub b_zero: i16,
+        /// Output zero point.
+        pub out_zero: i16,
+        /// Lowest output.
+        pub clamp_lo: i16,
+        /// Highest output.
+        pub clamp_hi: i16,
         /// Bit `i`: `a` is broadcast along axis `i`; bit `3 + i`: `b` is.
         pub broadcast: u8,
         /// Operation.
@@ -44,22 +58,8 @@ fields! {
         pub out_type: Elem,
         /// Rounding.
         pub rounding: Rounding,
-        /// Multiplier of `a`, or of the product: an i32, or the bits of an f32.
-        pub mul_a: u32,
-        /// Multiplier of `b`; 0 for a product.
-        pub mul_b: u32,
         /// Right shift of fixed rounding; 0 with float rounding.
         pub shift: u8,
-        /// Zero point of `a`.
-        pub a_zero: i16,
-        /// Zero point of `b`.
-        pub b_zero: i16,
-        /// Output zero point.
-        pub out_zero: i16,
-        /// Lowest output.
-        pub clamp_lo: i16,
-        /// Highest output.
-        pub clamp_hi: i16,
     }
 }
 
@@ -93,4 +93,3 @@ impl Eltwise {
         std::array::from_fn(|i| if bits >> i & 1 == 1 { 1 } else { self.dims[i] })
     }
 }
-

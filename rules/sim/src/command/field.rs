@@ -6,6 +6,9 @@ use ptq_ir::Rounding;
 /// A field's name and value as text.
 pub(crate) type Shown = (&'static str, String);
 
+/// A field's name, bytes and type.
+pub(crate) type FieldLayout = (&'static str, usize, &'static str);
+
 /// Writes fields one behind the other.
 pub(crate) struct Writer<'a> {
     bytes: &'a mut [u8],
@@ -52,6 +55,10 @@ impl<'a> Reader<'a> {
 
 /// A value that a record can hold.
 pub(crate) trait Field: Copy {
+    /// Bytes in the record.
+    const BYTES: usize;
+    /// Type as the format's description names it.
+    const TYPE: &'static str;
     fn put(self, w: &mut Writer<'_>);
     fn take(r: &mut Reader<'_>) -> Self;
     fn show(self) -> String;
@@ -60,6 +67,8 @@ pub(crate) trait Field: Copy {
 macro_rules! number {
     ($($ty:ty),*) => {$(
         impl Field for $ty {
+            const BYTES: usize = size_of::<$ty>();
+            const TYPE: &'static str = stringify!($ty);
             fn put(self, w: &mut Writer<'_>) {
                 w.put(&self.to_le_bytes());
             }
@@ -75,6 +84,8 @@ macro_rules! number {
 number!(u8, u16, u32, i16);
 
 impl<T: Field, const N: usize> Field for [T; N] {
+    const BYTES: usize = N * T::BYTES;
+    const TYPE: &'static str = T::TYPE;
     fn put(self, w: &mut Writer<'_>) {
         self.into_iter().for_each(|v| v.put(w));
     }
@@ -87,6 +98,8 @@ impl<T: Field, const N: usize> Field for [T; N] {
 }
 
 impl Field for Ddr {
+    const BYTES: usize = 4;
+    const TYPE: &'static str = "DDR address";
     fn put(self, w: &mut Writer<'_>) {
         self.0.put(w);
     }
@@ -99,6 +112,8 @@ impl Field for Ddr {
 }
 
 impl Field for Sram {
+    const BYTES: usize = 4;
+    const TYPE: &'static str = "SRAM address";
     fn put(self, w: &mut Writer<'_>) {
         self.0.put(w);
     }
@@ -114,6 +129,8 @@ impl Field for Sram {
 macro_rules! word {
     ($ty:ty, $what:literal, [$($value:path = $text:literal),*]) => {
         impl $crate::command::field::Field for $ty {
+            const BYTES: usize = 1;
+            const TYPE: &'static str = concat!("byte:" $(, " ", $text)*);
             fn put(self, w: &mut $crate::command::field::Writer<'_>) {
                 let number = [$($value),*].iter().position(|v| *v == self).unwrap_or(0);
                 (number as u8).put(w);
@@ -157,6 +174,15 @@ macro_rules! fields {
 
             pub(crate) fn take(r: &mut $crate::command::field::Reader<'_>) -> $name {
                 $name { $($field: $crate::command::field::Field::take(r),)* }
+            }
+
+            /// Name, bytes and type of every field in order.
+            pub(crate) fn layout() -> Vec<$crate::command::field::FieldLayout> {
+                vec![$((
+                    stringify!($field),
+                    <$ty as $crate::command::field::Field>::BYTES,
+                    <$ty as $crate::command::field::Field>::TYPE,
+                ),)*]
             }
 
             pub(crate) fn shown(&self) -> Vec<$crate::command::field::Shown> {

@@ -46,16 +46,16 @@ fields! {
         pub first_taps: u32,
         /// Average: number of constants.
         pub taps: u32,
+        /// Input zero point.
+        pub x_zero: i16,
+        /// Output zero point.
+        pub out_zero: i16,
         /// Maximum or average.
         pub kind: PoolKind,
         /// Type of input and output.
         pub elem: Elem,
         /// How an average is requantized.
         pub rounding: Rounding,
-        /// Input zero point.
-        pub x_zero: i16,
-        /// Output zero point.
-        pub out_zero: i16,
     }
 }
 

@@ -54,8 +54,7 @@ impl Transfer {
     pub(crate) fn runs(&self) -> impl Iterator<Item = (u64, u64)> + use<> {
         let Transfer { outer, ddr_strides: d, sram_strides: s, .. } = *self;
         let at = |i: u32, stride: u32| u64::from(i) * u64::from(stride);
-        (0..outer[0]).flat_map(move |i| {
-            (0..outer[1]).map(move |j| (at(i, d[0]) + at(j, d[1]), at(i, s[0]) + at(j, s[1])))
-        })
+        (0..outer[0])
+            .flat_map(move |i| (0..outer[1]).map(move |j| (at(i, d[0]) + at(j, d[1]), at(i, s[0]) + at(j, s[1]))))
     }
 }

@@ -16,18 +16,20 @@ impl Writer<'_> {
     /// Resize by whole factors; any other index table becomes two Gather nodes.
     pub(super) fn resize(&mut self, node: &QNode, resize: &NearestResize) -> Result<(), Diagnostic> {
         let shape = self.tensor(node, &node.inputs, 0)?.1.shape.clone();
-        let &[_, _, h, w] = shape.as_slice() else {
-            return Err(self.bad(node, format!("input {shape:?} must have rank 4")));
+        let &[.., h, w] = shape.as_slice() else {
+            return Err(self.bad(node, format!("input {shape:?} must have rank 2 or more")));
         };
         match (whole_factor(&resize.rows, h), whole_factor(&resize.cols, w)) {
-            (Some(fy), Some(fx)) => self.scaled(node, fy, fx),
-            _ => self.gathered(node, resize),
+            (Some(fy), Some(fx)) => self.scaled(node, shape.len(), fy, fx),
+            _ => self.gathered(node, shape.len(), resize),
         }
     }
 
-    fn scaled(&mut self, node: &QNode, fy: usize, fx: usize) -> Result<(), Diagnostic> {
+    fn scaled(&mut self, node: &QNode, rank: usize, fy: usize, fx: usize) -> Result<(), Diagnostic> {
         let input = self.read(node, 0)?;
-        let scales = Tensor::from_f32([4], vec![1.0, 1.0, fy as f32, fx as f32]);
+        let mut scales = vec![1.0; rank - 2];
+        scales.extend([fy as f32, fx as f32]);
+        let scales = Tensor::from_f32([rank], scales);
         let scales = scales.map_err(|e| self.bad(node, e.to_string()))?;
         let scales = self.file.fresh_constant(&format!("{}_scales", node.name), &scales);
         let word = |w: &str| Attr::Str(w.to_owned());
@@ -39,17 +41,17 @@ impl Writer<'_> {
         self.write(node, "Resize", &[input, String::new(), scales], &attrs, Activation::None)
     }
 
-    fn gathered(&mut self, node: &QNode, resize: &NearestResize) -> Result<(), Diagnostic> {
+    fn gathered(&mut self, node: &QNode, rank: usize, resize: &NearestResize) -> Result<(), Diagnostic> {
         let (_, out) = self.tensor(node, &node.outputs, 0)?;
         let input = self.read(node, 0)?;
         let name = |what: &str| format!("{}_{what}", node.name);
         let table = |t: &[u32]| Tensor::vec_i64(t.iter().map(|&i| i64::from(i)).collect());
-        let axis = |a| Attrs::of([("axis", Attr::Int(a))]);
+        let axis = |a: usize| Attrs::of([("axis", Attr::Int(a as i64))]);
         let rows = self.file.fresh_constant(&name("rows"), &table(&resize.rows));
         let cols = self.file.fresh_constant(&name("cols"), &table(&resize.cols));
         let tall = self.file.fresh_value(&name("tall"));
         let gather = self.file.fresh_node(&name("gather_rows"));
-        self.file.node("Gather", &gather, &[input, rows], std::slice::from_ref(&tall), &axis(2));
+        self.file.node("Gather", &gather, &[input, rows], std::slice::from_ref(&tall), &axis(rank - 2));
         // A pair between the two, so that each is a Gather of integers with equal parameters on both sides.
         let between = match &out.quant {
             Some(params) => {
@@ -63,7 +65,7 @@ impl Writer<'_> {
             }
             None => tall,
         };
-        self.write(node, "Gather", &[between, cols], &axis(3), Activation::None)
+        self.write(node, "Gather", &[between, cols], &axis(rank - 1), Activation::None)
     }
 }
 

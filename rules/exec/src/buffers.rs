@@ -1,0 +1,60 @@
+//! Memory of dropped values, kept for the values to come: a fresh allocation of a large tensor costs more than filling it.
+
+use ptq_ir::{Tensor, TensorData};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Free buffers of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers(RefCell<Vec<Vec<f32>>>);
+
+impl Buffers {
+    /// An empty buffer with room for `n` elements.
+    pub(crate) fn empty(&self, n: usize) -> Vec<f32> {
+        let mut buffer = self.find(n);
+        buffer.clear();
+        buffer.reserve(n);
+        buffer
+    }
+
+    /// A buffer of `n` elements of any value.
+    pub(crate) fn any(&self, n: usize) -> Vec<f32> {
+        let mut buffer = self.find(n);
+        buffer.resize(n, 0.0);
+        buffer
+    }
+
+    /// The smallest free buffer that is large enough.
+    fn find(&self, n: usize) -> Vec<f32> {
+        let mut free = self.0.borrow_mut();
+        let fitting = free.iter().enumerate().filter(|(_, b)| b.capacity() >= n).min_by_key(|(_, b)| b.capacity());
+        match fitting.map(|(i, _)| i) {
+            Some(i) => free.swap_remove(i),
+            None => Vec::new(),
+        }
+    }
+
+    /// Takes the memory of a value that nobody else holds.
+    pub(crate) fn recycle(&self, tensor: Tensor) {
+        let unique = matches!(tensor.data(), TensorData::F32(v) if Arc::strong_count(v) == 1);
+        if unique && let Ok(v) = tensor.into_f32s() {
+            self.0.borrow_mut().push(v);
+        }
+    }
+}
+
+/// Buffers that wait between the runs of a plan, one set for each run that was under way at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BufferSets(Arc<Mutex<Vec<Buffers>>>);
+
+impl BufferSets {
+    /// A set for one run.
+    pub(crate) fn take(&self) -> Buffers {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Keeps the set for the next run.
+    pub(crate) fn give(&self, set: Buffers) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(set);
+    }
+}
