@@ -2,7 +2,7 @@
 //!
 //! What: ONNX operators (opset 17) on tensors, and the plans that run them over a graph while an observer sees every
 //! value. Not here: arithmetic on slices (`ptq-kernels`), decisions. Called by parse and fuse (folding), calibrate,
-//! partition (tables), report and runtime (CPU segments). Start at [`eval`], [`FloatPlan`], [`Interpreter`].
+//! partition (tables), report and runtime (CPU segments). Start at [`eval()`], [`FloatPlan`], [`Interpreter`].
 
 mod broadcast;
 mod buffers;

@@ -14,6 +14,8 @@ mod elementwise;
 mod finish;
 mod layout;
 mod pool;
+mod prepare;
+mod sink;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod vnni;

@@ -1,6 +1,6 @@
 //! Add and Mul with broadcasting.
 
-use super::operand::{Operand, bad, count, tensor};
+use super::operand::{Operand, bad, count, expect_entries, tensor};
 use crate::ExecError;
 use ptq_ir::{QAdd, QMul, QTensor, Requant, Tensor, broadcast_shapes, strides};
 use ptq_kernels::requant::{add_fixed, add_float, apply, store};
@@ -20,6 +20,7 @@ pub(super) fn add(add: &QAdd, operands: &[Operand<'_>], out: &QTensor) -> Result
 }
 
 pub(super) fn mul(mul: &QMul, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
+    expect_entries(out, &mul.requant, 1)?;
     elementwise(operands, out, |a, b| {
         let product = a.wrapping_mul(b);
         Ok(store(apply(&mul.requant, 0, product), mul.out_zero, mul.clamp_lo, mul.clamp_hi))

@@ -1,6 +1,6 @@
 //! Concat: inputs are requantized to the output's scale, unless their parameters are equal.
 
-use super::operand::{Operand, bad, range, tensor};
+use super::operand::{Operand, bad, expect_entries, range, tensor};
 use crate::ExecError;
 use ptq_ir::{QConcat, QTensor, Tensor};
 use ptq_kernels::requant::{apply, store};
@@ -17,6 +17,9 @@ pub(super) fn run(concat: &QConcat, operands: &[Operand<'_>], out: &QTensor) -> 
             x.data.shape().len() == shape.len() && (0..shape.len()).all(|d| d == axis || x.data.shape()[d] == shape[d]);
         if !fits {
             return Err(bad(x.info, format!("shape {:?} does not fit {shape:?}", x.data.shape())));
+        }
+        if let Some(requant) = requant {
+            expect_entries(x.info, requant, 1)?;
         }
         let zero = x.zero();
         let values = x.ints()?.into_iter().map(|v| match requant {

@@ -1,7 +1,7 @@
 //! Integer tensors as plain numbers, and back.
 
 use crate::ExecError;
-use ptq_ir::{DType, QTensor, Tensor, numel};
+use ptq_ir::{DType, QTensor, Requant, Tensor, numel};
 
 /// A tensor that an operator reads, with what the program says about it.
 pub(super) struct Operand<'a> {
@@ -52,6 +52,15 @@ pub(super) fn tensor(like: &QTensor, shape: &[usize], values: Vec<i32>) -> Resul
         DType::I16 => Tensor::from_i16(shape, values.into_iter().map(|v| v as i16).collect())?,
         _ => Tensor::from_i32(shape, values)?,
     })
+}
+
+/// Refuses constants that have not exactly this many entries.
+pub(super) fn expect_entries(tensor: &QTensor, requant: &Requant, expected: usize) -> Result<(), ExecError> {
+    let n = match requant {
+        Requant::Float(m) => m.len(),
+        Requant::Fixed(m) => m.len(),
+    };
+    if n == expected { Ok(()) } else { Err(bad(tensor, format!("{n} requantization entries instead of {expected}"))) }
 }
 
 /// The element count of a shape.

@@ -88,7 +88,7 @@ unsafe fn tile_avx2<const V: usize>(t: &Tile<'_>, c: &mut [f32], ldc: usize) {
     }
 }
 
-/// [`super::depthwise::row`] with AVX2.
+/// One row of a depthwise convolution with AVX2: `out[x]` is the chain of `w · plane[at + x]` over the taps.
 pub(super) fn taps_row(isa: Isa, bias: f32, taps: &[(usize, f32)], plane: &[f32], out: &mut [f32]) {
     assert!(isa.avx2());
     assert!(taps.iter().all(|(at, _)| at + out.len() <= plane.len()), "a tap leaves the plane");

@@ -3,6 +3,8 @@
 use super::Sign;
 use super::depthwise::{Depthwise, Taps};
 use super::finish::Finish;
+use super::prepare::{finishes, folded_bias, taps_first};
+use super::sink::{Accumulators, Quantized, Sink};
 use super::tile::{self, MR, NR, Panels, Pixels};
 use crate::error::expect_len;
 use crate::planes::check_window;
@@ -65,60 +67,6 @@ enum Body {
     /// Panels of each group.
     Windows(Vec<Panels>),
     Depthwise(Depthwise),
-}
-
-/// What becomes of rows of accumulators.
-trait Sink: Send + Sync {
-    type Out: Send;
-    /// Adds the bias to the rows and stores them `place.0` apart, `place.1` columns of each.
-    fn rows(
-        &self,
-        isa: Isa,
-        at: (usize, usize),
-        bias: &[i32; NR],
-        acc: &[[i32; NR]],
-        out: &mut [Self::Out],
-        place: (usize, usize),
-    );
-}
-
-struct Quantized<'a>(&'a [Finish]);
-
-impl Sink for Quantized<'_> {
-    type Out = u8;
-    #[inline(always)]
-    fn rows(
-        &self,
-        isa: Isa,
-        (group, panel): (usize, usize),
-        bias: &[i32; NR],
-        acc: &[[i32; NR]],
-        out: &mut [u8],
-        place: (usize, usize),
-    ) {
-        self.0[group].rows(isa, panel * NR, bias, acc, out, place);
-    }
-}
-
-struct Accumulators;
-
-impl Sink for Accumulators {
-    type Out = i32;
-    #[inline(always)]
-    fn rows(
-        &self,
-        _isa: Isa,
-        _at: (usize, usize),
-        bias: &[i32; NR],
-        acc: &[[i32; NR]],
-        out: &mut [i32],
-        (stride, columns): (usize, usize),
-    ) {
-        for (i, acc) in acc.iter().enumerate() {
-            let sums = acc.iter().zip(bias).map(|(a, b)| a.wrapping_add(*b));
-            out[i * stride..][..columns].iter_mut().zip(sums).for_each(|(o, v)| *o = v);
-        }
-    }
 }
 
 impl IntConv {
@@ -356,45 +304,4 @@ impl IntConv {
 /// The bias of one panel.
 fn bias_of(bias: &[i32], panel: usize) -> &[i32; NR] {
     bias[panel * NR..].first_chunk().expect("invariant: biases are padded to whole panels")
-}
-
-/// Weights `[filter][channel][tap]` as `[filter][tap][channel]`.
-fn taps_first(w: &[i8], depth: usize, taps: usize) -> Vec<i8> {
-    let filters = w.chunks_exact(depth * taps);
-    filters.flat_map(|f| (0..taps).flat_map(move |t| (0..depth).map(move |c| f[c * taps + t]))).collect()
-}
-
-/// Requantization constants of each group.
-fn finishes(requant: &Requant, per_group: usize, spec: &IntConvSpec<'_>) -> Result<Vec<Finish>, KernelError> {
-    let groups = spec.filters / per_group;
-    let entries = match requant {
-        Requant::Float(m) => m.len(),
-        Requant::Fixed(m) => m.len(),
-    };
-    if entries != 1 && entries != spec.filters {
-        return Err(KernelError::Geometry(format!("{entries} requantizations for {} filters", spec.filters)));
-    }
-    (0..groups)
-        .map(|g| {
-            let range = if entries == 1 { 0..1 } else { g * per_group..(g + 1) * per_group };
-            let own = match requant {
-                Requant::Float(m) => Requant::Float(m[range].to_vec()),
-                Requant::Fixed(m) => Requant::Fixed(m[range].to_vec()),
-            };
-            Finish::new(&own, per_group, spec.out_zero, spec.clamp)
-        })
-        .collect()
-}
-
-/// `bias - (zero + offset) · Σ w`, modulo 2^32, in panels of `per_group` filters.
-fn folded_bias(spec: &IntConvSpec<'_>, per_group: usize, k: usize, offset: i32) -> Vec<i32> {
-    let zero = spec.input_zero.wrapping_add(offset);
-    let padded = per_group.next_multiple_of(NR);
-    let mut out = vec![0i32; spec.filters / per_group * padded];
-    for (o, w) in spec.weights.chunks_exact(k).enumerate() {
-        let sum = w.iter().fold(0i32, |s, &v| s.wrapping_add(i32::from(v)));
-        let bias = spec.bias.map_or(0, |b| b[o]);
-        out[o / per_group * padded + o % per_group] = bias.wrapping_sub(zero.wrapping_mul(sum));
-    }
-    out
 }
