@@ -1,9 +1,10 @@
 //! Stock ONNX Runtime as an outside oracle, through the scripts in `tests/oracle`.
 
 use crate::workspace_root;
+use ptq_ir::Tensor;
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The Python of the virtual environment that holds ONNX Runtime: `PTQ_ORACLE_PYTHON`, or `.venv` in the workspace.
@@ -34,4 +35,31 @@ pub fn ask<S: AsRef<OsStr>>(args: &[S]) -> Result<Value, String> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     serde_json::from_slice(&output.stdout).map_err(|e| format!("the oracle's answer is not JSON: {e}"))
+}
+
+/// Runs a model with one input in ONNX Runtime and returns its first output. Modes: `default`, `exact` (integer kernels
+/// without saturation), `unfused`.
+///
+/// # Errors
+/// What the oracle says.
+pub fn run(model: &Path, input: &str, value: &Tensor, mode: &str) -> Result<Tensor, String> {
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let file = dir.path().join("input.npy");
+    std::fs::write(&file, ptq_sample::write_npy(value)?).map_err(|e| e.to_string())?;
+    let answer = ask(&[
+        "run".to_owned(),
+        "--model".to_owned(),
+        model.display().to_string(),
+        "--input".to_owned(),
+        format!("{input}={}", file.display()),
+        "--out".to_owned(),
+        dir.path().join("out").display().to_string(),
+        "--mode".to_owned(),
+        mode.to_owned(),
+    ])?;
+    let outputs = answer["outputs"].as_object().ok_or("the oracle names no outputs")?;
+    let file = outputs.values().next().and_then(|o| o["file"].as_str()).ok_or("the oracle names no file")?;
+    let path = dir.path().join("out").join(file);
+    let path = if path.exists() { path } else { PathBuf::from(file) };
+    ptq_sample::read_npy(&std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?)
 }

@@ -4,7 +4,7 @@ use crate::buffers::{BufferSets, Buffers};
 use crate::call::Call;
 use crate::eval::apply;
 use crate::lifetimes::release_after;
-use crate::ops::conv::{convolve, packed};
+use crate::ops::conv::{convolve, multiply, packed, packed_gemm};
 use crate::{ExecError, is_supported};
 use ptq_ir::{Graph, Node, Tensor, ValueId};
 use ptq_kernels::FloatConv;
@@ -16,7 +16,7 @@ pub type FloatSink<'a> = dyn FnMut(ValueId, &Tensor) + 'a;
 #[derive(Clone, Debug)]
 pub struct FloatPlan {
     graph: Graph,
-    /// Packed weights of convolutions, by node.
+    /// Packed weights of Conv and Gemm, by node.
     convs: Vec<Option<FloatConv>>,
     /// Values to drop after each node.
     release: Vec<Vec<usize>>,
@@ -150,6 +150,7 @@ impl FloatPlan {
             node.inputs.iter().map(|v| v.map(|v| self.value(v, live)).transpose()).collect::<Result<Vec<_>, _>>()?;
         let call = Call { op: &node.op, attrs: &node.attrs, inputs: &operands, outputs: node.outputs.len(), buffers };
         let outputs = match &self.convs[i] {
+            Some(plan) if node.op == "Gemm" => vec![multiply(&call, plan, call.input(0)?, self.threads)?],
             Some(plan) => vec![convolve(&call, plan, call.input(0)?, self.threads)?],
             None => apply(&node.domain, &call)?,
         };
@@ -173,13 +174,14 @@ impl FloatPlan {
     }
 }
 
-/// Checks that a node is supported; packs a convolution whose weights and bias are constant.
+/// Checks that a node is supported; packs a Conv or Gemm whose weights and bias are constant.
 fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
     if !is_supported(&node.op, &node.domain) {
         return Err(ExecError::Unsupported { op: node.op.clone(), domain: node.domain.clone() });
     }
     let constant = |i: usize| node.input(i).map(|v| graph.constant(v));
-    let (true, Some(x), Some(Some(w))) = (node.is("Conv"), node.input(0), constant(1)) else { return Ok(None) };
+    let packs = node.is("Conv") || node.is("Gemm");
+    let (true, Some(x), Some(Some(w))) = (packs, node.input(0), constant(1)) else { return Ok(None) };
     let bias = match constant(2) {
         Some(None) => return Ok(None),
         other => other.flatten(),
@@ -187,5 +189,6 @@ fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
     let inputs = [None, Some(w), bias];
     let buffers = Buffers::default();
     let call = Call { op: &node.op, attrs: &node.attrs, inputs: &inputs, outputs: 1, buffers: &buffers };
-    packed(&call, &graph.value(x).shape).map(Some)
+    let x = &graph.value(x).shape;
+    if node.is("Gemm") { packed_gemm(&call, x) } else { packed(&call, x).map(Some) }
 }

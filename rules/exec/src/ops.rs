@@ -5,6 +5,7 @@ pub(crate) mod cast;
 mod compare;
 mod concat;
 pub(crate) mod conv;
+mod conv_transpose;
 mod fill;
 mod gather;
 mod matmul;
@@ -48,7 +49,7 @@ pub(crate) const REGISTRY: &[(&str, Kernel)] = &[
     ("Concat", One(concat::concat)),
     ("ConstantOfShape", One(fill::constant_of_shape)),
     ("Conv", One(conv::conv)),
-    ("ConvTranspose", One(conv::conv_transpose)),
+    ("ConvTranspose", One(conv_transpose::conv_transpose)),
     ("DepthToSpace", One(transpose::depth_to_space)),
     ("Div", One(arithmetic::div)),
     ("Dropout", Many(reshape::dropout)),

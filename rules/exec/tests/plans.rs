@@ -95,6 +95,25 @@ fn fake_quantization_rounds_activations_and_weights() {
 }
 
 #[test]
+fn a_packed_gemm_has_the_bits_of_the_operator() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 37]);
+    let w = b.constant(
+        "w",
+        Tensor::from_f32([21, 37], (0..777).map(|i| (i * 7 % 31) as f32 * 0.1 - 1.3).collect()).unwrap(),
+    );
+    let c = b.constant("c", Tensor::from_f32([21], (0..21).map(|i| i as f32 * 0.3).collect()).unwrap());
+    let y = b.node("Gemm", "fc", &[x, w, c], Attrs::of([("transB", Attr::Int(1))]), &[1, 21]);
+    b.output(y);
+    let g = b.finish();
+    let x = Tensor::from_f32([1, 37], (0..37).map(|i| (i * i % 19) as f32 * 0.2 - 1.0).collect()).unwrap();
+    let packed = FloatPlan::new(&g).unwrap().run(std::slice::from_ref(&x), &mut |_, _| {}).unwrap();
+    let inputs = [Some(&x), g.constant(w), g.constant(c)];
+    let plain = ptq_exec::eval("Gemm", "", &g.nodes[0].attrs, &inputs).unwrap();
+    assert_eq!(packed, plain);
+}
+
+#[test]
 fn split_gives_as_many_parts_as_the_node_has_outputs() {
     let mut b = GraphBuilder::new("g");
     let x = b.input("x", &[1, 4]);

@@ -76,7 +76,11 @@ fn filled<T: Element>(
     let (Some((inner, outer)), Some(inner_step)) = (maps.split_last(), steps.last()) else {
         return Ok(T::tensor(shape, v.to_vec())?);
     };
-    let mut out = Vec::with_capacity(shape.iter().product());
+    // With constant padding, what lies inside is one run of the row.
+    let lead = inner.iter().take_while(|i| i.is_none()).count();
+    let run: Vec<usize> = inner.iter().flatten().copied().collect();
+    let whole = run.windows(2).all(|w| w[0] + 1 == w[1]) && inner[lead..].iter().take(run.len()).all(Option::is_some);
+    let mut out = T::room(call.buffers, shape.iter().product());
     let rows: usize = shape[..shape.len() - 1].iter().product();
     for row in 0..rows {
         let mut rest = row;
@@ -87,6 +91,11 @@ fn filled<T: Element>(
             start = start.zip(source).map(|(s, i)| s + i * steps[d] as usize);
         }
         match start {
+            Some(s) if whole && !run.is_empty() => {
+                out.extend(std::iter::repeat_n(value, lead));
+                out.extend_from_slice(&v[s + run[0]..s + run[0] + run.len()]);
+                out.extend(std::iter::repeat_n(value, inner.len() - lead - run.len()));
+            }
             Some(s) => out.extend(inner.iter().map(|i| i.map_or(value, |i| v[s + i * *inner_step as usize]))),
             None => out.extend(std::iter::repeat_n(value, inner.len())),
         }

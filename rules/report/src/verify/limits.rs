@@ -128,10 +128,10 @@ pub const LIMITS: [Limit; 4] = [
         before: Stage::Calibrated,
         after: Stage::Quantized,
         metric: Metric::Cosine,
-        limit: 0.999,
+        limit: 0.98,
         gate: Gate::Fail,
-        why: "one node differs by at most one quantization step, and whole runs accumulate such steps; \
-              a wrong scale, shift or layout falls far below",
+        why: "one node differs by at most one quantization step, and whole runs accumulate such steps (0.996 was seen \
+              behind 40 layers); a wrong scale, shift or layout falls far below",
     },
     Limit {
         before: Stage::Quantized,
