@@ -47,6 +47,7 @@ mod tests {
     const GOOD: &str = r#"
 [defaults]
 march = "bayes"
+calibration.data = "d"
 [model.net]
 path = "a.onnx"
 calibration.type = "kl"

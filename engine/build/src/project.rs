@@ -101,7 +101,6 @@ impl Project {
         let mut chosen: BTreeSet<String> = BTreeSet::new();
         let mut problems = Vec::new();
         for selector in selectors {
-            let before = chosen.len();
             let matching = self.manifest.variants.values().filter(|v| selects(selector, v)).map(|v| v.name.clone());
             let found: Vec<String> = matching.collect();
             if found.is_empty() {
@@ -112,7 +111,6 @@ impl Project {
                 );
             }
             chosen.extend(found);
-            let _ = before;
         }
         if !problems.is_empty() {
             return Err(EngineError::Manifest(problems));
@@ -229,7 +227,7 @@ impl Project {
             name: name.to_owned(),
             march: config.march.clone(),
             optimize_level: config.optimize_level.clone(),
-            stages: finished.iter().map(|f| (f.name, self.outcome(driver, f))).collect(),
+            stages: finished.iter().map(|f| (f.name, self.outcome(driver, &config, f))).collect(),
             min_cosine: None,
             bin_bytes: None,
             problems: self.source_problems(scan, &variant, &config),
@@ -241,14 +239,21 @@ impl Project {
         Ok(report)
     }
 
-    fn outcome(&self, driver: &Driver<'_>, stage: &Finished) -> Outcome {
-        match &stage.state {
-            StageState::Ready { state: ActionState::Done(_), .. } if stage.ran => Outcome::Ran,
-            StageState::Ready { state: ActionState::Done(_), .. } => Outcome::Hit,
-            StageState::Ready { state: ActionState::Failed, spec } => {
-                let failure = driver.executor.session.failure(&spec.key());
-                Outcome::Failed(failure.map(|f| f.diagnostics).unwrap_or_default())
-            }
+    fn outcome(&self, driver: &Driver<'_>, config: &VariantConfig, stage: &Finished) -> Outcome {
+        let StageState::Ready { spec, state } = &stage.state else { return Outcome::Pending };
+        // A failure of the last wave is not a query's state yet.
+        if let Some(failure) = driver.executor.session.failure(&spec.key()) {
+            let named = |mut d: Diagnostic| {
+                if stage.name == "parse" {
+                    d.place.file.get_or_insert_with(|| config.path.clone());
+                }
+                d
+            };
+            return Outcome::Failed(failure.diagnostics.into_iter().map(named).collect());
+        }
+        match state {
+            ActionState::Done(_) if stage.ran => Outcome::Ran,
+            ActionState::Done(_) => Outcome::Hit,
             _ => Outcome::Pending,
         }
     }
@@ -301,7 +306,7 @@ impl Project {
         let measured = artifacts::tree(session, &stages, "measure").and_then(|b| artifacts::measure(&b));
         let compiled = artifacts::tree(session, &stages, "compile");
         report.bin_bytes = compiled.as_ref().ok().and_then(|b| b.get("model.bin")).map(|b| b.len() as u64);
-        for stage in ["parse", "compile"] {
+        for stage in ["parse", "partition", "compile"] {
             if finished.iter().any(|f| f.name == stage && f.ran) {
                 self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
             }

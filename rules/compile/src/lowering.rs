@@ -43,7 +43,10 @@ pub(crate) fn lower(graph: &QGraph, segment: &SegmentNodes<'_>, target: Target) 
         }
         match l.node(node) {
             Ok(tile) => l.plan.push(LayerPlan { node: node.name.clone(), op: node.op.name().to_owned(), tile }),
-            Err(d) => problems.push(d.node(&node.name)),
+            Err(d) => {
+                problems.push(d.node(&node.name));
+                l.assume_results(node);
+            }
         }
         l.push(Command::Sync);
     }
@@ -149,6 +152,14 @@ impl<'a> Lowering<'a> {
         let place = self.ddr.reserve(self.bytes(id)?);
         self.result_at(id, place)?;
         Ok(place)
+    }
+
+    /// Places the results of a node that failed, so that the nodes behind it are judged by themselves.
+    fn assume_results(&mut self, node: &QNode) {
+        for &id in &node.outputs {
+            let place = self.ddr.reserve(0);
+            self.places.entry(id).or_insert((place, Some(self.layer)));
+        }
     }
 
     /// A result of the current layer that already lies somewhere.

@@ -15,7 +15,7 @@ pub struct PartitionParams {
     pub requests: Requests,
 }
 
-/// Inputs: `graph` and its tensors, `quant`, `march`. Outputs: `qgraph` and its tensors, `placement.json`.
+/// Inputs: `graph` and its tensors, `quant`, `march`. Outputs: `qgraph` and its tensors, `placement.json`, `warnings.json`.
 pub struct PartitionRule;
 
 impl BuildRule for PartitionRule {
@@ -41,6 +41,9 @@ impl BuildRule for PartitionRule {
         let table = serde_json::to_vec(&placed.placement)
             .map_err(|e| Failure::from(Diagnostic::error("PART02", e.to_string())))?;
         out.insert("placement.json".into(), table.into());
+        let warnings = serde_json::to_vec(&placed.warnings)
+            .map_err(|e| Failure::from(Diagnostic::error("PART02", e.to_string())))?;
+        out.insert("warnings.json".into(), warnings.into());
         Ok(Step::Done(out))
     }
 }

@@ -19,8 +19,9 @@ pub(super) fn conv_transpose(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let mut shape = vec![x4[0], t.filters(), h, width];
     let mut out = vec![0.0; call.bounded(&shape)?];
     // Windows that neither overlap nor leave gaps: every output pixel has one tap, a pointwise convolution.
-    let tiles = g.kernel == t.strides && t.crop == [0, 0] && t.spread_hw[0] + g.kernel[0] - 1 == h;
-    if tiles && [h, width] == [x4[2] * g.kernel[0], x4[3] * g.kernel[1]] && g.dilations == [1, 1] {
+    let unpadded = t.crop == [0, 0] && g.pads[0] + 1 == g.kernel[0] && g.pads[1] + 1 == g.kernel[1];
+    let tiled = g.kernel == t.strides && g.dilations == [1, 1];
+    if unpadded && tiled && [h, width] == [x4[2] * g.kernel[0], x4[3] * g.kernel[1]] {
         t.pointwise(x4[0], x.f32s()?, w.f32s()?, bias, &mut out)?;
     } else {
         let (weights, spread) = (t.mirrored(w.f32s()?), t.spread(x.f32s()?));

@@ -1,7 +1,8 @@
 //! One operator at a time, with geometry chosen to be awkward.
 
 use crate::builder::Builder;
-use crate::compare::{assert_equal_everywhere, compiled};
+use crate::compare::{assert_equal_everywhere, compiled, march};
+use ptq_compile::{OptimizeLevel, compile};
 use ptq_ir::ops::{ConvGeom, PoolGeom};
 use ptq_ir::{DType, Rounding, TensorId};
 use ptq_sim::{Command, artifact};
@@ -163,4 +164,19 @@ fn small_memory_really_cuts_layers_and_free_moves_cost_nothing() {
     let (tight, plan) = commands(8192);
     assert_eq!(convs(&tight), 20 * 16, "one row and six channels at a time");
     assert!(plan[0].tile.iter().all(|t| t.extent < t.total), "rows and channels are cut: {plan:?}");
+}
+
+#[test]
+fn every_layer_that_cannot_fit_is_named_once_and_the_layers_behind_it_are_not() {
+    let mut b = Builder::new(Rounding::Fixed, DType::I8, 1);
+    let x = b.input(&[1, 1, 2, 9000]);
+    let wide = b.resize(x, 2, 5000);
+    let fine = b.lut(wide);
+    let wide = b.max_pool(fine, PoolGeom { kernel: [2, 1], ..PoolGeom::global([1, 1]) });
+    b.output(wide);
+    let graph = b.finish();
+    let problems = compile(&graph, &march(&graph, Some(8192)), [0; 32], OptimizeLevel::O0).unwrap_err();
+    let named: Vec<(&str, Option<&str>)> =
+        problems.iter().map(|d| (d.code.as_str(), d.place.node.as_deref())).collect();
+    assert_eq!(named, [("COMP02", Some("Resize_1")), ("COMP02", Some("MaxPool_3"))], "{problems:?}");
 }
