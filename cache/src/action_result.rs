@@ -45,10 +45,8 @@ struct WireResult {
 
 /// Canonical bytes of a tree: entries sorted by name.
 pub fn tree_bytes(outputs: &[Output]) -> Vec<u8> {
-    let mut entries: Vec<WireEntry> = outputs
-        .iter()
-        .map(|o| WireEntry { name: o.name.clone(), digest: o.digest.0.to_vec(), size: o.size })
-        .collect();
+    let mut entries: Vec<WireEntry> =
+        outputs.iter().map(|o| WireEntry { name: o.name.clone(), digest: o.digest.0.to_vec(), size: o.size }).collect();
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     WireTree { entries }.encode_to_vec()
 }

@@ -49,7 +49,12 @@ impl Store {
     pub fn open(root: &Path) -> Result<Store, StoreError> {
         std::fs::create_dir_all(root).map_err(StoreError::io(root))?;
         let index = Index::open(root.join("index-v1.redb"))?;
-        Ok(Store { root: root.to_owned(), blobs: Blobs::new(root), index: Mutex::new(index), corrupt: AtomicU64::new(0) })
+        Ok(Store {
+            root: root.to_owned(),
+            blobs: Blobs::new(root),
+            index: Mutex::new(index),
+            corrupt: AtomicU64::new(0),
+        })
     }
 
     /// The folder.

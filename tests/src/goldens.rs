@@ -8,7 +8,7 @@ use ptq_engine::{BuildOptions, EngineError, Loaded, NoEvents, Project};
 use ptq_ir::Tensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An example whose outputs are recorded.
 pub struct Example {
@@ -67,17 +67,17 @@ pub struct Built {
 }
 
 impl Built {
-    /// Copies an example, so that building it leaves the checkout alone, and builds all its variants.
+    /// Copies an example below this folder, so that building it leaves the checkout alone, and builds all its variants.
     ///
     /// # Errors
     /// When it does not build.
     ///
     /// # Panics
     /// When the example cannot be copied.
-    pub fn new(example: &Example) -> Result<Built, String> {
+    pub fn new(example: &Example, below: &Path) -> Result<Built, String> {
         let from = format!("examples/{}", example.folder);
         let manifest = std::fs::read_to_string(workspace_root().join(&from).join("ptq.toml")).unwrap_or_default();
-        let folder = TestProject::new(&manifest);
+        let folder = TestProject::at(&below.join(example.folder), &manifest);
         folder.copy(&format!("{from}/model.onnx"), "model.onnx");
         folder.copy(&format!("{from}/data"), "data");
         Built::open(folder)
@@ -111,7 +111,7 @@ impl Built {
     ///
     /// # Panics
     /// When the image cannot be read or does not fit.
-    pub fn image(&self, loaded: &Loaded, file: &std::path::Path) -> Tensor {
+    pub fn image(&self, loaded: &Loaded, file: &Path) -> Tensor {
         let value = loaded.original.value(loaded.original.inputs[0]);
         let spec = loaded.config.inputs.get(&value.name).cloned().unwrap_or_default();
         let bytes = std::fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));

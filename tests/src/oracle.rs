@@ -12,8 +12,8 @@ use std::process::Command;
 /// # Errors
 /// Says how to make the environment.
 pub fn python() -> Result<PathBuf, String> {
-    let path = std::env::var_os("PTQ_ORACLE_PYTHON")
-        .map_or_else(|| workspace_root().join(".venv/bin/python"), PathBuf::from);
+    let path =
+        std::env::var_os("PTQ_ORACLE_PYTHON").map_or_else(|| workspace_root().join(".venv/bin/python"), PathBuf::from);
     if path.exists() {
         Ok(path)
     } else {

@@ -3,9 +3,10 @@
 use crate::workspace_root;
 use std::path::{Path, PathBuf};
 
-/// A temporary folder with a manifest; removed when dropped.
+/// A folder with a manifest: a temporary one, removed when dropped, or a named one that the next run empties.
 pub struct TestProject {
-    dir: tempfile::TempDir,
+    path: PathBuf,
+    _removed_on_drop: Option<tempfile::TempDir>,
 }
 
 impl TestProject {
@@ -15,14 +16,27 @@ impl TestProject {
     /// When the temporary folder cannot be written.
     pub fn new(manifest: &str) -> TestProject {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let project = TestProject { dir };
+        let project = TestProject { path: dir.path().to_owned(), _removed_on_drop: Some(dir) };
+        project.write("ptq.toml", manifest.as_bytes());
+        project
+    }
+
+    /// This folder, emptied first, with this `ptq.toml`; for projects that a whole suite shares and nobody drops.
+    ///
+    /// # Panics
+    /// When the folder cannot be emptied or written.
+    pub fn at(path: &Path, manifest: &str) -> TestProject {
+        if path.exists() {
+            std::fs::remove_dir_all(path).expect("an old test folder");
+        }
+        let project = TestProject { path: path.to_owned(), _removed_on_drop: None };
         project.write("ptq.toml", manifest.as_bytes());
         project
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
-        self.dir.path()
+        &self.path
     }
 
     /// Path of a file in the folder.

@@ -6,13 +6,15 @@ use ptq_exec::{FloatPlan, Interpreter};
 use ptq_ir::Tensor;
 use ptq_runtime::{Model, RunOptions};
 use ptq_tests::goldens::{Built, EXAMPLES, Example, Golden, path};
+use std::path::Path;
 use std::sync::LazyLock;
 
 static BUILT: LazyLock<Vec<(&'static Example, Built, Golden)>> = LazyLock::new(|| {
     let load = |e: &'static Example| {
         let text = std::fs::read_to_string(path(e)).expect("golden outputs are committed");
         let golden = serde_json::from_str(&text).expect("golden outputs parse");
-        (e, Built::new(e).unwrap_or_else(|why| panic!("{}: {why}", e.folder)), golden)
+        let below = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
+        (e, Built::new(e, &below).unwrap_or_else(|why| panic!("{}: {why}", e.folder)), golden)
     };
     EXAMPLES.iter().map(load).collect()
 });
@@ -108,8 +110,12 @@ fn artifacts_have_the_recorded_bytes() {
 fn quantization_keeps_the_classifiers_accuracy() {
     let (example, built, _) = &BUILT[0];
     let labels = std::fs::read_to_string(built.folder.file("data/eval.csv")).expect("labels");
-    let rows: Vec<(&str, usize)> =
-        labels.lines().skip(1).filter_map(|l| l.split_once(',')).map(|(f, l)| (f, l.parse().expect("a label"))).collect();
+    let rows: Vec<(&str, usize)> = labels
+        .lines()
+        .skip(1)
+        .filter_map(|l| l.split_once(','))
+        .map(|(f, l)| (f, l.parse().expect("a label")))
+        .collect();
     assert_eq!(rows.len(), 200);
     let best = |v: &[f32]| (0..v.len()).max_by(|&a, &b| v[a].total_cmp(&v[b]));
     for variant in [example.cpu, example.bayes] {

@@ -33,7 +33,8 @@ fn project() -> TestProject {
     let p = TestProject::new(MANIFEST);
     p.copy("examples/fashion-classifier/model.onnx", "model.onnx");
     let calib = ptq_tests::workspace_root().join("examples/fashion-classifier/data/calib");
-    let mut names: Vec<_> = std::fs::read_dir(calib).expect("calibration data").flatten().map(|e| e.file_name()).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(calib).expect("calibration data").flatten().map(|e| e.file_name()).collect();
     names.sort();
     for name in names.iter().take(6) {
         let name = name.to_string_lossy();

@@ -2,6 +2,8 @@
 //!
 //! Needs the oracle's virtual environment and fetched assets; see `ptq_tests::skip`.
 
+#![allow(clippy::print_stdout)] // Figures for the log of a run with --nocapture.
+
 use ptq_engine::Loaded;
 use ptq_ir::Tensor;
 use ptq_runtime::{Model, RunOptions};
@@ -10,6 +12,7 @@ use ptq_tests::project::TestProject;
 use ptq_tests::skip::need;
 use ptq_tests::{assets, oracle, workspace_root};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// A built model with inputs that it has not been calibrated on.
 struct Subject {
@@ -25,7 +28,7 @@ fn examples() -> Vec<Subject> {
     EXAMPLES
         .iter()
         .map(|e| {
-            let built = Built::new(e).unwrap_or_else(|why| panic!("{}: {why}", e.folder));
+            let built = Built::new(e, &folder()).unwrap_or_else(|why| panic!("{}: {why}", e.folder));
             let images = e.images.iter().map(|i| built.folder.file("data/eval").join(i)).collect();
             Subject { name: e.folder, built, input: e.input.to_owned(), cpu: e.cpu, bayes: e.bayes, images }
         })
@@ -42,21 +45,35 @@ fn lite0() -> Result<Subject, String> {
     let manifest = std::fs::read_to_string(workspace_root().join("examples/efficientnet-lite0/ptq.toml"))
         .map_err(|e| e.to_string())?;
     let manifest = manifest.replace("../../assets", &assets().display().to_string());
-    let built = Built::open(TestProject::new(&manifest))?;
+    let built = Built::open(TestProject::at(&folder().join("efficientnet-lite0"), &manifest))?;
     let mut images: Vec<PathBuf> =
         std::fs::read_dir(photos).map_err(|e| e.to_string())?.flatten().map(|e| e.path()).collect();
     images.sort();
     images.truncate(6);
-    Ok(Subject { name: "efficientnet-lite0", built, input: "input".into(), cpu: "lite0-cpu", bayes: "lite0-bayes", images })
+    Ok(Subject {
+        name: "efficientnet-lite0",
+        built,
+        input: "input".into(),
+        cpu: "lite0-cpu",
+        bayes: "lite0-bayes",
+        images,
+    })
 }
 
-fn subjects() -> Vec<Subject> {
-    if need(oracle::python()).is_none() {
-        return Vec::new();
-    }
+/// Every subject, built once for all tests.
+static SUBJECTS: LazyLock<Result<Vec<Subject>, String>> = LazyLock::new(|| {
+    oracle::python()?;
     let mut all = examples();
     all.extend(need(lite0()));
-    all
+    Ok(all)
+});
+
+fn subjects() -> &'static [Subject] {
+    need(SUBJECTS.as_ref().map(Vec::as_slice).map_err(Clone::clone)).unwrap_or_default()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle")
 }
 
 fn f64s(t: &Tensor) -> Vec<f64> {
@@ -89,9 +106,10 @@ fn float_and_optimized_outputs_agree() {
         let (original, optimized) = (plan(&loaded.original), plan(&loaded.optimized));
         for image in &s.images {
             let input = s.built.image(&loaded, image);
-            let truth = ort(&s.built.out(s.cpu, "original_float.onnx"), &s, &input, "default");
-            let theirs = ort(&s.built.out(s.cpu, "optimized_float.onnx"), &s, &input, "default");
-            let run = |p: &ptq_exec::FloatPlan| p.run(std::slice::from_ref(&input), &mut |_, _| {}).expect("run").remove(0);
+            let truth = ort(&s.built.out(s.cpu, "original_float.onnx"), s, &input, "default");
+            let theirs = ort(&s.built.out(s.cpu, "optimized_float.onnx"), s, &input, "default");
+            let run =
+                |p: &ptq_exec::FloatPlan| p.run(std::slice::from_ref(&input), &mut |_, _| {}).expect("run").remove(0);
             for (what, e) in [
                 ("optimized_float.onnx", error(&theirs, &truth)),
                 ("our original", error(&run(&original), &truth)),
@@ -114,8 +132,8 @@ fn the_original_float_file_is_the_source_model_behind_its_preprocessing() {
             let raw = s.built.image(&loaded, image);
             let normal = raw.f32s().expect("pixels").iter().map(|v| (v - spec.mean[0]) * spec.scale[0]).collect();
             let normal = Tensor::from_f32(raw.shape(), normal).expect("same count");
-            let truth = ort(&source, &s, &normal, "default");
-            let ours = ort(&s.built.out(s.cpu, "original_float.onnx"), &s, &raw, "default");
+            let truth = ort(&source, s, &normal, "default");
+            let ours = ort(&s.built.out(s.cpu, "original_float.onnx"), s, &raw, "default");
             assert!(error(&ours, &truth) <= 1e-4, "{}: {}", s.name, error(&ours, &truth));
         }
     }
@@ -145,14 +163,25 @@ fn layers_agree_within_one_step_in_a_thousandth_of_the_elements() {
         for image in s.images.iter().take(2) {
             let dir = tempfile::tempdir().expect("a folder");
             let input = s.built.image(&loaded, image);
-            let mut save = |name: &str, t: &Tensor| {
+            let save = |name: &str, t: &Tensor| {
                 let file = dir.path().join(format!("{}.npy", encoded(name)));
                 std::fs::write(file, ptq_sample::write_npy(t).expect("npy")).expect("written");
             };
             save(&s.input, &input);
-            model.run_with(&[input.clone()], &RunOptions::default(), &mut |n, t| save(n, t)).expect("runs");
+            model.run_with(std::slice::from_ref(&input), &RunOptions::default(), &mut |n, t| save(n, t)).expect("runs");
             let (quantized, report) = (s.built.out(s.cpu, "quantized.onnx"), dir.path().join("report.json"));
-            let args = ["layers", "--model", &quantized.display().to_string(), "--tensors", &dir.path().display().to_string(), "--out", &report.display().to_string(), "--mode", "exact"].map(str::to_owned);
+            let args = [
+                "layers",
+                "--model",
+                &quantized.display().to_string(),
+                "--tensors",
+                &dir.path().display().to_string(),
+                "--out",
+                &report.display().to_string(),
+                "--mode",
+                "exact",
+            ]
+            .map(str::to_owned);
             let answer = oracle::ask(&args).expect("the oracle answers");
             assert_eq!(answer["missing"].as_array().map(Vec::len), Some(0), "{}: {}", s.name, answer["missing"]);
             let layers = answer["layers"].as_array().expect("layers");
@@ -177,12 +206,12 @@ fn end_to_end_is_as_near_as_onnx_runtime_is_to_itself() {
         let (mut ours, mut own) = (0f64, 0f64);
         for image in &s.images {
             let input = s.built.image(&loaded, image);
-            let (fused, unfused) = (ort(&file, &s, &input, "exact"), ort(&file, &s, &input, "unfused"));
+            let (fused, unfused) = (ort(&file, s, &input, "exact"), ort(&file, s, &input, "unfused"));
             let bin = run_bin(&loaded, &input);
             ours += 1.0 - cosine(&bin, &fused);
             own += 1.0 - cosine(&fused, &unfused);
             if bin.len() <= 1000 {
-                same_top1(&s, &bin, &fused, step);
+                same_top1(s, &bin, &fused, step);
             }
         }
         let n = s.images.len() as f64;
@@ -233,6 +262,12 @@ fn field_numbers_are_those_of_the_official_schema() {
 /// File name of a tensor: everything but letters, digits and `._-` percent-encoded.
 fn encoded(name: &str) -> String {
     name.bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || b"._-".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"._-".contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
         .collect()
 }

@@ -99,7 +99,8 @@ fn every_source_file_says_what_it_is_and_is_one_thing() {
 /// Folders whose code must not see the clock, the environment or the file system: rules are pure.
 #[test]
 fn rules_do_not_reach_outside() {
-    let forbidden = ["std::fs", "std::env", "std::time", "SystemTime", "Instant::now", "std::net", "HashMap", "HashSet"];
+    let forbidden =
+        ["std::fs", "std::env", "std::time", "SystemTime", "Instant::now", "std::net", "HashMap", "HashSet"];
     let mut wrong = Vec::new();
     for path in sources() {
         let shown = path.strip_prefix(workspace_root()).unwrap_or(&path).display().to_string();
@@ -114,4 +115,10 @@ fn rules_do_not_reach_outside() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn generated_pages_are_fresh() {
+    let page = std::fs::read_to_string(workspace_root().join("docs/manifest.md")).expect("docs/manifest.md");
+    assert!(page == ptq_engine::manifest::keys::reference(), "run: cargo run -p ptq-tests --bin docs");
 }

@@ -110,7 +110,9 @@ fn report(stages: &Stages<'_>, measure: &Measure, log: &FuseLog) -> String {
 
 /// All blobs of a stage's tree.
 pub(crate) fn tree(session: &Session, stages: &Stages<'_>, stage: &str) -> Result<Blobs, Failure> {
-    let gone = || Failure::from(Diagnostic::error(crate::executor::LOST, format!("result of {stage} is no longer in the store")));
+    let gone = || {
+        Failure::from(Diagnostic::error(crate::executor::LOST, format!("result of {stage} is no longer in the store")))
+    };
     let digest = stages.trees.get(stage).ok_or_else(gone)?;
     let entries = session.store.tree(digest).ok_or_else(gone)?;
     entries.into_iter().map(|e| Ok((e.name, session.store.get(&e.digest).ok_or_else(gone)?))).collect()

@@ -38,7 +38,13 @@ impl<'a> Executor<'a> {
     }
 
     /// The tree that an action makes: remembered, made by another thread, or made now on up to `threads` threads.
-    pub(crate) fn run(&self, spec: &ActionSpec, variant: &str, why: &[String], threads: usize) -> Result<Digest, Failure> {
+    pub(crate) fn run(
+        &self,
+        spec: &ActionSpec,
+        variant: &str,
+        why: &[String],
+        threads: usize,
+    ) -> Result<Digest, Failure> {
         let key = spec.key();
         if let Some(tree) = self.session.done(&spec.rule, &key) {
             return Ok(tree);
@@ -67,7 +73,14 @@ impl<'a> Executor<'a> {
         result
     }
 
-    fn execute(&self, spec: &ActionSpec, key: &Digest, variant: &str, why: &[String], threads: usize) -> Result<Digest, Failure> {
+    fn execute(
+        &self,
+        spec: &ActionSpec,
+        key: &Digest,
+        variant: &str,
+        why: &[String],
+        threads: usize,
+    ) -> Result<Digest, Failure> {
         let rule = self
             .registry
             .iter()

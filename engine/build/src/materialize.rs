@@ -50,11 +50,9 @@ fn place(session: &Session, path: &Path, digest: &Digest) -> Result<Result<(), F
     let mut tmp = path.as_os_str().to_owned();
     tmp.push(format!(".{}.tmp", std::process::id()));
     let tmp = PathBuf::from(tmp);
-    fs::write(&tmp, &bytes)
-        .and_then(|()| fs::rename(&tmp, path))
-        .map_err(|source| {
-            let _ = fs::remove_file(&tmp);
-            EngineError::Write { path: path.to_owned(), source }
-        })?;
+    fs::write(&tmp, &bytes).and_then(|()| fs::rename(&tmp, path)).map_err(|source| {
+        let _ = fs::remove_file(&tmp);
+        EngineError::Write { path: path.to_owned(), source }
+    })?;
     Ok(Ok(()))
 }

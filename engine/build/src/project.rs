@@ -61,8 +61,8 @@ impl Project {
     /// # Errors
     /// As [`Project::open`].
     pub fn open_with(path: &Path, overrides: &[(String, String)], registry: Registry) -> Result<Project, EngineError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
         let shown = path.file_name().map_or_else(|| "ptq.toml".into(), |n| n.to_string_lossy().into_owned());
         let manifest = Manifest::parse(&text, &shown, overrides).map_err(EngineError::Manifest)?;
         let root = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
@@ -115,7 +115,11 @@ impl Project {
         if !problems.is_empty() {
             return Err(EngineError::Manifest(problems));
         }
-        Ok(if selectors.is_empty() { self.manifest.variants.keys().cloned().collect() } else { chosen.into_iter().collect() })
+        Ok(if selectors.is_empty() {
+            self.manifest.variants.keys().cloned().collect()
+        } else {
+            chosen.into_iter().collect()
+        })
     }
 
     /// Builds the selected variants.
@@ -181,9 +185,7 @@ impl Project {
         let samples = scan
             .samples
             .iter()
-            .map(|(key, trees)| {
-                (key.clone(), SampleInput::new(&db, trees.map(|t| t.0), trees.map(|t| t.1)))
-            })
+            .map(|(key, trees)| (key.clone(), SampleInput::new(&db, trees.map(|t| t.0), trees.map(|t| t.1))))
             .collect();
         Sources::new(&db, files, samples);
         let recipes = names
@@ -194,7 +196,9 @@ impl Project {
                 for (all, first) in scan.samples.values().flatten() {
                     for tree in [all, first] {
                         let entries = self.store.tree(tree).unwrap_or_default();
-                        recipe.trees.insert(tree.hex(), entries.into_iter().map(|e| (e.name, e.digest.short())).collect());
+                        recipe
+                            .trees
+                            .insert(tree.hex(), entries.into_iter().map(|e| (e.name, e.digest.short())).collect());
                     }
                 }
                 (v.name.clone(), recipe)
@@ -318,8 +322,9 @@ impl Project {
             && (got.is_nan() || got < least)
         {
             let line = variant.settings.get("gate.min_cosine").and_then(|s| s.line);
-            let mut d = Diagnostic::error("GATE01", format!("cosine similarity {got:.6} is below gate.min_cosine {least}"))
-                .hint("report.md lists the similarity of each node");
+            let mut d =
+                Diagnostic::error("GATE01", format!("cosine similarity {got:.6} is below gate.min_cosine {least}"))
+                    .hint("report.md lists the similarity of each node");
             d.place.line = line;
             d.place.file = line.map(|_| "ptq.toml".to_owned());
             report.problems.push(d);
@@ -329,10 +334,8 @@ impl Project {
     }
 
     fn warnings(&self, driver: &Driver<'_>, variant: &Variant, stage: &str, blobs: Result<Blobs, Failure>) {
-        let list: Vec<Diagnostic> = blobs
-            .ok()
-            .and_then(|b| serde_json::from_slice(b.get("warnings.json")?).ok())
-            .unwrap_or_default();
+        let list: Vec<Diagnostic> =
+            blobs.ok().and_then(|b| serde_json::from_slice(b.get("warnings.json")?).ok()).unwrap_or_default();
         for d in list {
             let (variant, stage) = (variant.name.clone(), stage.to_owned());
             driver.executor.events.event(Event::Warning { variant, stage, message: d.to_string() });

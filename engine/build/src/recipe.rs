@@ -132,7 +132,8 @@ fn manifest_key(param: &str) -> String {
 }
 
 fn input_differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
-    let shown = |name: &str| name.strip_prefix(ptq_sample::SAMPLE_PREFIX).map_or(name.to_owned(), |s| format!("sample {s}"));
+    let shown =
+        |name: &str| name.strip_prefix(ptq_sample::SAMPLE_PREFIX).map_or(name.to_owned(), |s| format!("sample {s}"));
     let mut out = Vec::new();
     let mut list = |word: &str, names: Vec<&String>| {
         if names.is_empty() {

@@ -35,9 +35,7 @@ pub(crate) fn sample_key(source: &SampleSource) -> Option<String> {
     match source {
         SampleSource::None => None,
         SampleSource::Single(path) => Some(path.clone()),
-        SampleSource::ByInput(map) => {
-            Some(map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n"))
-        }
+        SampleSource::ByInput(map) => Some(map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n")),
     }
 }
 

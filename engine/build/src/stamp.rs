@@ -31,9 +31,10 @@ impl Stamp {
         let Some(old) = store.note(NOTE).and_then(|n| serde_json::from_slice::<Stamp>(&n).ok()) else { return false };
         let now = SystemTime::now();
         old.request == request
-            && old.files.iter().all(|(path, stamp)| {
-                stamp.as_ref().is_some_and(|s| s.is_settled(now)) && stamp_of(path) == *stamp
-            })
+            && old
+                .files
+                .iter()
+                .all(|(path, stamp)| stamp.as_ref().is_some_and(|s| s.is_settled(now)) && stamp_of(path) == *stamp)
     }
 
     /// Remembers a complete build. Files that changed within the clock's grain are left to the next full build.

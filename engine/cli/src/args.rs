@@ -5,7 +5,12 @@ use std::path::PathBuf;
 
 /// Turns float ONNX models into int8 and explains every step.
 #[derive(Parser)]
-#[command(name = "ptq", version, propagate_version = true, after_help = "Examples:\n  ptq build                       build every variant of ptq.toml\n  ptq build 'fashion-*' -v        some variants, with reasons\n  ptq check model.onnx --march bayes\n  ptq verify fashion-cpu\n\nExit codes: 0 done, 1 failed, 2 usage or manifest error, 3 work found by --dry-run --exit-code, 101 a bug")]
+#[command(
+    name = "ptq",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  ptq build                       build every variant of ptq.toml\n  ptq build 'fashion-*' -v        some variants, with reasons\n  ptq check model.onnx --march bayes\n  ptq verify fashion-cpu\n\nExit codes: 0 done, 1 failed, 2 usage or manifest error, 3 work found by --dry-run --exit-code, 101 a bug"
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -74,7 +79,9 @@ pub(crate) enum Command {
 }
 
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:\n  ptq build\n  ptq build 'lite0-*' march=bayes --jobs 4\n  ptq build --dry-run --exit-code")]
+#[command(
+    after_help = "Examples:\n  ptq build\n  ptq build 'lite0-*' march=bayes --jobs 4\n  ptq build --dry-run --exit-code"
+)]
 pub(crate) struct Build {
     /// Variants: names, patterns with *, or key=value; all when none is given
     #[arg(value_name = "SELECTOR")]

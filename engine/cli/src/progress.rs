@@ -60,7 +60,8 @@ impl Reporter {
             Event::Ran { variant, stage, seconds, why } => {
                 self.finish(state, variant, stage);
                 if !self.quiet {
-                    let why = if self.verbose && !why.is_empty() { format!(": {}", why.join("; ")) } else { String::new() };
+                    let why =
+                        if self.verbose && !why.is_empty() { format!(": {}", why.join("; ")) } else { String::new() };
                     self.line(&format!("  ran  {variant} {stage} in {seconds:.2} s{why}"));
                 }
             }

@@ -53,7 +53,11 @@ impl Histogram {
         for &v in values {
             let magnitude = v.to_bits() & 0x7fff_ffff;
             if magnitude >= 0x7f80_0000 {
-                if magnitude == 0x7f80_0000 { self.infinities += 1 } else { self.nans += 1 }
+                if magnitude == 0x7f80_0000 {
+                    self.infinities += 1
+                } else {
+                    self.nans += 1
+                }
                 continue;
             }
             self.min = if v < self.min { v } else { self.min };

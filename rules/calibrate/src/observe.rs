@@ -57,8 +57,7 @@ impl BuildRule for ObserveRule {
         let observed = spread(count, ctx.threads, run)?;
         let table: BTreeMap<&str, &Histogram> =
             observed.iter().map(|(v, h)| (graph.value(*v).name.as_str(), h)).collect();
-        let bytes =
-            ptq_ir::to_bytes(&table).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
+        let bytes = ptq_ir::to_bytes(&table).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
         Ok(Step::Done(Blobs::from([("histograms".to_owned(), bytes)])))
     }
 }

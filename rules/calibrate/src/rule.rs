@@ -1,11 +1,11 @@
 //! The calibrate stage as the engine sees it: ask for observations, then choose parameters.
 
+use crate::Histogram;
 use crate::observe::ObserveParams;
 use crate::params::{Calibration, Method, quant_params};
 use crate::samples::samples;
 use crate::values::{observed, origin};
 use crate::weights::weight_params;
-use crate::Histogram;
 use ptq_ir::{ActivationQuant, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
 use ptq_march::March;
 use ptq_place::{Requests, Scale, place, scales};
@@ -95,8 +95,8 @@ fn requests(
         values: observed(graph, scales).into_iter().map(|v| graph.value(v).name.clone()).collect(),
         synthetic: if skip { SYNTHETIC_SAMPLES } else { 0 },
     };
-    let observe = serde_json::to_string(&observe)
-        .map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
+    let observe =
+        serde_json::to_string(&observe).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
     let request = |shard: &[crate::samples::Sample]| {
         let mut inputs = vec![
             (GRAPH.to_owned(), InputRef::Own(GRAPH.to_owned())),
@@ -177,13 +177,15 @@ fn own(
         return Ok(ActivationQuant { params, lo: 0.0, hi: 255.0, method: "image".into() });
     }
     let observed = &graph.value(origin(graph, v)).name;
-    let histogram = histograms
-        .get(observed)
-        .ok_or_else(|| Diagnostic::error("CALIB07", "was not observed").value(&value.name))?;
+    let histogram =
+        histograms.get(observed).ok_or_else(|| Diagnostic::error("CALIB07", "was not observed").value(&value.name))?;
     if histogram.nans + histogram.infinities > 0 {
         return Err(Diagnostic::error(
             "CALIB08",
-            format!("holds {} NaN and {} infinite elements on the calibration data", histogram.nans, histogram.infinities),
+            format!(
+                "holds {} NaN and {} infinite elements on the calibration data",
+                histogram.nans, histogram.infinities
+            ),
         )
         .value(&value.name)
         .hint("check preprocessing and the samples; the float model itself overflows on them"));

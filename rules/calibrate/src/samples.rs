@@ -30,8 +30,11 @@ pub fn samples(graph: &Graph, names: &[String]) -> Result<Vec<Sample>, Diagnosti
     let n = counts.first().map_or(0, |c| c.1);
     if counts.iter().any(|c| c.1 != n) {
         let list: Vec<String> = counts.iter().map(|(name, c)| format!("{name}: {c}")).collect();
-        return Err(Diagnostic::error("CALIB01", format!("inputs have different numbers of samples ({})", list.join(", ")))
-            .hint("give every input the same number of files; they are paired in name order"));
+        return Err(Diagnostic::error(
+            "CALIB01",
+            format!("inputs have different numbers of samples ({})", list.join(", ")),
+        )
+        .hint("give every input the same number of files; they are paired in name order"));
     }
     Ok((0..n)
         .map(|i| {

@@ -24,11 +24,8 @@ pub(crate) fn origin(graph: &Graph, mut v: ValueId) -> ValueId {
 /// moved copies and what only feeds a Relu-like activation that every march can fuse into a Conv; plus what this placement needs besides.
 pub(crate) fn observed(graph: &Graph, scales: &BTreeMap<ValueId, Scale>) -> Vec<ValueId> {
     let consumers = graph.consumers();
-    let mut out: BTreeSet<ValueId> = scales
-        .iter()
-        .filter(|(_, s)| **s == Scale::Own)
-        .map(|(&v, _)| origin(graph, v))
-        .collect();
+    let mut out: BTreeSet<ValueId> =
+        scales.iter().filter(|(_, s)| **s == Scale::Own).map(|(&v, _)| origin(graph, v)).collect();
     let made = graph.nodes.iter().flat_map(|n| &n.outputs).copied();
     for v in graph.inputs.iter().copied().chain(made) {
         let only_reader = match consumers[v.0 as usize][..] {

@@ -32,10 +32,7 @@ pub(crate) struct Factor {
 impl Factor {
     /// `input · weight / output`, in single precision with ONNX Runtime's order of operations.
     pub(crate) fn product(input: f32, weight: f32, output: f32) -> Factor {
-        Factor {
-            single: input * weight / output,
-            double: f64::from(input) * f64::from(weight) / f64::from(output),
-        }
+        Factor { single: input * weight / output, double: f64::from(input) * f64::from(weight) / f64::from(output) }
     }
 
     /// `input / output`.
@@ -46,10 +43,7 @@ impl Factor {
     /// `input / (output · count)`.
     pub(crate) fn mean(input: f32, output: f32, count: usize) -> Factor {
         let n = count as f64;
-        Factor {
-            single: input / (output * count as f32),
-            double: f64::from(input) / (f64::from(output) * n),
-        }
+        Factor { single: input / (output * count as f32), double: f64::from(input) / (f64::from(output) * n) }
     }
 }
 

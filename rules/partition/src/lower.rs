@@ -30,13 +30,11 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
 fn input(b: &mut Builder<'_>, id: NodeId, i: usize) -> Result<TensorId, Diagnostic> {
     let node = b.graph.node(id);
     let level = b.level(id);
-    let v = node
-        .input(i)
-        .ok_or_else(|| Diagnostic::error("PART05", format!("input {i} is missing")).node(&node.name))?;
+    let v =
+        node.input(i).ok_or_else(|| Diagnostic::error("PART05", format!("input {i} is missing")).node(&node.name))?;
     match b.graph.constant(v) {
         Some(data) => {
-            let values =
-                data.f32s().map_err(|e| Diagnostic::error("PART06", e.to_string()).node(&node.name))?.to_vec();
+            let values = data.f32s().map_err(|e| Diagnostic::error("PART06", e.to_string()).node(&node.name))?.to_vec();
             let (data, params) = arithmetic::quantize_constant(b.march, data.shape(), &values)
                 .map_err(|e| Diagnostic::error("PART06", e.to_string()).node(&node.name))?;
             Ok(b.constant(v, "_quantized", data, params))

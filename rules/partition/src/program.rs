@@ -2,8 +2,8 @@
 
 use crate::lower;
 use ptq_ir::{
-    Attrs, Device, Diagnostic, Graph, NodeId, QGraph, QNode, QOp, QTensor, QuantParams, QuantTable, Segment,
-    SegmentId, Tensor, TensorId, ValueId,
+    Attrs, Device, Diagnostic, Graph, NodeId, QGraph, QNode, QOp, QTensor, QuantParams, QuantTable, Segment, SegmentId,
+    Tensor, TensorId, ValueId,
 };
 use ptq_march::March;
 use ptq_place::{Placement, absorbed_output};
@@ -240,9 +240,11 @@ impl<'a> Builder<'a> {
     /// Quantization parameters of a value.
     pub(crate) fn params(&self, v: ValueId) -> Result<QuantParams, Diagnostic> {
         let name = &self.graph.value(v).name;
-        self.quant.activations.get(name).map(|a| a.params.clone()).ok_or_else(|| {
-            Diagnostic::error("PART04", "needs a scale, but calibration gave none").value(name)
-        })
+        self.quant
+            .activations
+            .get(name)
+            .map(|a| a.params.clone())
+            .ok_or_else(|| Diagnostic::error("PART04", "needs a scale, but calibration gave none").value(name))
     }
 
     /// Parameters of an integer tensor already in the program.

@@ -20,7 +20,8 @@ fn main() -> Result<(), String> {
 }
 
 fn record(example: &Example) -> Result<Golden, String> {
-    let built = Built::new(example)?;
+    let below = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let built = Built::new(example, below.path())?;
     let loaded = built.load(example.cpu).map_err(|e| e.to_string())?;
     let mut golden = Golden::default();
     for image in example.images {

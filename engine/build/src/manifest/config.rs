@@ -59,7 +59,10 @@ impl VariantConfig {
         };
         let max_percentile = settings.get("calibration.max_percentile").and_then(|s| number(&s.value)).unwrap_or(1.0);
         if !(max_percentile > 0.5 && max_percentile <= 1.0) {
-            problems.push(Diagnostic::error("MANIFEST11", format!("calibration.max_percentile {max_percentile} is outside 0.5..1")));
+            problems.push(Diagnostic::error(
+                "MANIFEST11",
+                format!("calibration.max_percentile {max_percentile} is outside 0.5..1"),
+            ));
         }
         let data = data(variant);
         if data == SampleSource::None && method != Method::Skip {
@@ -86,9 +89,9 @@ impl VariantConfig {
 fn data(variant: &Variant) -> SampleSource {
     match variant.settings.get("calibration.data").map(|s| &s.value) {
         Some(toml::Value::String(s)) => SampleSource::Single(s.clone()),
-        Some(toml::Value::Table(t)) => SampleSource::ByInput(
-            t.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
-        ),
+        Some(toml::Value::Table(t)) => {
+            SampleSource::ByInput(t.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
+        }
         _ => SampleSource::None,
     }
 }
@@ -133,15 +136,17 @@ fn inputs(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTreeMap<String,
     for (name, std) in stds {
         let spec = out.entry(name.clone()).or_default();
         if !spec.scale.is_empty() || std.contains(&0.0) {
-            problems.push(Diagnostic::error("MANIFEST13", format!("input.{name}: std must not be 0 and excludes scale")));
+            problems
+                .push(Diagnostic::error("MANIFEST13", format!("input.{name}: std must not be 0 and excludes scale")));
         }
         spec.scale = std.iter().map(|s| 1.0 / s).collect();
     }
     for (name, spec) in &out {
         if spec.type_rt.is_some_and(|rt| rt != spec.type_train) {
-            problems.push(
-                Diagnostic::error("MANIFEST14", format!("input.{name}: type_rt other than type_train is not supported yet by this version")),
-            );
+            problems.push(Diagnostic::error(
+                "MANIFEST14",
+                format!("input.{name}: type_rt other than type_train is not supported yet by this version"),
+            ));
         }
     }
     out

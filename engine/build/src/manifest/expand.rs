@@ -77,7 +77,12 @@ pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overrides: &[(String
         }
     }
     if out.variants.is_empty() && r.problems.is_empty() {
-        r.problem("MANIFEST05", "there is no variant to build".into(), 1, Some("add a [[variant]] with name and model".into()));
+        r.problem(
+            "MANIFEST05",
+            "there is no variant to build".into(),
+            1,
+            Some("add a [[variant]] with name and model".into()),
+        );
     }
     out
 }
@@ -146,7 +151,12 @@ fn add(
 ) {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || !name.chars().all(legal) || name.starts_with('.') {
-        r.problem("MANIFEST07", format!("{name:?} is not a variant name"), name_line, Some("use letters, digits, '.', '_' and '-'".into()));
+        r.problem(
+            "MANIFEST07",
+            format!("{name:?} is not a variant name"),
+            name_line,
+            Some("use letters, digits, '.', '_' and '-'".into()),
+        );
     }
     let Some(of_model) = base.models.get(&model) else {
         let hint = nearest(&model, base.models.keys().map(String::as_str)).map(|c| format!("did you mean {c}?"));

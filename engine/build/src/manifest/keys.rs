@@ -47,18 +47,88 @@ macro_rules! key {
 /// Keys that a variant may set, directly or through `[defaults]`, `[model.NAME]`, a matrix or `-D`.
 pub const KEYS: &[Key] = &[
     key!("path", KeyType::Text, "(required)", "onnx_model", "parse", "ONNX file, relative to the manifest"),
-    key!("march", KeyType::Text, "\"cpu\"", "march", "calibrate", "target: a built-in name, or a path that ends in .toml"),
-    key!("optimize_level", KeyType::Word(&["O0", "O1", "O2", "O3"]), "\"O0\"", "optimize_level", "compile", "how hard compile searches"),
+    key!(
+        "march",
+        KeyType::Text,
+        "\"cpu\"",
+        "march",
+        "calibrate",
+        "target: a built-in name, or a path that ends in .toml"
+    ),
+    key!(
+        "optimize_level",
+        KeyType::Word(&["O0", "O1", "O2", "O3"]),
+        "\"O0\"",
+        "optimize_level",
+        "compile",
+        "how hard compile searches"
+    ),
     key!("input.*.shape", KeyType::Integers, "the model's", "input_shape", "parse", "fixes dynamic dimensions"),
-    key!("input.*.type_train", KeyType::Word(TYPES), "\"featuremap\"", "input_type_train", "calibrate", "what the model was trained on and calibration data holds"),
-    key!("input.*.layout_train", KeyType::Word(&["NCHW", "NHWC"]), "\"NCHW\"", "input_layout_train", "calibrate", "axis order of an image input"),
-    key!("input.*.type_rt", KeyType::Word(TYPES), "type_train", "input_type_rt", "parse", "what arrives at run time; must equal type_train in this version"),
-    key!("input.*.mean", KeyType::Numbers, "none", "mean_value", "parse", "subtracted from each pixel: one number, or one a channel"),
+    key!(
+        "input.*.type_train",
+        KeyType::Word(TYPES),
+        "\"featuremap\"",
+        "input_type_train",
+        "calibrate",
+        "what the model was trained on and calibration data holds"
+    ),
+    key!(
+        "input.*.layout_train",
+        KeyType::Word(&["NCHW", "NHWC"]),
+        "\"NCHW\"",
+        "input_layout_train",
+        "calibrate",
+        "axis order of an image input"
+    ),
+    key!(
+        "input.*.type_rt",
+        KeyType::Word(TYPES),
+        "type_train",
+        "input_type_rt",
+        "parse",
+        "what arrives at run time; must equal type_train in this version"
+    ),
+    key!(
+        "input.*.mean",
+        KeyType::Numbers,
+        "none",
+        "mean_value",
+        "parse",
+        "subtracted from each pixel: one number, or one a channel"
+    ),
     key!("input.*.scale", KeyType::Numbers, "none", "scale_value", "parse", "multiplied after the subtraction"),
-    key!("input.*.std", KeyType::Numbers, "none", "std_value", "parse", "divided by after the subtraction, instead of scale"),
-    key!("calibration.data", KeyType::TextOrTable, "none", "cal_data_dir", "calibrate", "folder or glob of samples; a table by input name for several inputs"),
-    key!("calibration.type", KeyType::Word(&["max", "kl", "skip"]), "\"max\"", "calibration_type", "calibrate", "how thresholds are chosen"),
-    key!("calibration.max_percentile", KeyType::Number, "1.0", "max_percentile", "calibrate", "share of elements that the threshold of max covers"),
+    key!(
+        "input.*.std",
+        KeyType::Numbers,
+        "none",
+        "std_value",
+        "parse",
+        "divided by after the subtraction, instead of scale"
+    ),
+    key!(
+        "calibration.data",
+        KeyType::TextOrTable,
+        "none",
+        "cal_data_dir",
+        "calibrate",
+        "folder or glob of samples; a table by input name for several inputs"
+    ),
+    key!(
+        "calibration.type",
+        KeyType::Word(&["max", "kl", "skip"]),
+        "\"max\"",
+        "calibration_type",
+        "calibrate",
+        "how thresholds are chosen"
+    ),
+    key!(
+        "calibration.max_percentile",
+        KeyType::Number,
+        "1.0",
+        "max_percentile",
+        "calibrate",
+        "share of elements that the threshold of max covers"
+    ),
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
     key!("run_on_bpu", KeyType::Texts, "[]", "run_on_bpu", "partition", "nodes to run on the BPU where the march can"),
     key!("run_on_cpu", KeyType::Texts, "[]", "run_on_cpu", "partition", "nodes to keep on the CPU"),
@@ -67,13 +137,39 @@ pub const KEYS: &[Key] = &[
 
 /// Keys that are part of the manifest's language but not of this version; refused by name, never ignored.
 pub const LATER: &[&str] = &[
-    "input.*.batch", "input.*.separate_batch", "input.*.layout_rt", "input.*.source", "input.*.space_and_range",
-    "input.*.norm_type", "calibration.data_type", "calibration.per_channel", "calibration.asymmetric",
-    "calibration.weights", "calibration.bias_correction", "calibration.equalization", "calibration.rounding",
-    "calibration.score_samples", "calibration.score_at", "calibration.sensitive_below", "calibration.max_int16_macs",
-    "optimization", "remove_node_type", "remove_node_name", "output_nodes", "custom_op", "compile.mode",
-    "compile.balance_factor", "compile.core_num", "compile.max_time_per_fc", "compile.debug", "compile.advice",
-    "nodes.*.InputType", "nodes.*.OutputType", "gate.min_sqnr_db", "gate.max_top1_drop", "artifacts",
+    "input.*.batch",
+    "input.*.separate_batch",
+    "input.*.layout_rt",
+    "input.*.source",
+    "input.*.space_and_range",
+    "input.*.norm_type",
+    "calibration.data_type",
+    "calibration.per_channel",
+    "calibration.asymmetric",
+    "calibration.weights",
+    "calibration.bias_correction",
+    "calibration.equalization",
+    "calibration.rounding",
+    "calibration.score_samples",
+    "calibration.score_at",
+    "calibration.sensitive_below",
+    "calibration.max_int16_macs",
+    "optimization",
+    "remove_node_type",
+    "remove_node_name",
+    "output_nodes",
+    "custom_op",
+    "compile.mode",
+    "compile.balance_factor",
+    "compile.core_num",
+    "compile.max_time_per_fc",
+    "compile.debug",
+    "compile.advice",
+    "nodes.*.InputType",
+    "nodes.*.OutputType",
+    "gate.min_sqnr_db",
+    "gate.max_top1_drop",
+    "artifacts",
 ];
 
 /// Whether a concrete path matches a pattern with `*`.
@@ -114,10 +210,9 @@ pub fn reference() -> String {
             KeyType::Texts => "list of texts".to_owned(),
             KeyType::TextOrTable => "text, or table by input".to_owned(),
         };
-        out += &format!(
-            "| `{}` | {kind} | {} | {} | {} | {} |\n",
-            k.path, k.default, k.horizon, k.stage, k.meaning
-        );
+        out += &format!("| `{}` | {kind} | {} | {} | {} | {} |\n", k.path, k.default, k.horizon, k.stage, k.meaning);
     }
-    out + "\nNot supported yet by this version, and refused by name: " + &LATER.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ") + ".\n"
+    out + "\nNot supported yet by this version, and refused by name: "
+        + &LATER.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
+        + ".\n"
 }

@@ -141,10 +141,8 @@ pub(super) fn unknown_key(path: &[String]) -> (String, Option<String>) {
         same.then(|| parts[depth - 1])
     });
     let close = nearest(last, siblings.chain(["name", "model", "exclude"]).filter(|c| *c != "*"));
-    let hint = close.map_or_else(
-        || Some("docs/manifest.md lists every key".to_owned()),
-        |c| Some(format!("did you mean {c}?")),
-    );
+    let hint = close
+        .map_or_else(|| Some("docs/manifest.md lists every key".to_owned()), |c| Some(format!("did you mean {c}?")));
     (format!("unknown key {}", path.join(".")), hint)
 }
 
@@ -158,7 +156,9 @@ pub(super) fn override_value(kind: KeyType, raw: &str) -> Result<toml::Value, St
 fn to_value(value: &DeValue<'_>) -> toml::Value {
     match value {
         DeValue::String(s) => toml::Value::String(s.to_string()),
-        DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix()).map_or(toml::Value::Integer(i64::MAX), toml::Value::Integer),
+        DeValue::Integer(i) => {
+            i64::from_str_radix(i.as_str(), i.radix()).map_or(toml::Value::Integer(i64::MAX), toml::Value::Integer)
+        }
         DeValue::Float(f) => toml::Value::Float(f.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(b) => toml::Value::Boolean(*b),
         DeValue::Datetime(d) => toml::Value::Datetime(*d),

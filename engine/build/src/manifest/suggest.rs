@@ -2,11 +2,7 @@
 
 /// The candidate nearest to a word, if it is near enough to be a slip.
 pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|c| (distance(word, c), c))
-        .filter(|(d, c)| *d <= c.len().max(word.len()) / 3)
-        .min()
-        .map(|(_, c)| c)
+    candidates.map(|c| (distance(word, c), c)).filter(|(d, c)| *d <= c.len().max(word.len()) / 3).min().map(|(_, c)| c)
 }
 
 /// Edits (insert, delete, replace) that turn one word into the other (Levenshtein).

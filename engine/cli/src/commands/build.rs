@@ -19,8 +19,8 @@ pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
         jobs: args.jobs.unwrap_or(BuildOptions::default().jobs).max(1),
         keep_going: args.keep_going,
     };
-    let reporter = Reporter::new(global, args.events.as_deref())
-        .map_err(|e| Failure::Failed(format!("error: --events: {e}")))?;
+    let reporter =
+        Reporter::new(global, args.events.as_deref()).map_err(|e| Failure::Failed(format!("error: --events: {e}")))?;
     let start = std::time::Instant::now();
     let report = project.build(&options, &reporter)?;
     if report.up_to_date {
@@ -36,7 +36,12 @@ pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
     if !global.quiet {
         print!("{}", summary(&report));
         let done = report.variants.len() - failed.len();
-        println!("{done} of {} variants done in {:.1} s; {}", report.variants.len(), start.elapsed().as_secs_f64(), project.out().display());
+        println!(
+            "{done} of {} variants done in {:.1} s; {}",
+            report.variants.len(),
+            start.elapsed().as_secs_f64(),
+            project.out().display()
+        );
     }
     let mut shown: Vec<String> = Vec::new();
     for problem in failed.iter().flat_map(|v| v.errors()) {
@@ -55,9 +60,10 @@ fn dry_run(args: &Build, report: &BuildReport) -> u8 {
     }
     let mut waiting = 0;
     for variant in &report.variants {
-        let pending = variant.stages.iter().filter(|(s, o)| {
-            *o == Outcome::Pending && !report.work.iter().any(|(v, w)| *v == variant.name && w == s)
-        });
+        let pending = variant
+            .stages
+            .iter()
+            .filter(|(s, o)| *o == Outcome::Pending && !report.work.iter().any(|(v, w)| *v == variant.name && w == s));
         waiting += pending.count();
     }
     if waiting > 0 {

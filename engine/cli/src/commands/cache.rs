@@ -13,7 +13,12 @@ pub(crate) fn run(global: &Global, args: &Cache) -> Result<u8, Failure> {
                 println!("{}", serde_json::to_string(&stats).map_err(|e| Failure::Bug(e.to_string()))?);
             } else {
                 let size = stats.bytes as f64 / (1 << 20) as f64;
-                println!("{}: {} results, {} blobs, {size:.1} MiB", project.store().root().display(), stats.actions, stats.blobs);
+                println!(
+                    "{}: {} results, {} blobs, {size:.1} MiB",
+                    project.store().root().display(),
+                    stats.actions,
+                    stats.blobs
+                );
             }
         }
         CacheAction::Clear => {

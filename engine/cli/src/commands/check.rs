@@ -39,10 +39,14 @@ fn load_march(name: &str) -> Result<March, Failure> {
         None if name.ends_with(".toml") => String::from_utf8_lossy(&read(name.as_ref())?).into_owned(),
         None => {
             let known: Vec<&str> = ptq_march::names().collect();
-            return Err(Failure::Usage(format!("error: there is no march {name:?}\n  help: built in: {}", known.join(", "))));
+            return Err(Failure::Usage(format!(
+                "error: there is no march {name:?}\n  help: built in: {}",
+                known.join(", ")
+            )));
         }
     };
-    March::from_toml(&text).map_err(|p| Failure::Failed(p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    March::from_toml(&text)
+        .map_err(|p| Failure::Failed(p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
 fn step<P: serde::Serialize>(rule: &dyn BuildRule, inputs: &Blobs, params: &P, args: &Check) -> Result<Blobs, Failure> {

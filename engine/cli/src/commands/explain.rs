@@ -9,7 +9,10 @@ const STAGES: [&str; 6] = ["parse", "fuse", "calibrate", "partition", "compile",
 pub(crate) fn run(global: &Global, args: &Explain) -> Result<u8, Failure> {
     let (variant, stage) = args.what.split_once(':').map_or((args.what.as_str(), None), |(v, s)| (v, Some(s)));
     if let Some(stage) = stage.filter(|s| !STAGES.contains(s)) {
-        return Err(Failure::Usage(format!("error: there is no stage {stage:?}\n  help: stages: {}", STAGES.join(", "))));
+        return Err(Failure::Usage(format!(
+            "error: there is no stage {stage:?}\n  help: stages: {}",
+            STAGES.join(", ")
+        )));
     }
     let project = project(global)?;
     project.select(&[variant.to_owned()])?;

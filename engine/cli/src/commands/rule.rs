@@ -17,6 +17,9 @@ pub(crate) fn run(args: &Rule) -> Result<u8, Failure> {
     let Some(rule) = rules.iter().find(|r| r.code == wanted) else {
         return Err(Failure::Usage(format!("error: there is no rule {code}\n  help: `ptq rule` lists all")));
     };
-    println!("{} {} (since {})\n\n{}\n\nWhy: {}\n\nExample:\n{}", rule.code, rule.name, rule.since, rule.summary, rule.why, rule.example);
+    println!(
+        "{} {} (since {})\n\n{}\n\nWhy: {}\n\nExample:\n{}",
+        rule.code, rule.name, rule.since, rule.summary, rule.why, rule.example
+    );
     Ok(0)
 }

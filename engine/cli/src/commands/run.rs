@@ -45,14 +45,20 @@ fn inputs(model: &Model, given: &[(String, String)]) -> Result<Vec<Tensor>, Fail
     let ports = model.inputs();
     let names: Vec<&str> = ports.iter().map(|p| p.name).collect();
     if let Some((unknown, _)) = given.iter().find(|(n, _)| !names.contains(&n.as_str())) {
-        return Err(Failure::Usage(format!("error: the model has no input {unknown:?}\n  help: inputs: {}", names.join(", "))));
+        return Err(Failure::Usage(format!(
+            "error: the model has no input {unknown:?}\n  help: inputs: {}",
+            names.join(", ")
+        )));
     }
     ports
         .iter()
         .map(|port| {
             let file = given.iter().find(|(n, _)| n == port.name).map(|(_, f)| f);
             let file = file.ok_or_else(|| {
-                Failure::Usage(format!("error: input {} is missing\n  help: give --input {}=FILE", port.name, port.name))
+                Failure::Usage(format!(
+                    "error: input {} is missing\n  help: give --input {}=FILE",
+                    port.name, port.name
+                ))
             })?;
             ptq_sample::decode(file, &read(file.as_ref())?, &image_spec(port), port.dtype, port.shape)
                 .map_err(|d| Failure::Failed(d.value(port.name).to_string()))

@@ -39,7 +39,10 @@ fn inputs(project: &Project, loaded: &Loaded, args: &Verify) -> Result<Vec<Tenso
     let graph = &loaded.original;
     let names: Vec<&str> = graph.inputs.iter().map(|&v| graph.value(v).name.as_str()).collect();
     if let Some((unknown, _)) = args.input.iter().find(|(n, _)| !names.contains(&n.as_str())) {
-        return Err(Failure::Usage(format!("error: the model has no input {unknown:?}\n  help: inputs: {}", names.join(", "))));
+        return Err(Failure::Usage(format!(
+            "error: the model has no input {unknown:?}\n  help: inputs: {}",
+            names.join(", ")
+        )));
     }
     graph
         .inputs

@@ -66,7 +66,9 @@ fn quantize_weights(weights: &Tensor, params: &QuantParams) -> Result<Tensor, pt
     let q = values
         .iter()
         .enumerate()
-        .map(|(i, &w)| quantize(w, params.scale[(i / per_channel.max(1)).min(params.scale.len() - 1)], 0, -127, 127) as i8)
+        .map(|(i, &w)| {
+            quantize(w, params.scale[(i / per_channel.max(1)).min(params.scale.len() - 1)], 0, -127, 127) as i8
+        })
         .collect();
     Tensor::from_i8(weights.shape(), q)
 }
@@ -84,7 +86,9 @@ fn bias(b: &mut Builder<'_>, id: NodeId, acc_scale: &[f32]) -> Result<Option<Ten
     let q = values
         .iter()
         .zip(acc_scale)
-        .map(|(&x, &s)| (f64::from(x) / f64::from(s)).round_ties_even().clamp(f64::from(i32::MIN), f64::from(i32::MAX)) as i32)
+        .map(|(&x, &s)| {
+            (f64::from(x) / f64::from(s)).round_ties_even().clamp(f64::from(i32::MIN), f64::from(i32::MAX)) as i32
+        })
         .collect::<Vec<i32>>();
     let data = Tensor::from_i32([q.len()], q).map_err(|e| bad(&e))?;
     let params = QuantParams::per_channel(DType::I32, acc_scale.to_vec(), 0);

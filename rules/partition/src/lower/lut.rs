@@ -19,8 +19,7 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
     operands.extend((1..node.inputs.len()).map(|i| b.graph.const_input(node, i)));
     let results = ptq_exec::eval(&node.op, &node.domain, &node.attrs, &operands).map_err(|e| bad(&e))?;
     let results = results.first().ok_or_else(|| bad(&"gave no result"))?.f32s().map_err(|e| bad(&e))?;
-    let table =
-        results.iter().map(|&y| quantize(y, out.scale0(), out.zero_point0(), out_lo, out_hi) as i16).collect();
+    let table = results.iter().map(|&y| quantize(y, out.scale0(), out.zero_point0(), out_lo, out_hi) as i16).collect();
     let op = QOp::Lut(QLut { op: node.op.clone(), attrs: table_attrs(b, id), table });
     let t = b.integer_home(result, out);
     b.bpu_node(id, op, vec![x], result, t);

@@ -22,11 +22,8 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
                 Factor::mean(in_params.scale0(), out.scale0(), count)
             })
             .collect();
-        let pool = QPool {
-            geom,
-            requant: requant(b.march.quantization.rounding, &factors),
-            out_zero: out.zero_point0(),
-        };
+        let pool =
+            QPool { geom, requant: requant(b.march.quantization.rounding, &factors), out_zero: out.zero_point0() };
         (QOp::AveragePool(pool), result, out)
     };
     let t = b.integer_home(result, out);
