@@ -151,7 +151,7 @@ pub(crate) struct Run {
     /// Input files: .npy, .png, .jpg, .bin or .raw
     #[arg(long, value_name = "NAME=FILE", value_parser = key_value)]
     pub(crate) input: Vec<(String, String)>,
-    /// Folder for the outputs, written as <name>.npy
+    /// Folder for the outputs, written as NAME.npy
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,
     /// Also write every intermediate tensor to this folder
