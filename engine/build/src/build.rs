@@ -69,6 +69,8 @@ pub struct VariantReport {
     pub min_cosine: Option<f64>,
     /// Size of `model.bin`, when made.
     pub bin_bytes: Option<u64>,
+    /// The node table and the output table, when they were measured in this build.
+    pub tables: Option<String>,
     /// Problems outside stages: files that are not there, a gate that failed.
     pub problems: Vec<Diagnostic>,
 }

@@ -234,6 +234,7 @@ impl Project {
             stages: finished.iter().map(|f| (f.name, self.outcome(driver, &config, f))).collect(),
             min_cosine: None,
             bin_bytes: None,
+            tables: None,
             problems: self.source_problems(scan, &variant, &config),
         };
         self.hits(driver, &report);
@@ -316,6 +317,10 @@ impl Project {
             }
         }
         if let Ok(measure) = measured {
+            if finished.iter().any(|f| f.name == "measure" && f.ran) {
+                report.tables =
+                    Some(format!("{}\n{}", ptq_report::node_table(&measure), ptq_report::output_table(&measure)));
+            }
             report.min_cosine = measure.outputs.iter().map(|o| o.cosine.0).reduce(f64::min);
         }
         if let (Some(least), Some(got)) = (config.min_cosine, report.min_cosine)

@@ -9,6 +9,8 @@ use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport};
 
 /// Exit code of `--dry-run --exit-code` when something would run.
 const WORK_FOUND: u8 = 3;
+/// Most variants whose tables are printed; a sweep's are in its reports.
+const MAX_TABLES: usize = 8;
 
 pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
     let project = project(global)?;
@@ -34,7 +36,7 @@ pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
     }
     let failed: Vec<&VariantReport> = report.variants.iter().filter(|v| !v.is_done()).collect();
     if !global.quiet {
-        print!("{}", summary(&report));
+        print!("{}{}", tables(&report), summary(&report));
         let done = report.variants.len() - failed.len();
         println!(
             "{done} of {} variants done in {:.1} s; {}",
@@ -74,6 +76,16 @@ fn dry_run(args: &Build, report: &BuildReport) -> u8 {
     }
     let work = !report.work.is_empty() || waiting > 0;
     if work && args.exit_code { WORK_FOUND } else { 0 }
+}
+
+/// The node and output tables of the variants that were measured in this build.
+fn tables(report: &BuildReport) -> String {
+    let measured: Vec<(&str, &str)> =
+        report.variants.iter().filter_map(|v| Some((v.name.as_str(), v.tables.as_deref()?))).collect();
+    if measured.len() > MAX_TABLES {
+        return format!("{} node tables: see report.md of each variant\n\n", measured.len());
+    }
+    measured.iter().map(|(name, text)| format!("\n{name}\n{text}\n")).collect()
 }
 
 /// One row a variant.
