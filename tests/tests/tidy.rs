@@ -122,3 +122,13 @@ fn generated_pages_are_fresh() {
     let page = std::fs::read_to_string(workspace_root().join("docs/manifest.md")).expect("docs/manifest.md");
     assert!(page == ptq_engine::manifest::keys::reference(), "run: cargo run -p ptq-tests --bin docs");
 }
+
+#[test]
+fn changed_rule_sources_are_reviewed() {
+    let committed = std::fs::read_to_string(workspace_root().join("rules/SOURCES")).expect("rules/SOURCES");
+    assert!(
+        committed.trim() == ptq_engine::RULES_SOURCES,
+        "sources of rules changed: give every rule whose results change a new version (see the golden digests), \
+         then run: cargo run -p ptq-tests --bin docs"
+    );
+}

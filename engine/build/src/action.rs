@@ -4,6 +4,10 @@ use ptq_cache::Digest;
 
 /// Version of the key's own form.
 const KEY_CONTEXT: &str = "ptq action key v1";
+/// Hash of the rules' sources that this program was built from.
+pub const RULES_SOURCES: &str = env!("PTQ_RULES_SOURCES");
+/// The committed hash. Whoever changes the rules' sources renews it, after giving rules with other results a new version.
+const COMMITTED_SOURCES: &str = include_str!("../../../rules/SOURCES");
 
 /// How an input's digest is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +64,9 @@ impl ActionSpec {
         };
         field(KEY_CONTEXT.as_bytes());
         field(&ptq_rule::SEMANTICS.to_le_bytes());
+        if RULES_SOURCES != COMMITTED_SOURCES.trim() {
+            field(RULES_SOURCES.as_bytes());
+        }
         field(self.rule.as_bytes());
         field(&self.version.to_le_bytes());
         field(self.params.as_bytes());

@@ -19,7 +19,7 @@ mod session;
 mod sources;
 mod stamp;
 
-pub use action::{ActionInput, ActionSpec, InputKind};
+pub use action::{ActionInput, ActionSpec, InputKind, RULES_SOURCES};
 pub use artifacts::FILES;
 pub use build::{BuildOptions, BuildReport, Outcome, StageName, VariantReport};
 pub use error::EngineError;

@@ -1,6 +1,9 @@
-//! Writes the pages that are generated from code: `docs/manifest.md`. A tidy test keeps them fresh.
+//! Renews what is generated from code and committed: `docs/manifest.md`, and `rules/SOURCES`, the hash of the rules'
+//! sources. Tidy tests keep both fresh. Before renewing the hash: a rule that gives other results for equal inputs needs a
+//! new version (or `ptq_rule::SEMANTICS`), which the golden digests show.
 
 fn main() -> std::io::Result<()> {
-    let path = ptq_tests::workspace_root().join("docs/manifest.md");
-    std::fs::write(path, ptq_engine::manifest::keys::reference())
+    let root = ptq_tests::workspace_root();
+    std::fs::write(root.join("docs/manifest.md"), ptq_engine::manifest::keys::reference())?;
+    std::fs::write(root.join("rules/SOURCES"), format!("{}\n", ptq_engine::RULES_SOURCES))
 }

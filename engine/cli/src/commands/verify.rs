@@ -29,7 +29,7 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
         let text = serde_json::to_string(&report).map_err(|e| Failure::Bug(e.to_string()))?;
         println!("{text}");
     } else {
-        println!("{report}");
+        print!("{report}");
     }
     Ok(u8::from(!report.passed))
 }
