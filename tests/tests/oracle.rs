@@ -140,6 +140,28 @@ fn the_original_float_file_is_the_source_model_behind_its_preprocessing() {
 }
 
 #[test]
+fn every_onnx_file_of_both_marches_runs_in_stock_onnx_runtime() {
+    for s in subjects() {
+        for variant in [s.cpu, s.bayes] {
+            let loaded = s.built.load(variant).expect("built");
+            let input = s.built.image(&loaded, &s.images[0]);
+            let bin = run_bin(&loaded, &input);
+            for (file, least) in [
+                ("original_float.onnx", 0.95),
+                ("optimized_float.onnx", 0.95),
+                ("calibrated.onnx", 0.98),
+                ("quantized.onnx", 0.99),
+            ] {
+                let theirs = ort(&s.built.out(variant, file), s, &input, "exact");
+                let near = cosine(&bin, &theirs);
+                println!("{variant} {file}: cosine to model.bin {near:.6}");
+                assert!(near >= least, "{variant} {file}: {near}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_conv_runs_as_an_integer_kernel_on_march_cpu() {
     for s in subjects() {
         let file = s.built.out(s.cpu, "quantized.onnx");

@@ -3,11 +3,12 @@
 use super::ExportMeta;
 use super::file::OnnxFile;
 use super::float::{input_names, start};
-use ptq_ir::{Diagnostic, Graph, Node, QuantParams, QuantTable, Tensor, ValueId};
+use ptq_ir::{DType, Diagnostic, Graph, Node, QuantParams, QuantTable, Tensor, ValueId};
 use std::collections::BTreeMap;
 
 /// Writes a float graph in which every activation of `quant` passes a QuantizeLinear / DequantizeLinear pair and the
-/// constants of `weights` have the values that their integers stand for. A value keeps its name behind the pair
+/// constants of `weights` are integers behind a DequantizeLinear. (As float constants, ONNX Runtime would quantize them
+/// once more by itself, per tensor.) A value keeps its name behind the pair
 /// (`<value>_float` before it, `<value>_quantized` inside); behind a model input, the pair ends in
 /// `<input>_dequantized`.
 ///
@@ -22,9 +23,14 @@ pub fn export_fake_quant(
     let mut file = start(graph);
     for (&id, tensor) in &graph.constants {
         let name = &graph.value(id).name;
-        let error = |why| Diagnostic::error("EXPORT02", why).value(name);
         match weights.get(&id) {
-            Some(params) => file.constant(name, &fake_weights(tensor, params).map_err(error)?),
+            Some(params) => {
+                let integers =
+                    integers(tensor, params).map_err(|why| Diagnostic::error("EXPORT02", why).value(name))?;
+                let constant = file.fresh_constant(&format!("{name}_quantized"), &integers);
+                let node = file.fresh_node(&format!("{name}_dequantize"));
+                file.dequantize(&node, &constant, name, params)?;
+            }
             None => file.constant(name, tensor),
         }
     }
@@ -95,12 +101,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// `clamp(round_half_even(w / s), -reach, reach) · s` for each element, with the scale of its channel; the reach is the
-/// type's largest value, so that integers stay symmetric.
-fn fake_weights(w: &Tensor, params: &QuantParams) -> Result<Tensor, String> {
+/// `clamp(round_half_even(w / s), -127, 127)` for each element, with the scale of its channel; symmetric, so -128 is not
+/// used.
+fn integers(w: &Tensor, params: &QuantParams) -> Result<Tensor, String> {
     let data = w.f32s().map_err(|e| e.to_string())?;
-    let (_, reach) = params.dtype.quant_range().ok_or_else(|| format!("{} carries no scale", params.dtype))?;
-    let reach = reach as f32;
+    if params.dtype != DType::I8 {
+        return Err(format!("int8 weights are expected, found {}", params.dtype));
+    }
     let (channels, inner) = match params.axis {
         None => (1, 1),
         Some(axis) if axis < w.shape().len() => (w.shape()[axis], w.shape()[axis + 1..].iter().product::<usize>()),
@@ -109,9 +116,9 @@ fn fake_weights(w: &Tensor, params: &QuantParams) -> Result<Tensor, String> {
     if params.scale.len() != channels || params.zero_point.iter().any(|&z| z != 0) {
         return Err(format!("{} symmetric scales are expected, found {}", channels, params.scale.len()));
     }
-    let fake = |(i, &v): (usize, &f32)| {
+    let integer = |(i, &v): (usize, &f32)| {
         let s = params.scale[(i / inner.max(1)) % channels];
-        (v / s).round_ties_even().clamp(-reach, reach) * s
+        (v / s).round_ties_even().clamp(-127.0, 127.0) as i8
     };
-    Tensor::from_f32(w.shape(), data.iter().enumerate().map(fake).collect()).map_err(|e| e.to_string())
+    Tensor::from_i8(w.shape(), data.iter().enumerate().map(integer).collect()).map_err(|e| e.to_string())
 }

@@ -5,9 +5,7 @@ use super::*;
 use crate::proto::{GraphProto, ModelProto, NodeProto};
 use crate::{Limits, import};
 use prost::Message as _;
-use ptq_ir::{
-    ActivationQuant, Attr, Attrs, DType, Graph, GraphBuilder, QuantParams, QuantTable, Tensor, TensorData, ValueId,
-};
+use ptq_ir::{ActivationQuant, Attr, Attrs, DType, Graph, GraphBuilder, QuantParams, QuantTable, Tensor, ValueId};
 use std::collections::BTreeSet;
 
 mod integer;
@@ -102,15 +100,15 @@ fn fake_quantization_keeps_names_behind_the_pairs() {
     assert_eq!(initializer(&quantize.input[1]).raw_data.as_deref(), Some(&0.5f32.to_le_bytes()[..]));
     assert_eq!(initializer(&quantize.input[2]).raw_data.as_deref(), Some(&[3u8][..]));
 
-    let fake = Tensor::from_le_bytes(DType::F32, &[6], initializer("w").raw_data.as_ref().unwrap()).unwrap();
-    let TensorData::F32(fake) = fake.data() else { panic!("float32") };
+    let dequantize = find(&file, "w_dequantize");
+    assert_eq!(dequantize.output, ["w"]);
+    let stored = initializer(&dequantize.input[0]).raw_data.clone().unwrap();
     let original = floats(&[6]);
     let scales = [0.5, 0.5, 0.25, 0.25, 0.001, 0.001];
-    for (i, (&f, &w)) in fake.iter().zip(original.f32s().unwrap()).enumerate() {
-        let q = (w / scales[i]).round_ties_even().clamp(-127.0, 127.0);
-        assert_eq!(f, q * scales[i]);
+    for (i, (&q, &w)) in stored.iter().zip(original.f32s().unwrap()).enumerate() {
+        assert_eq!(f32::from(q as i8), (w / scales[i]).round_ties_even().clamp(-127.0, 127.0));
     }
-    assert_eq!(fake[4], 0.127, "clipped");
+    assert_eq!(stored[4], 127, "clipped");
 }
 
 #[test]
