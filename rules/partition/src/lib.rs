@@ -4,6 +4,7 @@
 //! every accelerated node into integer constants (`lower/`, one file an operator family), and orders nodes by segment.
 //! Not here: where nodes run (`ptq-place`) and which scales they have (`ptq-calibrate`).
 
+mod builder;
 mod constants;
 mod lower;
 mod program;

@@ -1,8 +1,8 @@
 //! Concat: inputs are requantized to one scale.
 
-use super::{input, output};
+use super::operands::{input, output};
+use crate::builder::Builder;
 use crate::constants::{Factor, requant};
-use crate::program::Builder;
 use ptq_ir::{Diagnostic, NodeId, QConcat, QOp, ops};
 
 pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {

@@ -1,8 +1,8 @@
 //! Conv: int8 weights per output channel, int32 bias, per-channel requantization.
 
-use super::{activation, input};
+use super::operands::{activation, input};
+use crate::builder::Builder;
 use crate::constants::{Factor, clamp, requant};
-use crate::program::Builder;
 use ptq_ir::{Activation, DType, Diagnostic, NodeId, QConv, QOp, QuantParams, Tensor, TensorId, ops};
 use ptq_kernels::requant::quantize;
 

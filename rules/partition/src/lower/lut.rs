@@ -1,7 +1,7 @@
 //! Functions of one number, as tables of 256 results.
 
-use super::{input, output};
-use crate::program::{Builder, attrs_of};
+use super::operands::{input, output};
+use crate::builder::Builder;
 use ptq_ir::{Activation, Attr, Attrs, Diagnostic, NodeId, QLut, QOp, Tensor};
 use ptq_kernels::requant::quantize;
 
@@ -28,8 +28,8 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
 
 /// The node's attributes, with constant bounds of a Clip as `min` and `max` so that the table can be named again.
 fn table_attrs(b: &Builder<'_>, id: NodeId) -> Attrs {
-    let mut attrs = attrs_of(b, id);
     let node = b.graph.node(id);
+    let mut attrs = node.attrs.clone();
     let (min, max) = match ptq_ir::ops::activation_of(b.graph, node) {
         Some(Activation::Clip { min, max }) => (min, max),
         Some(Activation::Relu) if node.is("Clip") => (0.0, f32::INFINITY),

@@ -1,7 +1,7 @@
 //! Operators that only move elements: Reshape and its kin, Transpose, nearest-neighbour Resize.
 
-use super::input;
-use crate::program::Builder;
+use super::operands::input;
+use crate::builder::Builder;
 use ptq_ir::{Diagnostic, NodeId, QOp, QuantParams, ops};
 use ptq_place::channel_axis_after;
 

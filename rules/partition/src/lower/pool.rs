@@ -1,8 +1,8 @@
 //! Pooling.
 
-use super::{input, output};
+use super::operands::{input, output};
+use crate::builder::Builder;
 use crate::constants::{Factor, requant};
-use crate::program::Builder;
 use ptq_ir::{Diagnostic, NodeId, QOp, QPool, ops};
 
 pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
