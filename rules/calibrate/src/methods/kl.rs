@@ -6,6 +6,8 @@
 //! out: a level represents them without error, and the spike behind a Relu would hide everything else.
 
 use crate::Histogram;
+// The same bits on every machine; the standard library asks the system.
+use libm::log;
 
 /// Quantization levels of one sign of an int8 tensor.
 const LEVELS: usize = 128;
@@ -50,7 +52,7 @@ impl Sums {
             let (h, w) = (c as f64, width(i));
             s.count[i + 1] = s.count[i] + h;
             s.width[i + 1] = s.width[i] + if c > 0 { w } else { 0.0 };
-            s.entropy[i + 1] = s.entropy[i] + if c > 0 { h * (h / w).ln() } else { 0.0 };
+            s.entropy[i + 1] = s.entropy[i] + if c > 0 { h * log(h / w) } else { 0.0 };
         }
         s
     }
@@ -75,14 +77,14 @@ impl Sums {
             };
             let (m, z) = (self.count[to] - self.count[from], self.width[to] - self.width[from]);
             if m > 0.0 {
-                kept += m * (m / z).ln();
+                kept += m * log(m / z);
                 top_density = m / z;
             } else if level == LEVELS {
                 top_density = 0.0;
             }
             from = to;
         }
-        let base = (self.entropy[last + 1] - kept) / n + c / n * (c / n).ln();
+        let base = (self.entropy[last + 1] - kept) / n + c / n * log(c / n);
         base + clipped(counts[last] as f64, n - c, n, top_density * width(last) / c)
     }
 }
@@ -98,9 +100,9 @@ fn clipped(h: f64, tail: f64, n: f64, q: f64) -> f64 {
     }
     if h > 0.0 && q > 0.0 {
         let with = (h + tail) / n;
-        with * (with / q).ln() - h / n * (h / n / q).ln()
+        with * log(with / q) - h / n * log(h / n / q)
     } else {
-        tail / n * (tail / n / EPSILON).ln()
+        tail / n * log(tail / n / EPSILON)
     }
 }
 
