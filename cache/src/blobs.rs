@@ -56,12 +56,18 @@ impl Blobs {
         let _ = fs::remove_file(self.path(digest));
     }
 
+    fn files(&self) -> impl Iterator<Item = fs::DirEntry> {
+        let folders = fs::read_dir(self.root.join("cas")).into_iter().flatten().flatten();
+        folders.flat_map(|dir| fs::read_dir(dir.path()).into_iter().flatten().flatten())
+    }
+
+    /// Digests that files are named for.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        self.files().filter_map(|f| Digest::from_hex(f.file_name().to_str()?)).collect()
+    }
+
     /// Number and total size of all files.
     pub(crate) fn tally(&self) -> (u64, u64) {
-        let folders = fs::read_dir(self.root.join("cas")).into_iter().flatten().flatten();
-        folders
-            .flat_map(|dir| fs::read_dir(dir.path()).into_iter().flatten().flatten())
-            .filter_map(|file| file.metadata().ok())
-            .fold((0, 0), |(n, bytes), m| (n + 1, bytes + m.len()))
+        self.files().filter_map(|file| file.metadata().ok()).fold((0, 0), |(n, bytes), m| (n + 1, bytes + m.len()))
     }
 }

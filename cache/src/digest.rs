@@ -17,6 +17,11 @@ impl Digest {
         blake3::Hash::from(self.0).to_hex().to_string()
     }
 
+    /// The digest with this hexadecimal form.
+    pub fn from_hex(hex: &str) -> Option<Digest> {
+        blake3::Hash::from_hex(hex).ok().map(|h| Digest(*h.as_bytes()))
+    }
+
     /// The first hexadecimal digits, enough to tell digests apart in messages.
     pub fn short(&self) -> String {
         self.hex().chars().take(12).collect()

@@ -59,6 +59,11 @@ impl Index {
         self.pending.push((key, None));
     }
 
+    /// Keys of the entries of a kind.
+    pub(crate) fn keys(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
+        self.entries.keys().filter(move |k| k.0 == kind as u8).map(|k| k.1.as_slice())
+    }
+
     /// Number and total size of the entries of a kind.
     pub(crate) fn tally(&self, kind: Kind) -> (u64, u64) {
         self.entries

@@ -95,6 +95,22 @@ impl Store {
         None
     }
 
+    /// Corrupt blobs that this process has found so far.
+    pub fn corrupt(&self) -> u64 {
+        self.corrupt.load(Ordering::Relaxed)
+    }
+
+    /// Reads every blob once and removes those whose bytes are not what their name says; returns how many.
+    pub fn sweep(&self) -> u64 {
+        let before = self.corrupt();
+        let small: Vec<Digest> =
+            self.index().keys(Kind::SmallBlob).filter_map(|k| Some(Digest(k.try_into().ok()?))).collect();
+        for digest in small.into_iter().chain(self.blobs.digests()) {
+            let _ = self.get(&digest);
+        }
+        self.corrupt() - before
+    }
+
     /// Whether a digest is here, without reading it.
     pub fn has(&self, digest: &Digest) -> bool {
         self.index().get(Kind::SmallBlob, &digest.0).is_some() || self.blobs.path(digest).exists()
@@ -193,7 +209,7 @@ impl Store {
             actions: index.tally(Kind::Action).0,
             blobs: small + large,
             bytes: small_bytes + large_bytes,
-            corrupt: self.corrupt.load(Ordering::Relaxed),
+            corrupt: self.corrupt(),
         }
     }
 

@@ -140,3 +140,20 @@ fn force_runs_a_stage_again_and_explain_names_the_change() {
         assert!(explained.stdout.contains(word), "{word} is missing in:\n{}", explained.stdout);
     }
 }
+
+#[test]
+fn a_rotten_store_is_made_anew() {
+    let p = project();
+    ran(p.path(), &[]);
+    let before = files(&p.file("out"));
+    for folder in std::fs::read_dir(p.file(".ptq/cas")).expect("the store").flatten() {
+        for blob in std::fs::read_dir(folder.path()).expect("blobs").flatten() {
+            let bytes = std::fs::read(blob.path()).expect("a blob");
+            std::fs::remove_file(blob.path()).expect("removed");
+            std::fs::write(blob.path(), &bytes[..bytes.len() / 2]).expect("half a blob");
+        }
+    }
+    std::fs::remove_dir_all(p.file("out")).expect("removed");
+    ran(p.path(), &[]);
+    assert!(files(&p.file("out")) == before, "what was rotten is made anew, with the same bytes");
+}

@@ -9,6 +9,7 @@ mod build;
 mod error;
 mod events;
 mod executor;
+mod finish;
 pub mod manifest;
 mod materialize;
 mod project;

@@ -1,0 +1,190 @@
+//! What becomes of one variant after the waves: outcomes, files, warnings, the gate, the recipe.
+
+use crate::artifacts::{self, Stages};
+use crate::build::{BuildOptions, Driver, Finished, Outcome, VariantReport};
+use crate::error::EngineError;
+use crate::events::Event;
+use crate::manifest::{Variant, VariantConfig};
+use crate::materialize;
+use crate::project::Project;
+use crate::queries::{ActionState, StageState};
+use crate::recipe::{Recipe, note_name};
+use crate::sources::{Scan, march_key, sample_key};
+use ptq_cache::Digest;
+use ptq_ir::Diagnostic;
+use ptq_rule::{Blobs, Failure};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+impl Project {
+    /// Reports a variant and, when every stage is done, brings its files up to date. `seen` gains the files.
+    pub(crate) fn variant_report(
+        &self,
+        driver: &Driver<'_>,
+        scan: &Scan,
+        name: &str,
+        options: &BuildOptions,
+        work: &[(String, String)],
+        seen: &mut Vec<PathBuf>,
+    ) -> Result<VariantReport, EngineError> {
+        let variant = self.manifest.variants.get(name).cloned().unwrap_or_default();
+        let config = VariantConfig::of(&variant).map_err(EngineError::Manifest)?;
+        let finished: Vec<Finished> = driver
+            .stages(name)
+            .into_iter()
+            .map(|(stage, state)| Finished {
+                name: stage,
+                ran: work.iter().any(|(v, s)| v == name && s == stage),
+                state,
+            })
+            .collect();
+        let mut report = VariantReport {
+            name: name.to_owned(),
+            march: config.march.clone(),
+            optimize_level: config.optimize_level.clone(),
+            stages: finished.iter().map(|f| (f.name, self.outcome(driver, &config, f))).collect(),
+            min_cosine: None,
+            bin_bytes: None,
+            tables: None,
+            problems: self.source_problems(scan, &variant, &config),
+        };
+        self.hits(driver, &report);
+        if !options.dry_run && report.is_done() {
+            self.finish(driver, &variant, &config, &finished, &mut report, seen)?;
+        }
+        Ok(report)
+    }
+
+    fn outcome(&self, driver: &Driver<'_>, config: &VariantConfig, stage: &Finished) -> Outcome {
+        let StageState::Ready { spec, state } = &stage.state else { return Outcome::Pending };
+        // A failure of the last wave is not a query's state yet.
+        if let Some(failure) = driver.executor.session.failure(&spec.key()) {
+            let named = |mut d: Diagnostic| {
+                if stage.name == "parse" {
+                    d.place.file.get_or_insert_with(|| config.path.clone());
+                }
+                d
+            };
+            return Outcome::Failed(failure.diagnostics.into_iter().map(named).collect());
+        }
+        match state {
+            ActionState::Done(_) if stage.ran => Outcome::Ran,
+            ActionState::Done(_) => Outcome::Hit,
+            _ => Outcome::Pending,
+        }
+    }
+
+    fn hits(&self, driver: &Driver<'_>, report: &VariantReport) {
+        for (stage, outcome) in &report.stages {
+            if *outcome == Outcome::Hit {
+                let (variant, stage) = (report.name.clone(), (*stage).to_owned());
+                driver.executor.events.event(Event::Hit { variant, stage, tier: "local" });
+            }
+        }
+    }
+
+    fn source_problems(&self, scan: &Scan, variant: &Variant, config: &VariantConfig) -> Vec<Diagnostic> {
+        let file = self.manifest_name();
+        let keys = [
+            ("path", Some(config.path.clone())),
+            ("march", Some(march_key(&config.march))),
+            ("calibration.data", sample_key(&config.data)),
+        ];
+        keys.into_iter()
+            .filter_map(|(setting, key)| {
+                let mut d = scan.problems.get(&key?)?.clone();
+                d.place.file = Some(file.clone());
+                d.place.line = variant.settings.get(setting).and_then(|s| s.line);
+                Some(d)
+            })
+            .collect()
+    }
+
+    /// Writes a finished variant's files, checks its gate, and keeps its recipe.
+    fn finish(
+        &self,
+        driver: &Driver<'_>,
+        variant: &Variant,
+        config: &VariantConfig,
+        finished: &[Finished],
+        report: &mut VariantReport,
+        seen: &mut Vec<PathBuf>,
+    ) -> Result<(), EngineError> {
+        let session = driver.executor.session;
+        let stages = stages_of(variant, config, finished);
+        match materialize::variant(session, &stages, &self.out())? {
+            Ok(paths) => seen.extend(paths),
+            Err(failure) => {
+                report.problems.extend(failure.diagnostics);
+                return Ok(());
+            }
+        }
+        let measured = artifacts::tree(session, &stages, "measure").and_then(|b| artifacts::measure(&b));
+        let compiled = artifacts::tree(session, &stages, "compile");
+        report.bin_bytes = compiled.as_ref().ok().and_then(|b| b.get("model.bin")).map(|b| b.len() as u64);
+        for stage in ["parse", "partition", "compile"] {
+            if finished.iter().any(|f| f.name == stage && f.ran) {
+                self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
+            }
+        }
+        if let Ok(measure) = measured {
+            if finished.iter().any(|f| f.name == "measure" && f.ran) {
+                report.tables =
+                    Some(format!("{}\n{}", ptq_report::node_table(&measure), ptq_report::output_table(&measure)));
+            }
+            report.min_cosine = measure.outputs.iter().map(|o| o.cosine.0).reduce(f64::min);
+        }
+        if let (Some(least), Some(got)) = (config.min_cosine, report.min_cosine)
+            && (got.is_nan() || got < least)
+        {
+            let line = variant.settings.get("gate.min_cosine").and_then(|s| s.line);
+            let mut d =
+                Diagnostic::error("GATE01", format!("cosine similarity {got:.6} is below gate.min_cosine {least}"))
+                    .hint("report.md lists the similarity of each node");
+            d.place.line = line;
+            d.place.file = line.map(|_| "ptq.toml".to_owned());
+            report.problems.push(d);
+        }
+        self.keep_recipe(driver, variant, finished);
+        Ok(())
+    }
+
+    fn warnings(&self, driver: &Driver<'_>, variant: &Variant, stage: &str, blobs: Result<Blobs, Failure>) {
+        let list: Vec<Diagnostic> =
+            blobs.ok().and_then(|b| serde_json::from_slice(b.get("warnings.json")?).ok()).unwrap_or_default();
+        for d in list {
+            let (variant, stage) = (variant.name.clone(), stage.to_owned());
+            driver.executor.events.event(Event::Warning { variant, stage, message: d.to_string() });
+        }
+    }
+
+    fn keep_recipe(&self, driver: &Driver<'_>, variant: &Variant, finished: &[Finished]) {
+        let Some(old) = driver.recipes.get(&variant.name) else { return };
+        let mut recipe = Recipe { stages: old.stages.clone(), ..Recipe::default() };
+        for f in finished {
+            let StageState::Ready { spec, .. } = &f.state else { continue };
+            let key = spec.key().hex();
+            if !f.ran && old.stages.get(f.name).is_some_and(|s| s.key == key) {
+                continue;
+            }
+            let mut record = Recipe::record(spec, &self.store);
+            record.outcome = if f.ran { "ran".into() } else { "hit".into() };
+            record.why = old.differences(f.name, spec);
+            recipe.stages.insert(f.name.to_owned(), record);
+        }
+        if recipe.stages != old.stages
+            && let Ok(bytes) = serde_json::to_vec(&recipe)
+        {
+            self.store.set_note(&note_name(&variant.name), bytes);
+        }
+    }
+}
+
+/// Trees of a variant's finished stages, and what its report names.
+pub(crate) fn stages_of<'a>(variant: &'a Variant, config: &'a VariantConfig, finished: &[Finished]) -> Stages<'a> {
+    let trees: BTreeMap<&'static str, Digest> =
+        finished.iter().filter_map(|f| Some((f.name, f.state.tree()?))).collect();
+    let shown = |path: &str| variant.settings.get(path).map(|s| (path.to_owned(), s.value.to_string()));
+    let settings = ["optimize_level", "calibration.type", "calibration.max_percentile"].into_iter().filter_map(shown);
+    Stages { trees, variant: &variant.name, model: &variant.model, march: &config.march, settings: settings.collect() }
+}
