@@ -14,7 +14,7 @@ use ptq_rule::{Blobs, Failure, read_graph, read_qgraph};
 use std::collections::BTreeMap;
 
 /// Version of the assembly: a change of any file for equal stages needs a higher number.
-const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// Files of a variant, in the order of the stages that they come from.
 pub const FILES: [&str; 8] = [

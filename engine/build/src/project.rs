@@ -1,5 +1,6 @@
 //! A project: one manifest, its store and its output folder. The engine's front door.
 
+use crate::action::RULES_SOURCES;
 use crate::artifacts::{self, Stages};
 use crate::build::{BuildOptions, BuildReport, Driver, Finished, VariantReport};
 use crate::error::EngineError;
@@ -154,9 +155,11 @@ impl Project {
         Ok(report)
     }
 
+    /// Everything besides files that a null build depends on: what is asked for, and the program that would make it.
     fn request(&self, names: &[String]) -> Digest {
         let rules: Vec<(&str, u32)> = self.registry.iter().map(|r| (r.name(), r.version())).collect();
-        Digest::of(format!("{:?}", (&self.text, &self.overrides, names, rules, ptq_rule::SEMANTICS)).as_bytes())
+        let program = (env!("CARGO_PKG_VERSION"), ptq_rule::SEMANTICS, RULES_SOURCES, artifacts::VERSION, &rules);
+        Digest::of(format!("{:?}", (&self.text, &self.overrides, names, program)).as_bytes())
     }
 
     fn attempt(
