@@ -11,6 +11,7 @@ mod permute;
 mod pool;
 mod reshape;
 mod resize;
+mod slice;
 mod stripe;
 
 use crate::ddr::{DdrBump, Place};
@@ -93,6 +94,9 @@ impl<'a> Lowering<'a> {
             QOp::Lut(lut) => lut::lower(self, node, lut),
             QOp::Concat(concat) => concat::lower(self, node, concat),
             QOp::Resize(resize) => resize::lower(self, node, resize),
+            QOp::DepthToSpace(block) => permute::lower_depth_to_space(self, node, *block),
+            QOp::SpaceToDepth { block } => permute::lower_space_to_depth(self, node, *block),
+            QOp::Slice { starts } => slice::lower(self, node, starts),
             QOp::Reshape => reshape::lower(self, node),
             QOp::Transpose { perm } => permute::lower(self, node, perm),
             QOp::Float { .. } | QOp::Quantize | QOp::Dequantize => {

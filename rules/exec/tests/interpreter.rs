@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use ptq_exec::Interpreter;
-use ptq_ir::ops::{ConvGeom, NearestResize, PoolGeom};
+use ptq_ir::ops::{BlockMove, BlockOrder, ConvGeom, NearestResize, PoolGeom};
 use ptq_ir::{
     Activation, Attr, Attrs, DType, Device, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor,
     QuantParams, Requant, Rounding, Segment, SegmentId, Tensor, TensorId,
@@ -259,4 +259,27 @@ proptest! {
             prop_assert_eq!(bytes_of(naive.i8s().unwrap()), &nchw[..]);
         }
     }
+}
+
+#[test]
+fn blocks_and_boxes_are_those_of_the_float_operators() {
+    let values: Vec<i8> = (0..2 * 12 * 4 * 6).map(|i| (i % 251) as i8).collect();
+    let data = Tensor::from_i8([2, 12, 4, 6], values).unwrap();
+    let x = (tensor("x", &[2, 12, 4, 6], DType::I8, Some((1.0, 0))), data.clone());
+    let same = |op: QOp, name: &str, attrs: Attrs, more: &[Tensor]| {
+        let mut operands = vec![Some(&data)];
+        operands.extend(more.iter().map(Some));
+        let expected = ptq_exec::eval(name, "", &attrs, &operands).unwrap().remove(0);
+        let out = tensor("y", expected.shape(), DType::I8, Some((1.0, 0)));
+        assert_eq!(run(op, std::slice::from_ref(&x), out).unwrap(), expected, "{name}");
+    };
+    for (mode, order) in [("DCR", BlockOrder::Dcr), ("CRD", BlockOrder::Crd)] {
+        let attrs = Attrs::of([("blocksize", Attr::Int(2)), ("mode", Attr::Str(mode.into()))]);
+        same(QOp::DepthToSpace(BlockMove { block: 2, order }), "DepthToSpace", attrs, &[]);
+    }
+    same(QOp::SpaceToDepth { block: 2 }, "SpaceToDepth", Attrs::of([("blocksize", Attr::Int(2))]), &[]);
+    let bounds = [vec![1, 3, 0, 2], vec![2, 9, 4, 5]].map(Tensor::vec_i64);
+    same(QOp::Slice { starts: vec![1, 3, 0, 2] }, "Slice", Attrs::default(), &bounds);
+    let outside = run(QOp::Slice { starts: vec![0, 11, 0, 0] }, &[x], tensor("y", &[2, 2, 4, 6], DType::I8, None));
+    assert!(outside.unwrap_err().contains("not inside"));
 }

@@ -8,12 +8,14 @@ mod conv;
 mod gemm;
 mod pool;
 mod resize;
+mod space;
 
 pub use clip::activation_of;
 pub use conv::ConvGeom;
 pub use gemm::GemmAttrs;
 pub use pool::PoolGeom;
 pub use resize::NearestResize;
+pub use space::{BlockMove, BlockOrder};
 
 use crate::{Diagnostic, Node};
 

@@ -165,6 +165,18 @@ pub enum QOp {
     Lut(QLut),
     /// Nearest-neighbour resize over the last two axes; output parameters equal the input's.
     Resize(ops::NearestResize),
+    /// Channels to pixels (ONNX DepthToSpace), rank 4; output parameters equal the input's.
+    DepthToSpace(ops::BlockMove),
+    /// Pixels to channels (ONNX SpaceToDepth), the inverse of DepthToSpace in the order `Dcr`.
+    SpaceToDepth {
+        /// Side of a block in pixels.
+        block: usize,
+    },
+    /// A box of the input with the output's extents; output parameters equal the input's. A Split is one for each part.
+    Slice {
+        /// First element along every axis.
+        starts: Vec<usize>,
+    },
     /// Same elements in ONNX order under the output's shape.
     Reshape,
     /// Axis permutation: output axis `i` is input axis `perm[i]`.
@@ -189,6 +201,9 @@ impl QOp {
             QOp::MaxPool(_) => "MaxPool",
             QOp::Lut(lut) => &lut.op,
             QOp::Resize(_) => "Resize",
+            QOp::DepthToSpace(_) => "DepthToSpace",
+            QOp::SpaceToDepth { .. } => "SpaceToDepth",
+            QOp::Slice { .. } => "Slice",
             QOp::Reshape => "Reshape",
             QOp::Transpose { .. } => "Transpose",
         }

@@ -94,13 +94,44 @@ impl<'a> Builder<'a> {
 
     /// Adds an accelerated node whose result is `result`.
     pub(crate) fn bpu_node(&mut self, id: NodeId, op: QOp, inputs: Vec<TensorId>, result: ValueId, output: TensorId) {
-        let (row, name) = (&self.placement.nodes[id.0 as usize], &self.graph.node(id).name);
-        let mut covers = vec![name.clone()];
-        covers.extend(self.absorbed(id).map(|a| self.graph.node(a).name.clone()));
+        self.bpu_part(id, 0, op, inputs, result, output);
+    }
+
+    /// Adds what makes output `part` of an accelerated node that becomes one node for each output. The first has the
+    /// node's name and covers it.
+    pub(crate) fn bpu_part(
+        &mut self,
+        id: NodeId,
+        part: usize,
+        op: QOp,
+        inputs: Vec<TensorId>,
+        result: ValueId,
+        output: TensorId,
+    ) {
+        let (row, node) = (&self.placement.nodes[id.0 as usize], &self.graph.node(id).name);
+        let (name, covers) = if part == 0 {
+            let mut covers = vec![node.clone()];
+            covers.extend(self.absorbed(id).map(|a| self.graph.node(a).name.clone()));
+            (node.clone(), covers)
+        } else {
+            (self.free_node_name(&format!("{node}_part_{part}")), Vec::new())
+        };
         let subgraph = row.subgraph;
         let slot = (row.level, Phase::Compute, subgraph.unwrap_or(0), id.0 as usize);
         self.made_at.insert(result, row.level);
-        self.push(slot, subgraph, name, op, inputs, vec![output], covers);
+        self.push(slot, subgraph, &name, op, inputs, vec![output], covers);
+    }
+
+    /// `base`, or with a number behind it where the graph has a node of this name.
+    fn free_node_name(&self, base: &str) -> String {
+        let taken = |name: &str| self.graph.find_node(name).is_some();
+        let mut name = base.to_owned();
+        let mut n = 2;
+        while taken(&name) {
+            name = format!("{base}_{n}");
+            n += 1;
+        }
+        name
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -1,6 +1,7 @@
 //! From accelerated float nodes to integer operators, one file an operator family.
 
 mod arithmetic;
+mod boxes;
 mod concat;
 mod conv;
 mod lut;
@@ -21,6 +22,9 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
         "AveragePool" | "GlobalAveragePool" | "MaxPool" => pool::lower(b, id),
         "Resize" => moves::resize(b, id),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => moves::reshape(b, id, int32),
+        "DepthToSpace" | "SpaceToDepth" => moves::block(b, id),
+        "Slice" => boxes::slice(b, id),
+        "Split" => boxes::split(b, id),
         "Transpose" => moves::transpose(b, id, int32),
         _ => lut::lower(b, id),
     }

@@ -9,17 +9,20 @@ type Measure = fn(&Graph, &Node) -> Option<Vec<i64>>;
 /// Name, meaning and measure of every property.
 pub const PROPERTIES: &[(&str, &str, Measure)] = &[
     ("axis", "axis, counted from 0", axis),
+    ("block", "side of a block in pixels", block),
     ("channels_per_group", "input and output channels of one group", channels_per_group),
     ("constant_bounds", "1 when the bounds are constants", constant_bounds),
     ("constant_inputs", "number of constant inputs", constant_inputs),
     ("constant_weights", "1 when weights and bias are constants", constant_weights),
     ("dilation", "dilation of height and width", dilation),
+    ("equal_parts", "1 when all outputs have one shape", equal_parts),
     ("kernel", "kernel height and width", kernel),
     ("output_channels", "number of filters", output_channels),
     ("outputs", "number of outputs", outputs),
     ("pad", "padding of each side", pad),
     ("rank", "rank of every tensor that is not constant", rank),
     ("resized_outer_axes", "number of resized axes besides the last two", resized_outer_axes),
+    ("step", "step along every axis", step),
     ("stride", "stride of height and width", stride),
     ("weights_per_filter", "channels of one group times kernel area", weights_per_filter),
 ];
@@ -89,6 +92,23 @@ fn rank(g: &Graph, n: &Node) -> Option<Vec<i64>> {
 fn axis(g: &Graph, n: &Node) -> Option<Vec<i64>> {
     let rank = g.value(n.input(0)?).shape.len();
     ops::axis(n.attrs.int("axis", 0), rank).map(|a| vec![a as i64])
+}
+
+fn block(_: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![n.attrs.int("blocksize", 0)])
+}
+
+fn step(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    if n.input(4).is_none() {
+        return Some(vec![1]);
+    }
+    g.const_input(n, 4).and_then(|steps| steps.to_i64s().ok())
+}
+
+fn equal_parts(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let mut shapes = n.outputs.iter().map(|&v| &g.value(v).shape);
+    let first = shapes.next()?;
+    Some(vec![i64::from(shapes.all(|s| s == first))])
 }
 
 fn constant_inputs(g: &Graph, n: &Node) -> Option<Vec<i64>> {

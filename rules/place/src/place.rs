@@ -180,11 +180,11 @@ impl<'a> Placer<'a> {
         if self.int32[id.0 as usize] {
             return None;
         }
-        let result = *node.outputs.first()?;
-        if self.graph.is_output(result) {
+        if let Some(&result) = node.outputs.iter().find(|v| self.graph.is_output(**v)) {
             return Some(Neighbour::Output(&self.graph.value(result).name));
         }
-        let consumer = self.consumers[result.0 as usize].iter().find(|c| !self.on_bpu(**c))?;
+        let mut consumers = node.outputs.iter().flat_map(|v| &self.consumers[v.0 as usize]);
+        let consumer = consumers.find(|c| !self.on_bpu(**c))?;
         Some(Neighbour::Consumer(&self.graph.node(*consumer).name, because(*consumer)))
     }
 

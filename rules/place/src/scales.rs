@@ -39,7 +39,10 @@ pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> 
         }
         if let Some(result) = absorbed_output(graph, placement, id) {
             let source = if copies_values(row) { node.input(0) } else { None };
-            out.insert(result, source.map_or(Scale::Own, Scale::Shared));
+            let scale = source.map_or(Scale::Own, Scale::Shared);
+            out.insert(result, scale);
+            // Split: every part is a copy.
+            out.extend(node.outputs.iter().skip(1).map(|&part| (part, scale)));
         }
     }
     out

@@ -11,7 +11,7 @@ mod pool;
 pub(crate) use concat::concat;
 pub(crate) use conv::PackedConv;
 pub(crate) use elementwise::{add, lut, mul};
-pub(crate) use moves::{reshape, resize, transpose};
+pub(crate) use moves::{depth_to_space, reshape, resize, slice, space_to_depth, transpose};
 pub(crate) use pool::{average_pool, max_pool};
 
 use ptq_ir::{DType, QNode, QTensor, numel};

@@ -26,6 +26,6 @@ pub use dump::dump;
 pub use elem::{Ddr, Elem, Sram};
 pub use program::{CHANNEL_CONSTANT_BYTES, Program, ProgramError, TAP_CONSTANT_BYTES};
 pub use simulator::Simulator;
-pub use storage::{from_storage, storage_axes, storage_dims, to_storage};
+pub use storage::{depth_to_space_axes, from_storage, space_to_depth_axes, storage_axes, storage_dims, to_storage};
 pub use target::Target;
 pub use trap::{Trap, TrapKind};

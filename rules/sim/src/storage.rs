@@ -2,6 +2,7 @@
 //!
 //! Used by compile (constants, strides) and by the runtime (borders, comparison of layers).
 
+use ptq_ir::ops::{BlockMove, BlockOrder};
 use ptq_kernels::to_nhwc;
 
 /// The tensor's axes in storage order, outermost first.
@@ -12,6 +13,23 @@ pub fn storage_axes(rank: usize) -> Vec<usize> {
 /// Extents in storage order.
 pub fn storage_dims(shape: &[usize]) -> Vec<usize> {
     storage_axes(shape.len()).into_iter().map(|a| shape[a]).collect()
+}
+
+/// DepthToSpace in storage order: extents of the input as six axes, and for each axis of the result the input's axis.
+/// `shape` is the input's (batch, channels, height, width); its channels are whole blocks.
+pub fn depth_to_space_axes(block: BlockMove, [n, c, h, w]: [usize; 4]) -> ([usize; 6], [usize; 6]) {
+    let b = block.block;
+    let channels = c / (b * b).max(1);
+    match block.order {
+        BlockOrder::Dcr => ([n, h, w, b, b, channels], [0, 1, 3, 2, 4, 5]),
+        BlockOrder::Crd => ([n, h, w, channels, b, b], [0, 1, 4, 2, 5, 3]),
+    }
+}
+
+/// SpaceToDepth in storage order, as [`depth_to_space_axes`]. `shape` is the input's; its pixels are whole blocks.
+pub fn space_to_depth_axes(block: usize, [n, c, h, w]: [usize; 4]) -> ([usize; 6], [usize; 6]) {
+    let b = block.max(1);
+    ([n, h / b, b, w / b, b, c], [0, 1, 3, 2, 4, 5])
 }
 
 /// Bytes in storage order from row-major bytes of a tensor of this shape. `elem` is the size of an element.

@@ -1,12 +1,13 @@
-//! Axis permutations → TRANS; also the layout changes that Reshape and broadcasting need.
+//! Axis permutations and blocks of channels → TRANS; also the layout changes that Reshape and broadcasting need.
 
-use super::{Lowered, Lowering, axis, does_not_fit};
+use super::{Lowered, Lowering, axis, does_not_fit, nchw};
 use crate::ddr::Place;
 use crate::sram::{SramBump, cut_all, first_tile};
 use crate::transfer::BoxTransfer;
+use ptq_ir::ops::BlockMove;
 use ptq_ir::{Diagnostic, QNode, strides};
 use ptq_sim::artifact::TileAxis;
-use ptq_sim::{Command, Elem, Trans, storage_axes, storage_dims};
+use ptq_sim::{Command, Elem, Trans, depth_to_space_axes, space_to_depth_axes, storage_axes, storage_dims};
 
 /// A permutation of stored axes without those that do not matter: destination axis `i` is source axis `perm[i]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +46,29 @@ impl Permutation {
 
 /// Lowers a Transpose.
 pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, perm: &[usize]) -> Lowered {
-    let (input, output) = (node.inputs[0], node.outputs[0]);
-    let dims = storage_dims(&l.tensor(input).shape);
+    let dims = storage_dims(&l.tensor(node.inputs[0]).shape);
     let axes = storage_axes(perm.len());
     // Stored output axis i is model axis axes[i], which is input axis perm[axes[i]], stored where axes holds that.
     let stored = |model_axis: usize| axes.iter().position(|&a| a == model_axis).unwrap_or(0);
     let perm: Vec<usize> = axes.iter().map(|&a| stored(perm[a])).collect();
-    let permutation = Permutation::new(&dims, &perm);
+    move_axes(l, node, &Permutation::new(&dims, &perm))
+}
+
+/// Lowers a DepthToSpace.
+pub(super) fn lower_depth_to_space(l: &mut Lowering<'_>, node: &QNode, block: BlockMove) -> Lowered {
+    let (dims, perm) = depth_to_space_axes(block, nchw(l.tensor(node.inputs[0]))?);
+    move_axes(l, node, &Permutation::new(&dims, &perm))
+}
+
+/// Lowers a SpaceToDepth.
+pub(super) fn lower_space_to_depth(l: &mut Lowering<'_>, node: &QNode, block: usize) -> Lowered {
+    let (dims, perm) = space_to_depth_axes(block, nchw(l.tensor(node.inputs[0]))?);
+    move_axes(l, node, &Permutation::new(&dims, &perm))
+}
+
+/// Moves a node's input to its output; nothing where the bytes are in order already.
+fn move_axes(l: &mut Lowering<'_>, node: &QNode, permutation: &Permutation) -> Lowered {
+    let (input, output) = (node.inputs[0], node.outputs[0]);
     let x = l.place(input)?;
     if permutation.is_identity() {
         l.result_at(output, x)?;
@@ -59,7 +76,7 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, perm: &[usize]) -> Lower
     }
     let elem = l.elem(input)?;
     let y = l.result(output)?;
-    copy(l, &permutation, elem, x, y)
+    copy(l, permutation, elem, x, y)
 }
 
 /// Copies a tensor from `x` to `y` in permuted order.

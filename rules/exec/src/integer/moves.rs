@@ -1,8 +1,8 @@
-//! Resize and Transpose: elements move, values stay.
+//! Resize, Transpose, blocks, boxes: elements move, values stay.
 
 use super::operand::{Operand, bad, count, tensor};
 use crate::ExecError;
-use ptq_ir::ops::NearestResize;
+use ptq_ir::ops::{BlockMove, BlockOrder, NearestResize};
 use ptq_ir::{Tensor, strides};
 
 pub(super) fn resize(resize: &NearestResize, x: &Operand<'_>) -> Result<Tensor, ExecError> {
@@ -39,4 +39,53 @@ pub(super) fn transpose(perm: &[usize], x: &Operand<'_>) -> Result<Tensor, ExecE
         .map(|i| values[(0..perm.len()).map(|d| i / to[d] % shape[d] * from[perm[d]]).sum::<usize>()])
         .collect();
     tensor(x.info, &shape, y)
+}
+
+pub(super) fn depth_to_space(block: BlockMove, x: &Operand<'_>) -> Result<Tensor, ExecError> {
+    let [n, c, h, w] = x.nchw()?;
+    let shape = block.to_space([n, c, h, w]);
+    let shape = shape.ok_or_else(|| bad(x.info, format!("{c} channels are not whole blocks of {}", block.block)))?;
+    let [_, oc, oh, ow] = shape;
+    let values = x.ints()?;
+    let mut y = Vec::with_capacity(values.len());
+    for (image, channel) in (0..n).flat_map(|image| (0..oc).map(move |channel| (image, channel))) {
+        for (row, col) in (0..oh).flat_map(|row| (0..ow).map(move |col| (row, col))) {
+            let from = block.channel(oc, channel, row % block.block, col % block.block);
+            y.push(values[((image * c + from) * h + row / block.block) * w + col / block.block]);
+        }
+    }
+    tensor(x.info, &shape, y)
+}
+
+pub(super) fn space_to_depth(block: usize, x: &Operand<'_>) -> Result<Tensor, ExecError> {
+    let [n, c, h, w] = x.nchw()?;
+    if block == 0 || h % block != 0 || w % block != 0 {
+        return Err(bad(x.info, format!("{h} x {w} pixels are not whole blocks of {block}")));
+    }
+    let shape = [n, c * block * block, h / block, w / block];
+    let inverse = BlockMove { block, order: BlockOrder::Dcr };
+    let values = x.ints()?;
+    let mut y = vec![0; values.len()];
+    for (at, value) in values.into_iter().enumerate() {
+        let (col, row, plane) = (at % w, at / w % h, at / (h * w));
+        let to = inverse.channel(c, plane % c, row % block, col % block);
+        y[((plane / c * shape[1] + to) * shape[2] + row / block) * shape[3] + col / block] = value;
+    }
+    tensor(x.info, &shape, y)
+}
+
+pub(super) fn slice(starts: &[usize], x: &Operand<'_>, shape: &[usize]) -> Result<Tensor, ExecError> {
+    let extents = x.data.shape();
+    let inside = starts.len() == extents.len()
+        && shape.len() == extents.len()
+        && (0..extents.len()).all(|d| starts[d].checked_add(shape[d]).is_some_and(|end| end <= extents[d]));
+    if !inside {
+        return Err(bad(x.info, format!("a box of {shape:?} at {starts:?} is not inside")));
+    }
+    let (from, to) = (strides(extents), strides(shape));
+    let values = x.ints()?;
+    let y = (0..count(x.info, shape)?)
+        .map(|i| values[(0..shape.len()).map(|d| (i / to[d] % shape[d] + starts[d]) * from[d]).sum::<usize>()])
+        .collect();
+    tensor(x.info, shape, y)
 }

@@ -10,6 +10,7 @@ mod pool;
 
 use super::ExportMeta;
 use super::file::OnnxFile;
+use ptq_ir::ops::BlockOrder;
 use ptq_ir::{Activation, Attr, Attrs, DType, Diagnostic, QGraph, QNode, QOp, QTensor, Tensor, TensorId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -180,6 +181,16 @@ impl<'a> Writer<'a> {
             QOp::MaxPool(geom) => self.max_pool(node, geom),
             QOp::Lut(lut) => self.lut(node, lut),
             QOp::Resize(resize) => self.resize(node, resize),
+            QOp::DepthToSpace(block) => {
+                let mode = if block.order == BlockOrder::Crd { "CRD" } else { "DCR" };
+                let attrs = [("blocksize", Attr::Int(block.block as i64)), ("mode", Attr::Str(mode.to_owned()))];
+                self.plain(node, "DepthToSpace", &Attrs::of(attrs), Activation::None)
+            }
+            QOp::SpaceToDepth { block } => {
+                let attrs = Attrs::of([("blocksize", Attr::Int(*block as i64))]);
+                self.plain(node, "SpaceToDepth", &attrs, Activation::None)
+            }
+            QOp::Slice { starts } => self.slice(node, starts),
             QOp::Reshape => self.reshape(node),
             QOp::Transpose { perm } => {
                 let perm = Attr::Ints(perm.iter().map(|&p| p as i64).collect());

@@ -1,4 +1,4 @@
-//! Operators that only move elements: Reshape and its kin, Transpose, nearest-neighbour Resize.
+//! Operators that only move elements: Reshape and its kin, Transpose, nearest-neighbour Resize, blocks of channels.
 
 use super::operands::input;
 use crate::builder::Builder;
@@ -44,6 +44,13 @@ pub(super) fn resize(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> 
         return Err(bad("coordinate or rounding mode is not a table of nearest pixels"));
     };
     moved(b, id, false, QOp::Resize(ops::NearestResize { rows, cols }))
+}
+
+pub(super) fn block(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
+    let node = b.graph.node(id);
+    let block = ops::BlockMove::of(node)?;
+    let op = if node.is("DepthToSpace") { QOp::DepthToSpace(block) } else { QOp::SpaceToDepth { block: block.block } };
+    moved(b, id, false, op)
 }
 
 /// Adds a node whose result has its input's parameters; per-channel ones follow their axis.

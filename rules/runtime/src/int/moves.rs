@@ -1,8 +1,10 @@
 //! Operators that only move elements.
 
 use super::Call;
-use ptq_ir::{ops::NearestResize, strides};
-use ptq_sim::{from_storage, storage_axes, storage_dims, to_storage};
+use super::nchw;
+use ptq_ir::ops::{BlockMove, NearestResize};
+use ptq_ir::strides;
+use ptq_sim::{depth_to_space_axes, from_storage, space_to_depth_axes, storage_axes, storage_dims, to_storage};
 
 /// Elements of `x` at these strides (in elements), over these extents, outermost first.
 pub(super) fn gather(x: &[u8], dims: &[usize], strides: &[usize], elem: usize) -> Vec<u8> {
@@ -38,6 +40,30 @@ pub(crate) fn transpose(call: &Call<'_>, perm: &[usize]) -> Vec<u8> {
     let stored = |axis: usize| axes.iter().position(|&a| a == axis).map_or(0, |p| own[p]);
     let source: Vec<usize> = axes.iter().map(|&a| stored(perm[a])).collect();
     gather(call.inputs[0], &storage_dims(&call.output().shape), &source, x.dtype.bytes())
+}
+
+/// Channels to pixels.
+pub(crate) fn depth_to_space(call: &Call<'_>, block: BlockMove) -> Vec<u8> {
+    permute(call, depth_to_space_axes(block, nchw(call.input(0))))
+}
+
+/// Pixels to channels.
+pub(crate) fn space_to_depth(call: &Call<'_>, block: usize) -> Vec<u8> {
+    permute(call, space_to_depth_axes(block, nchw(call.input(0))))
+}
+
+fn permute(call: &Call<'_>, (dims, perm): ([usize; 6], [usize; 6])) -> Vec<u8> {
+    let own = strides(&dims);
+    gather(call.inputs[0], &perm.map(|a| dims[a]), &perm.map(|a| own[a]), call.input(0).dtype.bytes())
+}
+
+/// A box of the input.
+pub(crate) fn slice(call: &Call<'_>, starts: &[usize]) -> Vec<u8> {
+    let (x, y) = (call.input(0), call.output());
+    let elem = x.dtype.bytes();
+    let own = strides(&storage_dims(&x.shape));
+    let first: usize = storage_axes(starts.len()).into_iter().zip(&own).map(|(a, s)| starts[a] * s).sum();
+    gather(&call.inputs[0][first * elem..], &storage_dims(&y.shape), &own, elem)
 }
 
 /// The same elements in the model's order under another shape.

@@ -1,6 +1,6 @@
 //! Builds integer programs by hand: one float input and its border, any integer operators, borders back to float.
 
-use ptq_ir::ops::{ConvGeom, NearestResize, PoolGeom};
+use ptq_ir::ops::{BlockMove, ConvGeom, NearestResize, PoolGeom};
 use ptq_ir::{
     Activation, Attrs, DType, Device, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor,
     QuantParams, Requant, Rounding, Segment, SegmentId, Tensor, TensorId, broadcast_shapes, numel,
@@ -304,5 +304,22 @@ impl Builder {
         let shape: Vec<usize> = perm.iter().map(|&a| shape[a]).collect();
         let y = self.moved(x, &shape);
         self.node(QOp::Transpose { perm: perm.to_vec() }, vec![x], y, BODY)
+    }
+
+    pub(crate) fn depth_to_space(&mut self, x: TensorId, block: BlockMove) -> TensorId {
+        let shape: [usize; 4] = self.shape(x).try_into().unwrap();
+        let y = self.moved(x, &block.to_space(shape).unwrap());
+        self.node(QOp::DepthToSpace(block), vec![x], y, BODY)
+    }
+
+    pub(crate) fn space_to_depth(&mut self, x: TensorId, block: usize) -> TensorId {
+        let [n, c, h, w] = self.shape(x)[..] else { panic!("rank") };
+        let y = self.moved(x, &[n, c * block * block, h / block, w / block]);
+        self.node(QOp::SpaceToDepth { block }, vec![x], y, BODY)
+    }
+
+    pub(crate) fn slice(&mut self, x: TensorId, starts: &[usize], extents: &[usize]) -> TensorId {
+        let y = self.moved(x, extents);
+        self.node(QOp::Slice { starts: starts.to_vec() }, vec![x], y, BODY)
     }
 }

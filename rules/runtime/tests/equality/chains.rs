@@ -3,7 +3,7 @@
 use crate::builder::Builder;
 use crate::compare::assert_equal_everywhere;
 use proptest::prelude::*;
-use ptq_ir::ops::{ConvGeom, PoolGeom};
+use ptq_ir::ops::{BlockMove, BlockOrder, ConvGeom, PoolGeom};
 use ptq_ir::{DType, QGraph, Rounding, TensorId};
 
 /// Largest tensor of a chain, in elements.
@@ -47,7 +47,7 @@ fn chain(rounding: Rounding, act: DType, seed: u64, steps: &[u8]) -> QGraph {
 fn apply(b: &mut Builder, pool: &[TensorId], x: TensorId, step: u8) -> Option<TensorId> {
     let shape = b.shape(x);
     let elements: usize = shape.iter().product();
-    match (step % 11, &shape[..]) {
+    match (step % 13, &shape[..]) {
         (0..=2, &[_, c, h, w]) => {
             let geom = random_conv(b, c, h, w);
             let oc = if b.rng.chance(50) { c } else { geom.group * b.rng.size(1, (40 / geom.group).max(1)) };
@@ -103,6 +103,22 @@ fn apply(b: &mut Builder, pool: &[TensorId], x: TensorId, step: u8) -> Option<Te
                 perm.swap(i, j);
             });
             Some(b.transpose(x, &perm))
+        }
+        (11, _) => {
+            let starts: Vec<usize> = shape.iter().map(|&d| b.rng.size(0, d - 1)).collect();
+            let extents: Vec<usize> = shape.iter().zip(&starts).map(|(&d, &s)| b.rng.size(1, d - s)).collect();
+            Some(b.slice(x, &starts, &extents))
+        }
+        (12, &[n, c, h, w]) => {
+            let order = if b.rng.chance(50) { BlockOrder::Dcr } else { BlockOrder::Crd };
+            let divides = |d: usize| (2..=3).find(|&b| d.is_multiple_of(b * b));
+            match divides(c) {
+                Some(block) => Some(b.depth_to_space(x, BlockMove { block, order })),
+                None => {
+                    let block = (2..=3).find(|&s| h.is_multiple_of(s) && w.is_multiple_of(s))?;
+                    (n * c > 0).then(|| b.space_to_depth(x, block))
+                }
+            }
         }
         _ => None,
     }

@@ -3,7 +3,7 @@
 use crate::builder::Builder;
 use crate::compare::{assert_equal_everywhere, compiled, march};
 use ptq_compile::{OptimizeLevel, compile};
-use ptq_ir::ops::{ConvGeom, PoolGeom};
+use ptq_ir::ops::{BlockMove, BlockOrder, ConvGeom, PoolGeom};
 use ptq_ir::{DType, Rounding, TensorId};
 use ptq_sim::{Command, artifact};
 
@@ -179,4 +179,26 @@ fn every_layer_that_cannot_fit_is_named_once_and_the_layers_behind_it_are_not() 
     let named: Vec<(&str, Option<&str>)> =
         problems.iter().map(|d| (d.code.as_str(), d.place.node.as_deref())).collect();
     assert_eq!(named, [("COMP02", Some("Resize_1")), ("COMP02", Some("MaxPool_3"))], "{problems:?}");
+}
+
+#[test]
+fn blocks_of_channels_in_both_orders() {
+    for order in [BlockOrder::Dcr, BlockOrder::Crd] {
+        for block in [1, 2, 3] {
+            check(&[&[2, 36, 5, 7]], |b, x| b.depth_to_space(x[0], BlockMove { block, order }));
+            check(&[&[1, 9 * 36, 3, 1]], |b, x| b.depth_to_space(x[0], BlockMove { block, order }));
+        }
+    }
+    check(&[&[2, 5, 12, 6]], |b, x| b.space_to_depth(x[0], 3));
+    check(&[&[1, 70, 8, 8]], |b, x| b.space_to_depth(x[0], 2));
+}
+
+#[test]
+fn boxes_of_every_rank() {
+    check(&[&[2, 36, 9, 7]], |b, x| b.slice(x[0], &[1, 3, 2, 0], &[1, 20, 7, 7]));
+    check(&[&[2, 36, 9, 7]], |b, x| b.slice(x[0], &[0, 0, 0, 5], &[2, 36, 9, 2]));
+    check(&[&[1, 130, 40, 1]], |b, x| b.slice(x[0], &[0, 64, 1, 0], &[1, 66, 39, 1]));
+    check(&[&[3, 50]], |b, x| b.slice(x[0], &[0, 7], &[3, 43]));
+    check(&[&[2, 3, 4, 5, 6]], |b, x| b.slice(x[0], &[1, 0, 1, 2, 3], &[1, 3, 2, 3, 2]));
+    check(&[&[2, 3, 4, 5]], |b, x| b.slice(x[0], &[0; 4], &[2, 3, 4, 5]));
 }

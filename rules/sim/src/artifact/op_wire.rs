@@ -5,8 +5,8 @@ use super::from_wire::{inconsistent, plain_tensor};
 use super::schema::*;
 use super::to_wire;
 use ptq_ir::{
-    Activation, Attr, Attrs, QAdd, QConcat, QConv, QLut, QMul, QOp, QPool, Requant, ops::ConvGeom, ops::NearestResize,
-    ops::PoolGeom,
+    Activation, Attr, Attrs, QAdd, QConcat, QConv, QLut, QMul, QOp, QPool, Requant, ops::BlockMove, ops::BlockOrder,
+    ops::ConvGeom, ops::NearestResize, ops::PoolGeom,
 };
 
 pub(super) fn op(op: &QOp) -> OpMessage {
@@ -63,6 +63,11 @@ pub(super) fn op(op: &QOp) -> OpMessage {
             table: l.table.iter().map(|&v| v.into()).collect(),
         }),
         QOp::Resize(r) => OpMessage::Resize(ResizeMessage { rows: r.rows.clone(), cols: r.cols.clone() }),
+        QOp::DepthToSpace(b) => {
+            OpMessage::DepthToSpace(BlockMessage { block: b.block as u32, crd: b.order == BlockOrder::Crd })
+        }
+        QOp::SpaceToDepth { block } => OpMessage::SpaceToDepth(BlockMessage { block: *block as u32, crd: false }),
+        QOp::Slice { starts } => OpMessage::Slice(StartsMessage { starts: starts.iter().map(|&s| s as u64).collect() }),
         QOp::Reshape => OpMessage::Reshape(Empty {}),
         QOp::Transpose { perm } => OpMessage::Transpose(PermMessage { perm: perm.iter().map(|&a| a as u32).collect() }),
     }
@@ -126,6 +131,12 @@ pub(super) fn read_op(message: OpMessage) -> Result<QOp, BinError> {
             })
         }
         OpMessage::Resize(r) => QOp::Resize(NearestResize { rows: r.rows, cols: r.cols }),
+        OpMessage::DepthToSpace(b) => {
+            let order = if b.crd { BlockOrder::Crd } else { BlockOrder::Dcr };
+            QOp::DepthToSpace(BlockMove { block: b.block as usize, order })
+        }
+        OpMessage::SpaceToDepth(b) => QOp::SpaceToDepth { block: b.block as usize },
+        OpMessage::Slice(s) => QOp::Slice { starts: s.starts.into_iter().map(|v| v as usize).collect() },
         OpMessage::Reshape(_) => QOp::Reshape,
         OpMessage::Transpose(p) => QOp::Transpose { perm: p.perm.into_iter().map(|a| a as usize).collect() },
     })

@@ -146,7 +146,7 @@ pub(super) struct NodeMessage {
     pub outputs: Vec<u32>,
     #[prost(string, repeated, tag = "4")]
     pub covers: Vec<String>,
-    #[prost(oneof = "OpMessage", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22")]
+    #[prost(oneof = "OpMessage", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25")]
     pub op: Option<OpMessage>,
 }
 
@@ -178,6 +178,12 @@ pub(super) enum OpMessage {
     Reshape(Empty),
     #[prost(message, tag = "22")]
     Transpose(PermMessage),
+    #[prost(message, tag = "23")]
+    DepthToSpace(BlockMessage),
+    #[prost(message, tag = "24")]
+    SpaceToDepth(BlockMessage),
+    #[prost(message, tag = "25")]
+    Slice(StartsMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -341,4 +347,19 @@ pub(super) struct ResizeMessage {
 pub(super) struct PermMessage {
     #[prost(uint32, repeated, tag = "1")]
     pub perm: Vec<u32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BlockMessage {
+    #[prost(uint32, tag = "1")]
+    pub block: u32,
+    /// Order CRD; otherwise DCR.
+    #[prost(bool, tag = "2")]
+    pub crd: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct StartsMessage {
+    #[prost(uint64, repeated, tag = "1")]
+    pub starts: Vec<u64>,
 }

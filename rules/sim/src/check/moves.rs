@@ -59,3 +59,35 @@ pub(super) fn check_transpose(perm: &[usize], x: &QTensor, output: &QTensor) -> 
     }
     shape_is(output, &perm.iter().map(|&a| x.shape[a]).collect::<Vec<_>>())
 }
+
+pub(super) fn check_depth_to_space(block: ops::BlockMove, x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    let shape = rank_4(x).and_then(|shape| {
+        block.to_space(shape).ok_or_else(|| format!("{:?} has no whole blocks of {}", x.shape, block.block))
+    })?;
+    shape_is(output, &shape)
+}
+
+pub(super) fn check_space_to_depth(block: usize, x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    let back = ops::BlockMove { block, order: ops::BlockOrder::Dcr }.to_space(rank_4(output)?);
+    match back {
+        Some(shape) => shape_is(x, &shape),
+        None => Err(format!("{:?} has no whole blocks of {block}", output.shape)),
+    }
+}
+
+pub(super) fn check_slice(starts: &[usize], x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    let rank = x.shape.len();
+    let inside = |d: usize| starts[d].checked_add(output.shape[d]).is_some_and(|end| end <= x.shape[d]);
+    if starts.len() == rank && output.shape.len() == rank && (0..rank).all(inside) {
+        Ok(())
+    } else {
+        Err(format!("a box of {:?} at {starts:?} is not inside {:?}", output.shape, x.shape))
+    }
+}
+
+fn rank_4(t: &QTensor) -> Result<[usize; 4], String> {
+    t.shape.as_slice().try_into().map_err(|_| format!("{} has rank {}, not 4", t.name, t.shape.len()))
+}

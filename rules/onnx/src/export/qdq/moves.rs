@@ -1,4 +1,4 @@
-//! Reshape and Resize in QDQ form.
+//! Reshape, Resize and Slice in QDQ form.
 
 use super::Writer;
 use ptq_ir::{Activation, Attr, Attrs, Diagnostic, QNode, Tensor, ops::NearestResize};
@@ -11,6 +11,17 @@ impl Writer<'_> {
         let input = self.read(node, 0)?;
         let target = self.file.fresh_constant(&format!("{}_shape", node.name), &target);
         self.write(node, "Reshape", &[input, target], &Attrs::default(), Activation::None)
+    }
+
+    /// Slice of a box, step 1 along every axis.
+    pub(super) fn slice(&mut self, node: &QNode, starts: &[usize]) -> Result<(), Diagnostic> {
+        let shape = &self.tensor(node, &node.outputs, 0)?.1.shape;
+        let ends = starts.iter().zip(shape).map(|(s, n)| (s + n) as i64).collect();
+        let mut inputs = vec![self.read(node, 0)?];
+        for (what, values) in [("starts", starts.iter().map(|&s| s as i64).collect()), ("ends", ends)] {
+            inputs.push(self.file.fresh_constant(&format!("{}_{what}", node.name), &Tensor::vec_i64(values)));
+        }
+        self.write(node, "Slice", &inputs, &Attrs::default(), Activation::None)
     }
 
     /// Resize by whole factors; any other index table becomes two Gather nodes.
