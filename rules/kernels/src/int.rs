@@ -13,6 +13,7 @@ mod depthwise;
 mod elementwise;
 mod finish;
 mod layout;
+mod peak;
 mod pool;
 mod prepare;
 mod sink;
@@ -24,6 +25,7 @@ pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
 pub use elementwise::{IntAdd, IntMul, lookup, requant_table};
 pub use layout::{to_nchw, to_nhwc};
+pub use peak::multiply_add_loop;
 pub use pool::{IntAveragePool, int_max_pool};
 
 /// How a byte is read as a number.

@@ -4,20 +4,27 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Level);
 
+/// Instruction sets, best last. Each but the first includes what kernels of the lower ones of its architecture use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// No particular instructions.
     Scalar,
     /// x86-64 with AVX2 and FMA.
     Avx2,
-    /// In addition AVX-512 F, BW, VL and VNNI.
-    Vnni,
+    /// In addition the dot products of AVX-VNNI.
+    AvxVnni,
+    /// AVX2, FMA, AVX-512 F, BW, VL and VNNI.
+    Avx512Vnni,
 }
+
+/// Every level with its name.
+const LEVELS: [(Level, &str); 4] =
+    [(Level::Scalar, "scalar"), (Level::Avx2, "avx2"), (Level::AvxVnni, "avxvnni"), (Level::Avx512Vnni, "avx512vnni")];
 
 impl Isa {
     /// The best set of this processor.
     pub fn best() -> Isa {
-        Isa(detect())
+        Isa::all().pop().unwrap_or(Isa(Level::Scalar))
     }
 
     /// The portable code, present everywhere.
@@ -25,9 +32,19 @@ impl Isa {
         Isa(Level::Scalar)
     }
 
-    /// Every set of this processor, for tests that compare them.
+    /// Every set of this processor, best last; for tests and measurements that compare them.
     pub fn all() -> Vec<Isa> {
-        [Level::Scalar, Level::Avx2, Level::Vnni].into_iter().filter(|&l| l <= detect()).map(Isa).collect()
+        LEVELS.iter().filter(|(level, _)| has(*level)).map(|(level, _)| Isa(*level)).collect()
+    }
+
+    /// The set of this name, when the processor has it: `scalar`, `avx2`, `avxvnni`, `avx512vnni`.
+    pub fn named(name: &str) -> Option<Isa> {
+        Isa::all().into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// Name of the set.
+    pub fn name(self) -> &'static str {
+        LEVELS.iter().find(|(level, _)| *level == self.0).map_or("", |(_, name)| name)
     }
 
     /// Whether AVX2 and FMA are present.
@@ -35,25 +52,30 @@ impl Isa {
         self.0 >= Level::Avx2
     }
 
+    /// Whether AVX-VNNI is to be used.
+    pub(crate) fn avx_vnni(self) -> bool {
+        self.0 == Level::AvxVnni
+    }
+
     /// Whether AVX-512 VNNI is present.
-    pub(crate) fn vnni(self) -> bool {
-        self.0 >= Level::Vnni
+    pub(crate) fn avx512_vnni(self) -> bool {
+        self.0 == Level::Avx512Vnni
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-fn detect() -> Level {
+fn has(level: Level) -> bool {
     use std::arch::is_x86_feature_detected as has;
-    if !(has!("avx2") && has!("fma")) {
-        Level::Scalar
-    } else if has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni") {
-        Level::Vnni
-    } else {
-        Level::Avx2
+    let avx2 = has!("avx2") && has!("fma");
+    match level {
+        Level::Scalar => true,
+        Level::Avx2 => avx2,
+        Level::AvxVnni => avx2 && has!("avxvnni"),
+        Level::Avx512Vnni => avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni"),
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn detect() -> Level {
-    Level::Scalar
+fn has(level: Level) -> bool {
+    level == Level::Scalar
 }

@@ -21,6 +21,6 @@ pub use error::KernelError;
 pub use float::{FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
 pub use int::{
     IntAdd, IntAveragePool, IntConv, IntConvSpec, IntMul, Sign, bytes_of, bytes_of_mut, int_max_pool, lookup,
-    requant_table, to_nchw, to_nhwc,
+    multiply_add_loop, requant_table, to_nchw, to_nhwc,
 };
 pub use isa::Isa;

@@ -5,6 +5,7 @@ use crate::run::Run;
 use crate::stored::{from_stored, to_stored};
 use crate::{RunOptions, RuntimeError};
 use ptq_ir::{QNode, QOp, QTensor, TensorId};
+use ptq_kernels::Isa;
 use ptq_sim::artifact::Segment;
 use std::collections::BTreeMap;
 
@@ -18,9 +19,9 @@ pub(crate) struct PackedSegment {
 }
 
 impl PackedSegment {
-    pub(crate) fn new(nodes: &[QNode], tensors: &[QTensor]) -> Result<PackedSegment, RuntimeError> {
+    pub(crate) fn new(nodes: &[QNode], tensors: &[QTensor], isa: Isa) -> Result<PackedSegment, RuntimeError> {
         let pack = |node: &QNode| match &node.op {
-            QOp::Conv(conv) => PackedConv::new(node, conv, tensors).map(Some),
+            QOp::Conv(conv) => PackedConv::new(node, conv, tensors, isa).map(Some),
             _ => Ok(None),
         };
         let mut constants = BTreeMap::new();

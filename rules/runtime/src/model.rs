@@ -4,6 +4,7 @@ use crate::RuntimeError;
 use crate::int_segment::PackedSegment;
 use crate::values::Liveness;
 use ptq_ir::{DType, QuantParams, TensorId};
+use ptq_kernels::Isa;
 use ptq_sim::artifact::{self, Body};
 
 /// A model ready to run: checked, weights packed. Running does not change it, so threads may share it.
@@ -29,12 +30,20 @@ pub struct Port<'a> {
 }
 
 impl Model {
-    /// Reads a `.bin`.
+    /// Reads a `.bin` for the best instructions of this processor.
     ///
     /// # Errors
     /// When the bytes are damaged, of another version, or not a consistent model.
     pub fn load(bytes: &[u8]) -> Result<Model, RuntimeError> {
-        Model::from_artifact(artifact::decode(bytes)?)
+        Model::load_for(bytes, Isa::best())
+    }
+
+    /// Reads a `.bin` for a chosen instruction set. Results do not depend on it.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_for(bytes: &[u8], isa: Isa) -> Result<Model, RuntimeError> {
+        Model::prepare(artifact::decode(bytes)?, isa)
     }
 
     /// Prepares a model that is already decoded; it is checked again.
@@ -42,9 +51,13 @@ impl Model {
     /// # Errors
     /// When it is not consistent.
     pub fn from_artifact(artifact: artifact::Model) -> Result<Model, RuntimeError> {
+        Model::prepare(artifact, Isa::best())
+    }
+
+    fn prepare(artifact: artifact::Model, isa: Isa) -> Result<Model, RuntimeError> {
         artifact.check()?;
         let pack = |segment: &artifact::Segment| match &segment.body {
-            Body::Int(nodes) => PackedSegment::new(nodes, &artifact.tensors).map(Some),
+            Body::Int(nodes) => PackedSegment::new(nodes, &artifact.tensors, isa).map(Some),
             Body::Float(_) | Body::Npu(_) => Ok(None),
         };
         let packed = artifact.segments.iter().map(pack).collect::<Result<_, _>>()?;

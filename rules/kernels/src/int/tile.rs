@@ -24,7 +24,7 @@ impl Panels {
     /// Packs filters `w[o][q]`, `filters` rows of `k`.
     pub(crate) fn pack(isa: Isa, w: &[i8], filters: usize, k: usize) -> Panels {
         let panels = filters.div_ceil(NR);
-        if isa.vnni() {
+        if isa.avx512_vnni() {
             let depth = k.next_multiple_of(4);
             let mut out = vec![0i8; panels * depth * NR];
             for (o, row) in w.chunks_exact(k).enumerate() {

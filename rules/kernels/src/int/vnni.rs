@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// [`super::tile::run`] by `vpdpbusd`: four products of unsigned and signed bytes are added to 32 bits without
 /// saturation, so the sum is exact.
 pub(super) fn tile(isa: Isa, x: &[u8], depth: usize, w: &[i8], acc: &mut Acc) {
-    assert!(isa.vnni());
+    assert!(isa.avx512_vnni());
     assert!(depth.is_multiple_of(4) && x.len() >= MR * depth && w.len() >= depth * NR, "operands are too short");
     // SAFETY: the instructions are present, and the bounds that `tile_vnni` asks for hold (both checked).
     unsafe { tile_vnni(x, depth, w, acc) }

@@ -13,7 +13,7 @@ pub(crate) struct PackedConv {
 }
 
 impl PackedConv {
-    pub(crate) fn new(node: &QNode, conv: &QConv, tensors: &[QTensor]) -> Result<PackedConv, RuntimeError> {
+    pub(crate) fn new(node: &QNode, conv: &QConv, tensors: &[QTensor], isa: Isa) -> Result<PackedConv, RuntimeError> {
         let tensor = |i: usize| node.inputs.get(i).map(|id| &tensors[id.0 as usize]);
         let data = |i: usize| tensor(i).and_then(|t| t.data.as_ref());
         let missing = || RuntimeError::node(&node.name, "its input or weights are missing");
@@ -33,7 +33,7 @@ impl PackedConv {
             out_zero: conv.out_zero,
             clamp: (conv.clamp_lo, conv.clamp_hi),
         };
-        let kernel = IntConv::pack(Isa::best(), &spec).map_err(|e| RuntimeError::node(&node.name, e))?;
+        let kernel = IntConv::pack(isa, &spec).map_err(|e| RuntimeError::node(&node.name, e))?;
         Ok(PackedConv { kernel, int32: conv.requant.is_none() })
     }
 

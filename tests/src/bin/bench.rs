@@ -1,0 +1,40 @@
+//! Speed beside ONNX Runtime and beside the processor's own limits: `cargo run --release -p ptq-tests --bin bench -- WHAT`.
+//!
+//! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
+//! products of the shapes of ResNet against the measured peak of their instructions. Every figure ends in one line of
+//! JSON. Times are CPU time of the process and wall time; on a busy machine the minimum of CPU time says most.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "../bench/clock.rs"]
+mod clock;
+#[path = "../bench/figure.rs"]
+mod figure;
+#[path = "../bench/gemm.rs"]
+mod gemm;
+#[path = "../bench/inference.rs"]
+mod inference;
+#[path = "../bench/options.rs"]
+mod options;
+#[path = "../bench/peer.rs"]
+mod peer;
+#[path = "../bench/subject.rs"]
+mod subject;
+
+use options::Options;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = Options::parse(&args).and_then(|options| match options.what.as_str() {
+        "inference" => inference::run(&options),
+        "gemm" => gemm::run(&options),
+        other => Err(format!("unknown benchmark {other:?}\n{}", options::USAGE)),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
