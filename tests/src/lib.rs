@@ -15,6 +15,16 @@ pub fn workspace_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), PathBuf::from)
 }
 
+/// The operator page of a built-in march, as `docs/ops/<march>.md` holds it.
+///
+/// # Panics
+/// When the march is not built in.
+pub fn operator_page(march: &str) -> String {
+    let text = ptq_march::source(march).expect("a built-in march");
+    let march = ptq_march::March::from_toml(&text).expect("a valid march");
+    ptq_report::operators_markdown(&march, &ptq_report::operators(&march, []))
+}
+
 /// Folder of fetched models and data: `PTQ_ASSETS`, or `assets/` in the workspace. Fetched with
 /// `cargo run -p ptq-tests --bin fetch`.
 pub fn assets() -> PathBuf {

@@ -121,6 +121,11 @@ fn rules_do_not_reach_outside() {
 fn generated_pages_are_fresh() {
     let page = std::fs::read_to_string(workspace_root().join("docs/manifest.md")).expect("docs/manifest.md");
     assert!(page == ptq_engine::manifest::keys::reference(), "run: cargo run -p ptq-tests --bin docs");
+    for march in ptq_march::names() {
+        let path = format!("docs/ops/{march}.md");
+        let page = std::fs::read_to_string(workspace_root().join(&path)).unwrap_or_default();
+        assert!(page == ptq_tests::operator_page(march), "{path} is stale; run: cargo run -p ptq-tests --bin docs");
+    }
 }
 
 #[test]

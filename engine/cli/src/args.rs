@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Info(Info),
     /// Print a compiled model as readable assembly
     Dump(Dump),
+    /// List what a march does with every operator, and under which limits
+    Ops(Ops),
     /// Print the page of a rule, or list all rules
     Rule(Rule),
     /// Look after the store
@@ -187,6 +189,17 @@ pub(crate) struct Info {
 pub(crate) struct Dump {
     /// Compiled model
     pub(crate) model: PathBuf,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  ptq ops --march bayes\n  ptq ops --march cpu --json")]
+pub(crate) struct Ops {
+    /// March, by name or by the path of a march file
+    #[arg(long, default_value = "bayes")]
+    pub(crate) march: String,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(ClapArgs)]

@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod explain;
 pub(crate) mod info;
+pub(crate) mod ops;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod variants;
@@ -15,6 +16,7 @@ pub(crate) mod verify;
 use crate::args::Global;
 use crate::failure::Failure;
 use ptq_engine::Project;
+use ptq_march::March;
 use std::path::Path;
 
 /// Opens the project that the global options name.
@@ -25,4 +27,21 @@ fn project(global: &Global) -> Result<Project, Failure> {
 /// Reads a file that the user named.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
+}
+
+/// A built-in march, or the march file at this path.
+fn load_march(name: &str) -> Result<March, Failure> {
+    let text = match ptq_march::source(name) {
+        Some(text) => text.into_owned(),
+        None if name.ends_with(".toml") => String::from_utf8_lossy(&read(name.as_ref())?).into_owned(),
+        None => {
+            let known: Vec<&str> = ptq_march::names().collect();
+            return Err(Failure::Usage(format!(
+                "error: there is no march {name:?}\n  help: built in: {}",
+                known.join(", ")
+            )));
+        }
+    };
+    March::from_toml(&text)
+        .map_err(|p| Failure::Failed(p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }

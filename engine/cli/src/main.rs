@@ -50,6 +50,7 @@ fn run(args: &Args) -> Result<u8, Failure> {
         Command::Verify(a) => commands::verify::run(global, a),
         Command::Info(a) => commands::info::run(a),
         Command::Dump(a) => commands::dump::run(a),
+        Command::Ops(a) => commands::ops::run(a),
         Command::Rule(a) => commands::rule::run(a),
         Command::Cache(a) => commands::cache::run(global, a),
         Command::Completions(a) => commands::completions::run(a),

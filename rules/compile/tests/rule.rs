@@ -65,7 +65,7 @@ fn graph(width: usize) -> QGraph {
 fn run(graph: &QGraph, params: &str) -> Result<Blobs, Failure> {
     let mut blobs = Blobs::new();
     put_qgraph(&mut blobs, graph).unwrap();
-    blobs.insert("march".into(), ptq_march::source("bayes").unwrap().into());
+    blobs.insert("march".into(), ptq_march::source("bayes").unwrap().into_owned().into());
     let ctx = Context { inputs: &blobs, params, progress: &Silent, threads: 1 };
     match CompileRule.step(&ctx, &[])? {
         Step::Done(out) => Ok(out),

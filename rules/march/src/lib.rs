@@ -11,5 +11,5 @@ mod registry;
 
 pub use hardware::{Hardware, MacArray};
 pub use march::{ImageInput, March, Provenance, Quantization};
-pub use op_entry::{Class, OpEntry, Range, Route};
+pub use op_entry::{Class, Elsewhere, Int16, OpEntry, Range, Route};
 pub use registry::{names, source};

@@ -1,6 +1,6 @@
 //! A march: the whole file, read and checked.
 
-use crate::{Hardware, OpEntry};
+use crate::{Elsewhere, Hardware, OpEntry, Route};
 use ptq_ir::{ActScheme, DType, Diagnostic, Rounding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,8 +45,15 @@ pub struct Quantization {
     pub fuse_activation_into: Vec<String>,
     /// Whether a fused Clip may have a lower bound other than 0.
     pub fuse_any_clip: bool,
+    /// Whether activations may be int16, where an operator's entry allows it.
+    #[serde(default = "yes")]
+    pub int16: bool,
     /// Where these facts come from.
     pub provenance: Provenance,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A target description.
@@ -63,6 +70,9 @@ pub struct March {
     pub quantization: Quantization,
     /// Hardware parameters; `None` where segments run on the host processor.
     pub hardware: Option<Hardware>,
+    /// Operators that the target's documents place outside the accelerator, where they say so.
+    #[serde(default)]
+    pub elsewhere: Option<Elsewhere>,
     /// Operators by ONNX name. An operator without an entry runs on the CPU.
     pub op: BTreeMap<String, OpEntry>,
 }
@@ -91,6 +101,13 @@ impl March {
             problems.push(Diagnostic::error("MARCH02", format!("schema {} is unknown, 1 is expected", self.schema)));
         }
         for (op, entry) in &self.op {
+            if (entry.route == Route::Replaced) == entry.becomes.is_empty() {
+                let message = format!("{op}: route \"replaced\" and the list `becomes` go together");
+                problems.push(Diagnostic::error("MARCH05", message));
+            }
+            if self.elsewhere.as_ref().is_some_and(|e| e.list_of(op).is_some()) {
+                problems.push(Diagnostic::error("MARCH05", format!("{op} has an entry and is listed elsewhere")));
+            }
             for (limit, range) in &entry.limits {
                 if range.min > range.max {
                     problems.push(Diagnostic::error(
@@ -115,7 +132,7 @@ mod tests {
     fn every_built_in_march_reads_and_carries_its_own_name() {
         for name in crate::names() {
             let text = crate::source(name).expect("listed");
-            let march = March::from_toml(text).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            let march = March::from_toml(&text).unwrap_or_else(|e| panic!("{name}: {e:?}"));
             assert_eq!(march.name, name);
         }
     }

@@ -24,10 +24,25 @@ pub enum Class {
 pub enum Route {
     /// As itself.
     Direct,
-    /// As another operator.
+    /// As other operators, named in `becomes`.
     Replaced,
     /// As a table of 256 results.
     Lut,
+}
+
+/// Which of an operator's tensors may be int16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Int16 {
+    /// None.
+    #[default]
+    None,
+    /// Inputs.
+    In,
+    /// Outputs.
+    Out,
+    /// Inputs and outputs.
+    Both,
 }
 
 /// Allowed values of one measured property, both ends included.
@@ -61,6 +76,9 @@ pub struct OpEntry {
     /// How it reaches the accelerator.
     #[serde(default = "direct")]
     pub route: Route,
+    /// The operators that it becomes, where it is replaced.
+    #[serde(default)]
+    pub becomes: Vec<String>,
     /// Type shown in node tables; Horizon's name where there is one.
     #[serde(rename = "type")]
     pub shown: String,
@@ -70,6 +88,12 @@ pub struct OpEntry {
     /// Required words of attributes, such as a Resize's `mode`.
     #[serde(default)]
     pub attributes: BTreeMap<String, Vec<String>>,
+    /// Which of its tensors the target can hold as int16.
+    #[serde(default)]
+    pub int16: Int16,
+    /// Whether this version lowers it; otherwise it runs in float on the CPU although the target would accelerate it.
+    #[serde(default = "yes")]
+    pub computed: bool,
     /// Why the operator is where it is, when that is not obvious.
     #[serde(default)]
     pub note: Option<String>,
@@ -79,4 +103,30 @@ pub struct OpEntry {
 
 fn direct() -> Route {
     Route::Direct
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Operators that never reach the accelerator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// On the CPU.
+    pub cpu: Vec<String>,
+    /// Gone before placement: constants, or operators that do nothing.
+    pub folded: Vec<String>,
+    /// Refused by the vendor's converter. Here they run on the CPU.
+    pub unsupported: Vec<String>,
+    /// Where the lists come from.
+    pub provenance: Provenance,
+}
+
+impl Elsewhere {
+    /// The list that names this operator: `cpu`, `folded` or `unsupported`.
+    pub fn list_of(&self, op: &str) -> Option<&'static str> {
+        let lists = [("cpu", &self.cpu), ("folded", &self.folded), ("unsupported", &self.unsupported)];
+        lists.into_iter().find(|(_, ops)| ops.iter().any(|o| o == op)).map(|(name, _)| name)
+    }
 }

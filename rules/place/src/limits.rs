@@ -9,18 +9,27 @@ type Measure = fn(&Graph, &Node) -> Option<Vec<i64>>;
 /// Name, meaning and measure of every property.
 pub const PROPERTIES: &[(&str, &str, Measure)] = &[
     ("axis", "axis, counted from 0", axis),
+    ("batch", "extent of the first axis", batch),
     ("block", "side of a block in pixels", block),
+    ("changed_axes", "number of axes whose extent changes", changed_axes),
     ("channels_per_group", "input and output channels of one group", channels_per_group),
     ("constant_bounds", "1 when the bounds are constants", constant_bounds),
     ("constant_inputs", "number of constant inputs", constant_inputs),
     ("constant_weights", "1 when weights and bias are constants", constant_weights),
     ("dilation", "dilation of height and width", dilation),
     ("equal_parts", "1 when all outputs have one shape", equal_parts),
+    ("image", "height and width of the input", image),
+    ("image_area", "height times width of the input", image_area),
+    ("input_channels", "channels of the input", input_channels),
     ("kernel", "kernel height and width", kernel),
     ("output_channels", "number of filters", output_channels),
+    ("output_pad", "additional size of the output", output_pad),
     ("outputs", "number of outputs", outputs),
     ("pad", "padding of each side", pad),
+    ("parameter_elements", "elements of each constant input", parameter_elements),
     ("rank", "rank of every tensor that is not constant", rank),
+    ("reduced_axes", "number of reduced axes", reduced_axes),
+    ("reduced_extent", "extent of each reduced axis", reduced_extent),
     ("resized_outer_axes", "number of resized axes besides the last two", resized_outer_axes),
     ("step", "step along every axis", step),
     ("stride", "stride of height and width", stride),
@@ -109,6 +118,59 @@ fn equal_parts(g: &Graph, n: &Node) -> Option<Vec<i64>> {
     let mut shapes = n.outputs.iter().map(|&v| &g.value(v).shape);
     let first = shapes.next()?;
     Some(vec![i64::from(shapes.all(|s| s == first))])
+}
+
+fn extent(g: &Graph, n: &Node, axis: usize) -> Option<i64> {
+    g.value(n.input(0)?).shape.get(axis).map(|&d| i64::try_from(d).unwrap_or(i64::MAX))
+}
+
+fn batch(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    extent(g, n, 0).map(|d| vec![d])
+}
+
+fn input_channels(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    extent(g, n, 1).map(|d| vec![d])
+}
+
+fn image(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![extent(g, n, 2)?, extent(g, n, 3)?])
+}
+
+fn image_area(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![extent(g, n, 2)?.saturating_mul(extent(g, n, 3)?)])
+}
+
+fn output_pad(_: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(n.attrs.ints("output_padding").map_or(vec![0], <[i64]>::to_vec))
+}
+
+fn changed_axes(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let (x, y) = (&g.value(n.input(0)?).shape, &g.value(*n.outputs.first()?).shape);
+    let padded = std::iter::repeat_n(&1, y.len().saturating_sub(x.len())).chain(x);
+    Some(vec![padded.zip(y).filter(|(a, b)| a != b).count() as i64])
+}
+
+fn parameter_elements(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let constants = n.inputs.iter().flatten().filter_map(|v| g.constant(*v));
+    Some(constants.map(|t| t.shape().iter().product::<usize>() as i64).collect())
+}
+
+/// Axes that a Reduce* removes; all of them where it names none.
+fn reduced(g: &Graph, n: &Node) -> Option<Vec<usize>> {
+    let rank = g.value(n.input(0)?).shape.len();
+    let named = match n.input(1) {
+        Some(_) => g.const_input(n, 1)?.to_i64s().ok()?,
+        None => n.attrs.ints("axes").map(<[i64]>::to_vec).unwrap_or_default(),
+    };
+    if named.is_empty() { Some((0..rank).collect()) } else { named.iter().map(|&a| ops::axis(a, rank)).collect() }
+}
+
+fn reduced_axes(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    reduced(g, n).map(|axes| vec![axes.len() as i64])
+}
+
+fn reduced_extent(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    reduced(g, n)?.into_iter().map(|a| extent(g, n, a)).collect()
 }
 
 fn constant_inputs(g: &Graph, n: &Node) -> Option<Vec<i64>> {

@@ -5,11 +5,11 @@ use ptq_march::March;
 use ptq_place::{Placement, Requests, place};
 
 fn bayes() -> March {
-    March::from_toml(ptq_march::source("bayes").expect("built in")).expect("valid")
+    March::from_toml(&ptq_march::source("bayes").expect("built in")).expect("valid")
 }
 
 fn cpu() -> March {
-    March::from_toml(ptq_march::source("cpu").expect("built in")).expect("valid")
+    March::from_toml(&ptq_march::source("cpu").expect("built in")).expect("valid")
 }
 
 fn conv(b: &mut GraphBuilder, name: &str, x: ValueId) -> ValueId {
@@ -170,4 +170,27 @@ fn requests_that_cannot_be_fulfilled_are_warned_about() {
     assert_eq!(result.warnings.len(), 1);
     assert_eq!(result.warnings[0].place.node.as_deref(), Some("nobody"));
     assert_eq!(result.placement.nodes[0].on, Device::Bpu);
+}
+
+#[test]
+fn operators_that_are_only_replaced_or_not_yet_computed_say_so() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 4]);
+    let w = b.input("w", &[4, 4]);
+    let ops = [("Gemm", [x, w]), ("Sub", [x, x]), ("Einsum", [x, x])];
+    for (op, inputs) in ops {
+        let y = b.node(op, op, &inputs, Attrs::default(), &[1, 4]);
+        b.output(y);
+    }
+    let placement = place(&b.finish(), &bayes(), &Requests::default()).placement;
+    let reasons: Vec<&str> =
+        placement.nodes.iter().filter_map(|n| n.reason.as_ref()).map(|r| r.text.as_str()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "Gemm is accelerated only as Conv, and no rule could replace this one",
+            "march bayes accelerates Sub, this version of ptq does not: it runs in float on the CPU",
+            "Einsum is refused by the vendor's converter on march bayes",
+        ]
+    );
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 pub(crate) fn run(_global: &Global, args: &Check) -> Result<u8, Failure> {
-    let march = load_march(&args.march)?;
+    let march = super::load_march(&args.march)?;
     let mut inputs = BTreeMap::new();
     for (name, dims) in &args.input_shape {
         let shape: Result<Vec<i64>, _> = dims.split([',', 'x']).map(str::parse).collect();
@@ -31,22 +31,6 @@ pub(crate) fn run(_global: &Global, args: &Check) -> Result<u8, Failure> {
         print!("{}", as_text(&graph, &march, &result));
     }
     Ok(0)
-}
-
-fn load_march(name: &str) -> Result<March, Failure> {
-    let text = match ptq_march::source(name) {
-        Some(text) => text.to_owned(),
-        None if name.ends_with(".toml") => String::from_utf8_lossy(&read(name.as_ref())?).into_owned(),
-        None => {
-            let known: Vec<&str> = ptq_march::names().collect();
-            return Err(Failure::Usage(format!(
-                "error: there is no march {name:?}\n  help: built in: {}",
-                known.join(", ")
-            )));
-        }
-    };
-    March::from_toml(&text)
-        .map_err(|p| Failure::Failed(p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
 fn step<P: serde::Serialize>(rule: &dyn BuildRule, inputs: &Blobs, params: &P, args: &Check) -> Result<Blobs, Failure> {

@@ -2,7 +2,7 @@
 
 use crate::Reason;
 use ptq_ir::Node;
-use ptq_march::{Class, March};
+use ptq_march::{Class, March, Route};
 use ptq_rule::GraphRuleMeta;
 
 /// What `ptq rule PLACE01` prints.
@@ -24,7 +24,26 @@ pub(crate) fn reason(march: &March, node: &Node) -> Option<Reason> {
         ));
     }
     match march.op.get(&node.op) {
-        None => Some(Reason::new(META.code, format!("{} has no accelerated form on march {}", node.op, march.name))),
+        None => {
+            let listed = march.elsewhere.as_ref().and_then(|e| e.list_of(&node.op));
+            let why = match listed {
+                Some("unsupported") => "is refused by the vendor's converter",
+                _ => "has no accelerated form",
+            };
+            Some(Reason::new(META.code, format!("{} {why} on march {}", node.op, march.name)))
+        }
+        Some(entry) if entry.route == Route::Replaced && entry.computed => {
+            let becomes = entry.becomes.join(" and ");
+            let text = format!("{} is accelerated only as {becomes}, and no rule could replace this one", node.op);
+            Some(Reason::new(META.code, text))
+        }
+        Some(entry) if !entry.computed => Some(Reason::new(
+            META.code,
+            format!(
+                "march {} accelerates {}, this version of ptq does not: it runs in float on the CPU",
+                march.name, node.op
+            ),
+        )),
         Some(entry) if entry.class == Class::Cpu => {
             let note = entry.note.as_deref().map(|n| format!(": {n}")).unwrap_or_default();
             Some(Reason::new(META.code, format!("{} runs on the CPU on march {}{note}", node.op, march.name)))

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// A march for a hand-made program: with an accelerator of this much scratch memory, or without one.
 pub(crate) fn march(graph: &QGraph, sram_bytes: Option<u32>) -> March {
-    let mut march = March::from_toml(ptq_march::source("bayes").unwrap()).unwrap();
+    let mut march = March::from_toml(&ptq_march::source("bayes").unwrap()).unwrap();
     march.name = graph.march.clone();
     march.quantization.rounding = graph.rounding;
     let hardware = march.hardware.take().unwrap();
