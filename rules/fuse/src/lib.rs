@@ -14,6 +14,7 @@ mod graph_rule;
 mod links;
 mod log;
 mod registry;
+mod reshape;
 mod rules;
 
 pub use fixed_point::fuse;

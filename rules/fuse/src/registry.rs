@@ -2,19 +2,22 @@
 
 use crate::graph_rule::GraphRule;
 use crate::rules::{
-    convert_batch_normalization, convert_gemm, drop_unused, fold_batch_normalization, fold_constants, fold_pad,
-    mark_activation, remove_identity,
+    convert_batch_normalization, convert_gemm, convert_reduce, convert_sum, drop_unused, fold_batch_normalization,
+    fold_constants, fold_pad, mark_activation, remove_identity,
 };
 use ptq_rule::GraphRuleMeta;
 
 /// Every rule, in the order in which a round asks them.
-pub(crate) const RULES: [GraphRule; 8] = [
+pub(crate) const RULES: [GraphRule; 10] = [
     // Before everything: guards ask "is it constant?".
     fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
     drop_unused::RULE,
     // Before the folds: a no-op between two nodes hides that they are neighbours.
     remove_identity::RULE,
+    // Free of the rest: other words for the same thing.
+    convert_reduce::RULE,
+    convert_sum::RULE,
     // Before convert-batch-normalization: a BN behind a Conv costs nothing there, a Conv of its own costs one.
     // Before convert-gemm: it folds into a Gemm as well, but not through the Reshape that a converted Gemm ends with.
     fold_batch_normalization::RULE,

@@ -2,6 +2,8 @@
 
 pub(crate) mod convert_batch_normalization;
 pub(crate) mod convert_gemm;
+pub(crate) mod convert_reduce;
+pub(crate) mod convert_sum;
 pub(crate) mod drop_unused;
 pub(crate) mod fold_batch_normalization;
 pub(crate) mod fold_constants;

@@ -66,7 +66,7 @@ pub struct QConv {
     pub activation: Activation,
 }
 
-/// Element-wise sum with broadcasting: `out = round((a - a_zero)·ma + (b - b_zero)·mb) + out_zero`, clamped.
+/// Element-wise sum with broadcasting (a difference where `mb` is negative): `out = round((a - a_zero)·ma + (b - b_zero)·mb) + out_zero`, clamped.
 /// `Requant` holds two entries, for `a` and `b`. `Float`: both products and the sum are single f32
 /// operations, then half to even. `Fixed`: both entries have one shift; one rounding of the exact 64-bit sum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -186,6 +186,16 @@ pub enum QOp {
     },
 }
 
+impl QAdd {
+    /// Whether this is a difference: its second multiplier is negative.
+    pub fn is_difference(&self) -> bool {
+        match &self.requant {
+            Requant::Float(m) => m.get(1).is_some_and(|&m| m < 0.0),
+            Requant::Fixed(m) => m.get(1).is_some_and(|&(m, _)| m < 0),
+        }
+    }
+}
+
 impl QOp {
     /// Operator name for tables: the ONNX name, or `Quantize` / `Dequantize`.
     pub fn name(&self) -> &str {
@@ -194,6 +204,7 @@ impl QOp {
             QOp::Quantize => "Quantize",
             QOp::Dequantize => "Dequantize",
             QOp::Conv(_) => "Conv",
+            QOp::Add(add) if add.is_difference() => "Sub",
             QOp::Add(_) => "Add",
             QOp::Mul(_) => "Mul",
             QOp::Concat(_) => "Concat",

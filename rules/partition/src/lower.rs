@@ -17,9 +17,9 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
     let node = b.graph.node(id);
     match node.op.as_str() {
         "Conv" => conv::lower(b, id, int32),
-        "Add" | "Mul" => arithmetic::lower(b, id),
+        "Add" | "Sub" | "Mul" => arithmetic::lower(b, id),
         "Concat" => concat::lower(b, id),
-        "AveragePool" | "GlobalAveragePool" | "MaxPool" => pool::lower(b, id),
+        "AveragePool" | "GlobalAveragePool" | "MaxPool" | "GlobalMaxPool" => pool::lower(b, id),
         "Resize" => moves::resize(b, id),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => moves::reshape(b, id, int32),
         "DepthToSpace" | "SpaceToDepth" => moves::block(b, id),

@@ -4,6 +4,7 @@ use crate::edits;
 use crate::gemm_bias::gemm_bias;
 use crate::graph_rule::GraphRule;
 use crate::links::Links;
+use crate::reshape::reshape;
 use ptq_ir::ops::GemmAttrs;
 use ptq_ir::{Attr, Attrs, DType, Graph, Node, NodeId, Tensor, ValueId};
 use ptq_rule::{GraphRuleMeta, Outcome};
@@ -130,21 +131,6 @@ fn reshape_front(graph: &mut Graph, gemm: &Node, plan: &Convert) -> Node {
 fn reshape_back(graph: &mut Graph, gemm: &Node, plan: &Convert, from: ValueId) -> Node {
     let name = graph.fresh_node_name(&format!("{}_reshape_output", gemm.name));
     reshape(graph, name, Some(from), &[plan.rows, plan.columns], gemm.outputs[0])
-}
-
-fn reshape(graph: &mut Graph, name: String, from: Option<ValueId>, shape: &[usize], out: ValueId) -> Node {
-    let dims = Tensor::vec_i64(shape.iter().map(|&d| d as i64).collect());
-    let dims = graph.add_constant(graph.fresh_value_name(&format!("{name}_shape")), dims);
-    Node {
-        name,
-        op: "Reshape".to_owned(),
-        domain: String::new(),
-        inputs: vec![from, Some(dims)],
-        outputs: vec![out],
-        attrs: Attrs::default(),
-        covers: Vec::new(),
-        fusible_into: None,
-    }
 }
 
 /// Removes the node that made rows of the image, unless others read them.

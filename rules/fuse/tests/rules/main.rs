@@ -8,5 +8,6 @@ mod gemm;
 mod identity;
 mod networks;
 mod pad;
+mod replacements;
 mod support;
 mod unused;

@@ -171,7 +171,7 @@ impl<'a> Writer<'a> {
             QOp::Quantize => self.quantize(node),
             QOp::Dequantize => self.dequantize(node),
             QOp::Conv(conv) => self.conv(node, conv),
-            QOp::Add(add) => self.plain(node, "Add", &Attrs::default(), add.activation),
+            QOp::Add(add) => self.plain(node, node.op.name(), &Attrs::default(), add.activation),
             QOp::Mul(_) => self.plain(node, "Mul", &Attrs::default(), Activation::None),
             QOp::Concat(concat) => {
                 let attrs = Attrs::of([("axis", Attr::Int(concat.axis as i64))]);

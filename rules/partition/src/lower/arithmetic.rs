@@ -1,4 +1,4 @@
-//! Add and Mul.
+//! Add, Sub and Mul. A Sub is a sum whose second multiplier is negative.
 
 use super::operands::{activation, input, output};
 use crate::builder::Builder;
@@ -13,16 +13,17 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
     let (so, out_zero) = (out.scale0(), out.zero_point0());
     let act = activation(b, id);
     let (clamp_lo, clamp_hi) = clamp(act, &out);
-    let op = if b.graph.node(id).op == "Add" {
+    let op = if b.graph.node(id).op == "Mul" {
+        QOp::Mul(QMul { requant: requant(rounding, &[Factor::product(sx, sy, so)]), out_zero, clamp_lo, clamp_hi })
+    } else {
+        let sign = if b.graph.node(id).op == "Sub" { -1.0 } else { 1.0 };
         QOp::Add(QAdd {
-            requant: requant_sum(rounding, Factor::ratio(sx, so), Factor::ratio(sy, so)),
+            requant: requant_sum(rounding, Factor::ratio(sx, so), Factor::ratio(sign * sy, so)),
             out_zero,
             clamp_lo,
             clamp_hi,
             activation: act,
         })
-    } else {
-        QOp::Mul(QMul { requant: requant(rounding, &[Factor::product(sx, sy, so)]), out_zero, clamp_lo, clamp_hi })
     };
     let t = b.integer_home(result, out);
     b.bpu_node(id, op, vec![x, y], result, t);

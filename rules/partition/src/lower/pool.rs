@@ -11,7 +11,7 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
     let x_shape = node.input(0).map(|v| b.graph.value(v).shape.clone()).unwrap_or_default();
     let geom = ops::PoolGeom::of(node, &x_shape)?;
     let in_params = b.tensor_params(x);
-    let (op, result, out) = if node.op == "MaxPool" {
+    let (op, result, out) = if node.op.ends_with("MaxPool") {
         (QOp::MaxPool(geom), b.result(id)?, in_params)
     } else {
         let (result, out) = output(b, id)?;

@@ -206,7 +206,10 @@ impl Builder {
     pub(crate) fn add(&mut self, a: TensorId, b: TensorId) -> TensorId {
         let shape = broadcast_shapes(&self.shape(a), &self.shape(b)).unwrap();
         let y = self.activation(&shape);
-        let (fa, fb) = (self.factor(0.5), self.factor(0.7));
+        let (fa, mut fb) = (self.factor(0.5), self.factor(0.7));
+        if self.rng.chance(30) {
+            fb = -fb;
+        }
         let requant = match self.graph.rounding {
             Rounding::Float => Requant::Float(vec![fa as f32, fb as f32]),
             Rounding::Fixed => {
