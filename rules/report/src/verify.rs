@@ -8,6 +8,7 @@ mod bin;
 mod compare;
 mod error;
 mod limits;
+mod local;
 mod ports;
 mod report;
 mod text;
@@ -44,22 +45,24 @@ pub struct VerifyStages<'a> {
 pub fn verify(stages: &VerifyStages<'_>, inputs: &[Tensor], limits: &[Limit]) -> Result<VerifyReport, VerifyError> {
     let contract = ports::differences(stages);
     let mut pairs = Vec::new();
-    let mut push = |before: &Trace, after: &Trace| {
-        let limit = limits.iter().find(|l| l.before == before.stage && l.after == after.stage);
-        pairs.extend(limit.map(|l| compare::pair(l, before, after)));
-    };
+    let limit = |before: Stage, after: Stage| limits.iter().find(|l| l.before == before && l.after == after);
+    let judge =
+        |before: &Trace, after: &Trace| limit(before.stage, after.stage).map(|l| compare::pair(l, before, after));
     let original = Trace::float(Stage::Original, stages.original, Some(stages.optimized), inputs, stages.threads)?;
     let optimized = Trace::float(Stage::Optimized, stages.optimized, None, inputs, stages.threads)?;
-    push(&original, &optimized);
+    pairs.extend(judge(&original, &optimized));
     drop(original);
     let calibrated = Trace::calibrated(stages.optimized, stages.quant, inputs, stages.threads)?;
-    push(&optimized, &calibrated);
+    pairs.extend(judge(&optimized, &calibrated));
     drop(optimized);
     let quantized = Trace::integer(stages.integer, inputs)?;
-    push(&calibrated, &quantized);
+    if let Some(limit) = limit(Stage::Calibrated, Stage::Quantized) {
+        let local = local::compare(stages.optimized, stages.integer, &quantized, limit.limit)?;
+        pairs.push(compare::nodes(limit, local, &calibrated, &quantized));
+    }
     drop(calibrated);
     if let Some(bin) = &stages.bin {
-        push(&quantized, &Trace::bin(bin, stages.integer, inputs)?);
+        pairs.extend(judge(&quantized, &Trace::bin(bin, stages.integer, inputs)?));
     }
     Ok(VerifyReport::new(contract, pairs))
 }

@@ -1,0 +1,126 @@
+//! The integer program node by node: every node's result against the float nodes that it stands for, on the tensors that
+//! the node itself read. Steps of earlier nodes therefore do not add up, and a wrong constant shows at its own node.
+
+use super::report::Divergence;
+use super::trace::{Entry, Trace};
+use super::{Metric, Stage, VerifyError};
+use crate::Figure;
+use crate::dequantize::real_values;
+use ptq_exec::{ExecError, eval_outputs};
+use ptq_ir::{Graph, QGraph, QNode, QTensor, Tensor, TensorId, ValueId};
+use ptq_kernels::requant::quantize;
+use std::collections::BTreeMap;
+
+/// What a float or int32 result is measured in: this share of its largest magnitude counts as one step.
+const FLOAT_STEP: f64 = 1e-4;
+
+/// Comparisons in the program's order.
+pub(super) struct Local {
+    pub(super) compared: usize,
+    pub(super) first: Option<Divergence>,
+    pub(super) worst: Option<Divergence>,
+}
+
+/// Compares every node of the program that stands for nodes of the graph.
+///
+/// # Errors
+/// When a float node does not run.
+pub(super) fn compare(graph: &Graph, program: &QGraph, trace: &Trace, limit: f64) -> Result<Local, VerifyError> {
+    let made: BTreeMap<&str, &Entry> = trace.entries.iter().map(|e| (e.name.as_str(), e)).collect();
+    let mut local = Local { compared: 0, first: None, worst: None };
+    for node in program.nodes.iter().filter(|n| !n.covers.is_empty()) {
+        let results = reference(graph, program, &made, node)
+            .map_err(|source| VerifyError::Run { stage: Stage::Calibrated, source: source.at(&node.name) })?;
+        for entry in &trace.entries {
+            let Some(expected) = results.get(entry.source.as_str()).filter(|_| is_result(program, node, entry)) else {
+                continue;
+            };
+            local.compared += 1;
+            let figure = steps(expected, entry);
+            let here = || Divergence { node: entry.node.clone(), value: entry.name.clone(), figure: Figure(figure) };
+            if !Metric::Steps.accepts(figure, limit) && local.first.is_none() {
+                local.first = Some(here());
+            }
+            if local.worst.as_ref().is_none_or(|w| Metric::Steps.is_worse(figure, w.figure.0)) {
+                local.worst = Some(here());
+            }
+        }
+    }
+    Ok(local)
+}
+
+/// Whether the node, or one that makes another part of the same float node's results, made this tensor.
+fn is_result(program: &QGraph, node: &QNode, entry: &Entry) -> bool {
+    let of = |n: &QNode| n.outputs.iter().any(|&t| program.tensor(t).name == entry.name);
+    of(node) || program.nodes.iter().any(|n| n.covers.is_empty() && n.inputs == node.inputs && of(n))
+}
+
+/// Results of the float nodes that an integer node covers, by value name, on what the node read.
+fn reference(
+    graph: &Graph,
+    program: &QGraph,
+    made: &BTreeMap<&str, &Entry>,
+    node: &QNode,
+) -> Result<BTreeMap<String, Tensor>, ExecError> {
+    let mut results: BTreeMap<String, Tensor> = BTreeMap::new();
+    let reads: BTreeMap<&str, TensorId> = node.inputs.iter().map(|&t| (program.tensor(t).source.as_str(), t)).collect();
+    for name in &node.covers {
+        let Some(float) = graph.find_node(name).map(|id| graph.node(id)) else { continue };
+        let operand = |v: ValueId| -> Result<Tensor, ExecError> {
+            let value = graph.value(v);
+            if let Some(t) = results.get(&value.name) {
+                return Ok(t.clone());
+            }
+            match (reads.get(value.name.as_str()), graph.constant(v)) {
+                (Some(&id), _) => read(program.tensor(id), made),
+                (None, Some(constant)) => Ok(constant.clone()),
+                (None, None) => Err(missing(&value.name)),
+            }
+        };
+        let inputs = float.inputs.iter().map(|v| v.map(operand).transpose()).collect::<Result<Vec<_>, _>>()?;
+        let inputs: Vec<Option<&Tensor>> = inputs.iter().map(Option::as_ref).collect();
+        let outputs = eval_outputs(&float.op, &float.domain, &float.attrs, &inputs, float.outputs.len())?;
+        results.extend(float.outputs.iter().map(|&v| graph.value(v).name.clone()).zip(outputs));
+    }
+    Ok(results)
+}
+
+/// A tensor as the float graph sees it.
+fn read(tensor: &QTensor, made: &BTreeMap<&str, &Entry>) -> Result<Tensor, ExecError> {
+    let data = tensor.data.as_ref().or_else(|| made.get(tensor.name.as_str()).map(|e| &e.tensor));
+    let data = data.ok_or_else(|| missing(&tensor.name))?;
+    match &tensor.quant {
+        None => Ok(data.clone()),
+        Some(params) => {
+            let values = real_values(data, Some(params)).into_iter().map(|v| v as f32).collect();
+            Ok(Tensor::from_f32(data.shape(), values)?)
+        }
+    }
+}
+
+fn missing(name: &str) -> ExecError {
+    ExecError::Input { name: name.to_owned(), why: "was never made".to_owned() }
+}
+
+/// The largest difference in steps: of the tensor's scale where it is an 8-bit one (the reference is rounded to it
+/// first), otherwise of [`FLOAT_STEP`]. NaN when the shapes differ.
+fn steps(expected: &Tensor, entry: &Entry) -> f64 {
+    let actual = entry.tensor.to_f64s();
+    if expected.shape() != entry.tensor.shape() {
+        return f64::NAN;
+    }
+    let range = entry.quant.as_ref().filter(|q| q.axis.is_none()).and_then(|q| Some((q, q.dtype.quant_range()?)));
+    if let (Some((params, (lo, hi))), Ok(values)) = (range, expected.f32s()) {
+        let (scale, zero) = (params.scale0(), params.zero_point0());
+        let apart = values.iter().zip(&actual).map(|(&e, &a)| (f64::from(quantize(e, scale, zero, lo, hi)) - a).abs());
+        return apart.fold(0.0, f64::max);
+    }
+    let (expected, actual) = (expected.to_f64s(), entry.real_values());
+    let reach = expected.iter().map(|v| v.abs()).filter(|v| v.is_finite()).fold(0.0, f64::max);
+    let apart = expected
+        .iter()
+        .zip(&actual)
+        .map(|(&e, &a)| if e == a || (e.is_nan() && a.is_nan()) { 0.0 } else { (e - a).abs() });
+    let largest = apart.fold(0.0, |m: f64, v| if m.is_nan() || v.is_nan() { f64::NAN } else { m.max(v) });
+    if largest == 0.0 { 0.0 } else { largest / (reach * FLOAT_STEP) }
+}
