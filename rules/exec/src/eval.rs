@@ -4,6 +4,7 @@ use crate::ExecError;
 use crate::buffers::Buffers;
 use crate::call::Call;
 use crate::ops::{self, Kernel};
+use ptq_ir::ops::{FUNCTION, FUNCTION_DOMAIN};
 use ptq_ir::{Attrs, Tensor};
 
 /// Applies one ONNX operator (opset 17). `None` stands for an omitted optional input. Gives the first output, or the
@@ -31,6 +32,9 @@ pub fn eval_outputs(
 
 /// Applies the operator of a call.
 pub(crate) fn apply(domain: &str, call: &Call<'_>) -> Result<Vec<Tensor>, ExecError> {
+    if domain == FUNCTION_DOMAIN && call.op == FUNCTION {
+        return Ok(vec![ops::function(call)?]);
+    }
     match find(call.op, domain) {
         Some(Kernel::One(f)) => Ok(vec![f(call)?]),
         Some(Kernel::Many(f)) => f(call),
@@ -40,7 +44,7 @@ pub(crate) fn apply(domain: &str, call: &Call<'_>) -> Result<Vec<Tensor>, ExecEr
 
 /// Whether [`eval`] knows this operator.
 pub fn is_supported(op: &str, domain: &str) -> bool {
-    find(op, domain).is_some()
+    find(op, domain).is_some() || (domain == FUNCTION_DOMAIN && op == FUNCTION)
 }
 
 fn find(op: &str, domain: &str) -> Option<Kernel> {

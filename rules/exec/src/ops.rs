@@ -7,6 +7,7 @@ mod concat;
 pub(crate) mod conv;
 mod conv_transpose;
 mod fill;
+mod function;
 mod gather;
 mod matmul;
 mod norm;
@@ -19,6 +20,8 @@ mod slice;
 mod softmax;
 mod transpose;
 mod unary;
+
+pub(crate) use function::function;
 
 use crate::ExecError;
 use crate::call::Call;

@@ -5,6 +5,7 @@
 
 mod clip;
 mod conv;
+mod function;
 mod gemm;
 mod pool;
 mod resize;
@@ -12,6 +13,7 @@ mod space;
 
 pub use clip::activation_of;
 pub use conv::ConvGeom;
+pub use function::{FUNCTION, FUNCTION_DOMAIN, FunctionStep, Operand, ScalarFunction, is_function};
 pub use gemm::GemmAttrs;
 pub use pool::PoolGeom;
 pub use resize::NearestResize;

@@ -59,7 +59,7 @@ impl<'a> Placer<'a> {
     }
 
     fn class(&self, node: &Node) -> Class {
-        self.march.op.get(&node.op).filter(|_| node.domain.is_empty()).map_or(Class::Cpu, |e| e.class)
+        self.march.op.get(&node.op).filter(|_| is_known(node)).map_or(Class::Cpu, |e| e.class)
     }
 
     /// What each node alone decides.
@@ -235,6 +235,11 @@ impl<'a> Placer<'a> {
             })
             .collect()
     }
+}
+
+/// Whether a march's table may name this operator: one of the standard domain, or our function of one number.
+pub(crate) fn is_known(node: &Node) -> bool {
+    node.domain.is_empty() || ops::is_function(node)
 }
 
 /// Where axis `axis` of a moving node's input is found in its output, if it stays one axis of the same extent and

@@ -7,6 +7,7 @@ use crate::proto::{
 };
 use bytes::Bytes;
 use prost::Message as _;
+use ptq_ir::ops::{FUNCTION, FUNCTION_DOMAIN, Operand, ScalarFunction};
 use ptq_ir::{Attr, Attrs, DType, Diagnostic, IR_OPSET, QuantParams, Tensor};
 use std::collections::BTreeSet;
 
@@ -71,7 +72,7 @@ impl OnnxFile {
         self.node_of("", op, name, inputs, outputs, attrs);
     }
 
-    /// As [`OnnxFile::node`], of any domain.
+    /// As [`OnnxFile::node`], of any domain. A function of one number is written as its steps.
     pub(super) fn node_of(
         &mut self,
         domain: &str,
@@ -81,6 +82,9 @@ impl OnnxFile {
         outputs: &[String],
         attrs: &Attrs,
     ) {
+        if op == FUNCTION && (domain.is_empty() || domain == FUNCTION_DOMAIN) {
+            return self.function(name, inputs, outputs, attrs);
+        }
         let kept = inputs.iter().rposition(|i| !i.is_empty()).map_or(0, |i| i + 1);
         if !domain.is_empty() {
             self.domains.insert(domain.to_owned());
@@ -94,6 +98,33 @@ impl OnnxFile {
             attribute: attrs.0.iter().map(|(n, a)| attribute(n, a)).collect(),
             doc_string: None,
         });
+    }
+
+    /// The steps of a function, one node each; the last one has the function's name.
+    fn function(&mut self, name: &str, inputs: &[String], outputs: &[String], attrs: &Attrs) {
+        let steps = ScalarFunction::of(attrs).map(|f| f.steps).unwrap_or_default();
+        let mut made: Vec<String> = Vec::with_capacity(steps.len());
+        for (i, step) in steps.iter().enumerate() {
+            let last = i + 1 == steps.len();
+            let node = if last { name.to_owned() } else { self.fresh_node(&format!("{name}_step{i}")) };
+            let output = match outputs.first().filter(|_| last) {
+                Some(output) => output.clone(),
+                None => self.fresh_value(&format!("{name}_step{i}_output")),
+            };
+            let operands: Vec<String> = step
+                .operands
+                .iter()
+                .enumerate()
+                .map(|(k, operand)| match operand {
+                    Operand::Argument => inputs.first().cloned().unwrap_or_default(),
+                    Operand::Step(k) => made[*k].clone(),
+                    Operand::Number(v) => self.fresh_constant(&format!("{node}_input{k}"), &Tensor::scalar_f32(*v)),
+                    Operand::Omitted => String::new(),
+                })
+                .collect();
+            self.node(&step.op, &node, &operands, std::slice::from_ref(&output), &step.attrs);
+            made.push(output);
+        }
     }
 
     /// Adds a QuantizeLinear from a float value to `output`.

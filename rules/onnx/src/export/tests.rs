@@ -117,3 +117,21 @@ fn weights_that_do_not_fit_their_scales_are_refused() {
     let error = export_fake_quant(&network(), &table(&[]), &weights, &ExportMeta::default()).unwrap_err();
     assert_eq!((error.code.as_str(), error.place.value.as_deref()), ("EXPORT02", Some("w")));
 }
+
+#[test]
+fn a_function_is_written_as_its_steps() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[2]);
+    let steps = ["Mul(x, 0.5)", "Elu(x, alpha=0.25)", "Clip(%1, -, 6)", "Add(%0, %2)"];
+    let steps = Attr::Strs(steps.iter().map(|s| (*s).to_owned()).collect());
+    let y = b.node("Function", "f", &[x], Attrs::of([("steps", steps)]), &[2]);
+    b.output(y);
+    let mut g = b.finish();
+    g.nodes[0].domain = "ptq".to_owned();
+    let file = decode(&export_float(&g, &ExportMeta::default()));
+    check(&file);
+    let ops: Vec<_> = file.node.iter().map(|n| n.op_type.clone().unwrap()).collect();
+    assert_eq!(ops, ["Mul", "Elu", "Clip", "Add"]);
+    assert_eq!(find(&file, "f").output, ["f_out"]);
+    assert_eq!(file.node[2].input[1], "");
+}

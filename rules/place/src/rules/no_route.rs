@@ -1,6 +1,7 @@
 //! PLACE01 no-route.
 
 use crate::Reason;
+use crate::place::is_known;
 use ptq_ir::Node;
 use ptq_march::{Class, March, Route};
 use ptq_rule::GraphRuleMeta;
@@ -17,7 +18,7 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
 
 /// The reason for a node without an accelerated route on this march.
 pub(crate) fn reason(march: &March, node: &Node) -> Option<Reason> {
-    if !node.domain.is_empty() {
+    if !is_known(node) {
         return Some(Reason::new(
             META.code,
             format!("{} is an operator of domain {:?}, which no march accelerates", node.op, node.domain),
