@@ -48,3 +48,12 @@ pub(crate) fn set_constant(graph: &mut Graph, links: &Links, node: NodeId, i: us
     }
     inputs[i] = Some(v);
 }
+
+/// Makes `survivor` stand for the other nodes of a group and removes those. The survivor must be the last of them.
+pub(crate) fn absorb(graph: &mut Graph, survivor: NodeId, group: &[NodeId]) {
+    let gone: Vec<Node> = group.iter().filter(|n| **n != survivor).map(|n| graph.node(*n).clone()).collect();
+    gone.iter().for_each(|node| cover(graph, survivor, node));
+    let mut doomed: Vec<NodeId> = group.iter().copied().filter(|n| *n != survivor).collect();
+    doomed.sort();
+    doomed.into_iter().rev().for_each(|n| drop(remove(graph, n)));
+}

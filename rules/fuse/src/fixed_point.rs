@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 /// settle in two or three rounds.
 const MAX_ROUNDS: usize = 32;
 
-/// Rewrites the graph with every rule, in the order of [`crate::rules()`], until no rule fires; then renumbers it.
+/// Rewrites the graph with every rule, in the order of [`crate::rules()`], until no rule fires; then renumbers it. Late
+/// rules wait for a round in which no other fired.
 ///
 /// # Errors
 /// When the graph that comes in, or one that a rule made (a bug of ours, the rule is named), breaks an invariant.
@@ -21,7 +22,13 @@ pub fn fuse(graph: &mut Graph) -> Result<FuseLog, Failure> {
     let mut run = Run { fired: BTreeMap::new(), skipped: BTreeMap::new() };
     for _ in 0..MAX_ROUNDS {
         let mut changed = false;
-        for rule in &RULES {
+        for rule in RULES.iter().filter(|r| !r.late) {
+            changed |= run.sweep(rule, graph)?;
+        }
+        if changed {
+            continue;
+        }
+        for rule in RULES.iter().filter(|r| r.late) {
             changed |= run.sweep(rule, graph)?;
         }
         if !changed {

@@ -14,4 +14,6 @@ pub(crate) struct GraphRule {
     pub(crate) matches: fn(&Graph, &Links, NodeId) -> bool,
     /// Changes the graph, or says why not. A skip leaves the graph as it was.
     pub(crate) rewrite: fn(&mut Graph, &Links, NodeId) -> Outcome,
+    /// Whether it waits until the other rules have nothing more to do: it hides nodes from them.
+    pub(crate) late: bool,
 }

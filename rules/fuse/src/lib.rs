@@ -11,11 +11,15 @@ mod fixed_point;
 mod fuse_rule;
 mod gemm_bias;
 mod graph_rule;
+mod known_function;
+mod linear;
 mod links;
 mod log;
+mod norm_region;
 mod registry;
 mod reshape;
 mod rules;
+mod scalar_region;
 
 pub use fixed_point::fuse;
 pub use fuse_rule::{FuseParams, FuseRule};

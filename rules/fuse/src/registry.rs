@@ -2,32 +2,46 @@
 
 use crate::graph_rule::GraphRule;
 use crate::rules::{
-    convert_batch_normalization, convert_gemm, convert_reduce, convert_sum, drop_unused, fold_batch_normalization,
-    fold_constants, fold_pad, mark_activation, remove_identity,
+    convert_batch_normalization, convert_gemm, convert_reduce, convert_sum, drop_unused, fold_arithmetic_behind,
+    fold_arithmetic_in_front, fold_batch_normalization, fold_constants, fold_pad, mark_activation, merge_arithmetic,
+    outline_function, recognize_function, recognize_normalization, remove_identity,
 };
 use ptq_rule::GraphRuleMeta;
 
 /// Every rule, in the order in which a round asks them.
-pub(crate) const RULES: [GraphRule; 10] = [
+pub(crate) const RULES: [GraphRule; 16] = [
     // Before everything: guards ask "is it constant?".
     fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
     drop_unused::RULE,
     // Before the folds: a no-op between two nodes hides that they are neighbours.
     remove_identity::RULE,
+    // Before everything that looks at operators: a function that has a name is one node to all other rules. Before the
+    // folds of arithmetic: they would take `x + 3` out of a HardSwish into the Conv in front.
+    recognize_function::RULE,
+    // Before the folds of arithmetic, which would take its factor into the product behind it. Before convert-reduce: an
+    // InstanceNormalization is made of reductions over height and width.
+    recognize_normalization::RULE,
     // Free of the rest: other words for the same thing.
     convert_reduce::RULE,
     convert_sum::RULE,
     // Before convert-batch-normalization: a BN behind a Conv costs nothing there, a Conv of its own costs one.
     // Before convert-gemm: it folds into a Gemm as well, but not through the Reshape that a converted Gemm ends with.
     fold_batch_normalization::RULE,
-    // After fold-batch-normalization: takes what that left. Before fold-pad: a BN behind a Pad becomes a Conv to pad.
+    // Before the fold in front: a Conv in front of the arithmetic never has padding in the way.
+    fold_arithmetic_behind::RULE,
+    fold_arithmetic_in_front::RULE,
+    // After the folds: what no Conv took.
+    merge_arithmetic::RULE,
+    // After the folds: takes what those left. Before fold-pad: a BN behind a Pad becomes a Conv to pad.
     convert_batch_normalization::RULE,
     // Free of the rest.
     fold_pad::RULE,
     // After fold-batch-normalization, see there.
     convert_gemm::RULE,
-    // Last: it names producers and depends on who reads them, which every other rule may change.
+    // Late, before mark-activation: activations that a Conv may compute stay outside of functions by its own guard.
+    outline_function::RULE,
+    // Late, and last: it names producers and depends on who reads them, which every other rule may change.
     mark_activation::RULE,
 ];
 

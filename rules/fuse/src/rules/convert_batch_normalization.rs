@@ -20,7 +20,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
 
 fn matches(graph: &Graph, _: &Links, id: NodeId) -> bool {
     graph.node(id).is("BatchNormalization")

@@ -22,7 +22,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
 
 /// Larger results stay nodes: a file must not grow without bound because a node repeats a constant.
 const MAX_BYTES: usize = 64 << 20;

@@ -22,7 +22,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
     let node = graph.node(id);

@@ -1,13 +1,17 @@
 //! Every fuse rule: what it makes, that results stay equal, and each reason for which it does not fire.
 
 mod activation;
+mod arithmetic;
 mod batch_normalization;
 mod build_rule;
 mod constants;
+mod functions;
 mod gemm;
 mod identity;
 mod networks;
+mod normalization;
 mod pad;
+mod real_models;
 mod replacements;
 mod support;
 mod unused;
