@@ -38,6 +38,9 @@ element! {
     i8, from_i8, i8s, |_b, n| Vec::with_capacity(n);
     u8, from_u8, u8s, |_b, n| Vec::with_capacity(n);
     bool, from_bool, bools, |_b, n| Vec::with_capacity(n);
+    u16, from_u16, u16s, |_b, n| Vec::with_capacity(n);
+    u32, from_u32, u32s, |_b, n| Vec::with_capacity(n);
+    u64, from_u64, u64s, |_b, n| Vec::with_capacity(n);
 }
 
 /// `body` with `$v` bound to the elements, whatever their type.
@@ -76,6 +79,18 @@ macro_rules! each_type {
                 let $v: &[bool] = v;
                 $body
             }
+            ptq_ir::TensorData::U16(v) => {
+                let $v: &[u16] = v;
+                $body
+            }
+            ptq_ir::TensorData::U32(v) => {
+                let $v: &[u32] = v;
+                $body
+            }
+            ptq_ir::TensorData::U64(v) => {
+                let $v: &[u64] = v;
+                $body
+            }
         }
     };
 }
@@ -110,6 +125,18 @@ macro_rules! each_number {
             }
             ptq_ir::TensorData::U8(v) => {
                 let $v: &[u8] = v;
+                $int
+            }
+            ptq_ir::TensorData::U16(v) => {
+                let $v: &[u16] = v;
+                $int
+            }
+            ptq_ir::TensorData::U32(v) => {
+                let $v: &[u32] = v;
+                $int
+            }
+            ptq_ir::TensorData::U64(v) => {
+                let $v: &[u64] = v;
                 $int
             }
             ptq_ir::TensorData::Bool(_) => $other,

@@ -21,19 +21,36 @@ pub enum DType {
     U8,
     /// Truth value, one byte an element.
     Bool,
+    /// 16-bit unsigned integer.
+    U16,
+    /// 32-bit unsigned integer.
+    U32,
+    /// 64-bit unsigned integer.
+    U64,
 }
 
 impl DType {
     /// All types, in declaration order.
-    pub const ALL: [DType; 8] =
-        [DType::F32, DType::F64, DType::I64, DType::I32, DType::I16, DType::I8, DType::U8, DType::Bool];
+    pub const ALL: [DType; 11] = [
+        DType::F32,
+        DType::F64,
+        DType::I64,
+        DType::I32,
+        DType::I16,
+        DType::I8,
+        DType::U8,
+        DType::Bool,
+        DType::U16,
+        DType::U32,
+        DType::U64,
+    ];
 
     /// Bytes of one element.
     pub fn bytes(self) -> usize {
         match self {
-            DType::F64 | DType::I64 => 8,
-            DType::F32 | DType::I32 => 4,
-            DType::I16 => 2,
+            DType::F64 | DType::I64 | DType::U64 => 8,
+            DType::F32 | DType::I32 | DType::U32 => 4,
+            DType::I16 | DType::U16 => 2,
             DType::I8 | DType::U8 | DType::Bool => 1,
         }
     }
@@ -44,11 +61,14 @@ impl DType {
             DType::F32 => 1,
             DType::U8 => 2,
             DType::I8 => 3,
+            DType::U16 => 4,
             DType::I16 => 5,
             DType::I32 => 6,
             DType::I64 => 7,
             DType::Bool => 9,
             DType::F64 => 11,
+            DType::U32 => 12,
+            DType::U64 => 13,
         }
     }
 
@@ -68,12 +88,20 @@ impl DType {
             DType::I8 => "int8",
             DType::U8 => "uint8",
             DType::Bool => "bool",
+            DType::U16 => "uint16",
+            DType::U32 => "uint32",
+            DType::U64 => "uint64",
         }
     }
 
     /// Whether this is a floating-point type.
     pub fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64)
+    }
+
+    /// Whether this is an integer type; truth values are none.
+    pub fn is_integer(self) -> bool {
+        !self.is_float() && self != DType::Bool
     }
 
     /// Smallest and largest value of a quantized type; `None` for types that carry no scale.

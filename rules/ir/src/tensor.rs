@@ -16,6 +16,9 @@ pub enum TensorData {
     I8(Arc<Vec<i8>>),
     U8(Arc<Vec<u8>>),
     Bool(Arc<Vec<bool>>),
+    U16(Arc<Vec<u16>>),
+    U32(Arc<Vec<u32>>),
+    U64(Arc<Vec<u64>>),
 }
 
 /// A dense tensor in row-major order with a static shape.
@@ -96,6 +99,9 @@ macro_rules! each_variant {
             TensorData::I8($v) => $body,
             TensorData::U8($v) => $body,
             TensorData::Bool($v) => $body,
+            TensorData::U16($v) => $body,
+            TensorData::U32($v) => $body,
+            TensorData::U64($v) => $body,
         }
     };
 }
@@ -109,6 +115,9 @@ impl Tensor {
     typed!(from_i8, i8s, into_i8s, I8, i8);
     typed!(from_u8, u8s, into_u8s, U8, u8);
     typed!(from_bool, bools, into_bools, Bool, bool);
+    typed!(from_u16, u16s, into_u16s, U16, u16);
+    typed!(from_u32, u32s, into_u32s, U32, u32);
+    typed!(from_u64, u64s, into_u64s, U64, u64);
 
     /// A tensor of zeros (false for `bool`).
     pub fn zeros(dtype: DType, shape: impl Into<Vec<usize>>) -> Tensor {
@@ -123,6 +132,9 @@ impl Tensor {
             DType::I8 => TensorData::I8(Arc::new(vec![0; n])),
             DType::U8 => TensorData::U8(Arc::new(vec![0; n])),
             DType::Bool => TensorData::Bool(Arc::new(vec![false; n])),
+            DType::U16 => TensorData::U16(Arc::new(vec![0; n])),
+            DType::U32 => TensorData::U32(Arc::new(vec![0; n])),
+            DType::U64 => TensorData::U64(Arc::new(vec![0; n])),
         };
         Tensor { shape, data }
     }
@@ -148,6 +160,9 @@ impl Tensor {
             TensorData::I8(_) => DType::I8,
             TensorData::U8(_) => DType::U8,
             TensorData::Bool(_) => DType::Bool,
+            TensorData::U16(_) => DType::U16,
+            TensorData::U32(_) => DType::U32,
+            TensorData::U64(_) => DType::U64,
         }
     }
 
@@ -196,6 +211,9 @@ impl Tensor {
             TensorData::I8(v) => v.iter().map(|&x| x as u8).collect(),
             TensorData::U8(v) => v.to_vec(),
             TensorData::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
+            TensorData::U16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            TensorData::U32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            TensorData::U64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }
 
@@ -221,11 +239,14 @@ impl Tensor {
             DType::I8 => TensorData::I8(Arc::new(bytes.iter().map(|&b| b as i8).collect())),
             DType::U8 => TensorData::U8(Arc::new(bytes.to_vec())),
             DType::Bool => TensorData::Bool(Arc::new(bytes.iter().map(|&b| b != 0).collect())),
+            DType::U16 => read!(u16, 2, U16),
+            DType::U32 => read!(u32, 4, U32),
+            DType::U64 => read!(u64, 8, U64),
         };
         Ok(Tensor { shape: shape.to_vec(), data })
     }
 
-    /// Elements of an integer tensor widened to `i64`; fails for floats.
+    /// Elements of an integer tensor widened to `i64`; fails for floats. `uint64` above the range of `i64` wraps.
     pub fn to_i64s(&self) -> Result<Vec<i64>, TensorError> {
         Ok(match &self.data {
             TensorData::I64(v) => v.to_vec(),
@@ -234,6 +255,9 @@ impl Tensor {
             TensorData::I8(v) => v.iter().map(|&x| i64::from(x)).collect(),
             TensorData::U8(v) => v.iter().map(|&x| i64::from(x)).collect(),
             TensorData::Bool(v) => v.iter().map(|&x| i64::from(x)).collect(),
+            TensorData::U16(v) => v.iter().map(|&x| i64::from(x)).collect(),
+            TensorData::U32(v) => v.iter().map(|&x| i64::from(x)).collect(),
+            TensorData::U64(v) => v.iter().map(|&x| x as i64).collect(),
             _ => return Err(TensorError::Type { expected: DType::I64, found: self.dtype() }),
         })
     }
@@ -249,6 +273,9 @@ impl Tensor {
             TensorData::I8(v) => v.iter().map(|&x| f64::from(x)).collect(),
             TensorData::U8(v) => v.iter().map(|&x| f64::from(x)).collect(),
             TensorData::Bool(v) => v.iter().map(|&x| f64::from(u8::from(x))).collect(),
+            TensorData::U16(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            TensorData::U32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            TensorData::U64(v) => v.iter().map(|&x| x as f64).collect(),
         }
     }
 }

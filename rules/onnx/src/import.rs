@@ -5,13 +5,16 @@
 mod attrs;
 mod check;
 mod constant;
+mod element;
 mod names;
 mod tensor;
+mod widen;
 
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::raw::{RawDim, RawInput, RawModel, RawNode};
 use crate::scan::{Limits, scan};
 use bytes::Bytes;
+use element::ElementType;
 use prost::Message as _;
 use ptq_ir::{DType, Diagnostic, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +95,7 @@ impl Importer<'_> {
         drop_unread_outputs(&mut nodes, &outputs);
         self.problems.extend(check::operators(&nodes));
         self.definitions(&inputs, &outputs, &nodes, &constants);
-        RawModel { opset, inputs, outputs, nodes, constants }
+        RawModel { opset, inputs, outputs, nodes, constants, notes: widen::notes(graph) }
     }
 
     fn initializers(&mut self, protos: &[TensorProto]) -> BTreeMap<String, Tensor> {
@@ -118,8 +121,8 @@ impl Importer<'_> {
         let name = info.name.clone().unwrap_or_default();
         let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
         let number = tensor.and_then(|t| t.elem_type).unwrap_or(0);
-        let dtype = DType::from_onnx(number).filter(|_| tensor.is_some()).unwrap_or_else(|| {
-            let why = tensor.map_or("the input is not a tensor".to_owned(), |_| tensor::refused_type(number));
+        let kind = tensor.map_or(Err("the input is not a tensor".to_owned()), |_| ElementType::of(number));
+        let dtype = kind.map(ElementType::dtype).unwrap_or_else(|why| {
             self.problems.push(Diagnostic::error("ONNX08", why).value(&name));
             DType::F32
         });
@@ -139,10 +142,11 @@ impl Importer<'_> {
                 self.problems.push(Diagnostic::error("ONNX03", format!("node {i} has no operator")).node(name));
                 continue;
             }
-            let attrs = attrs::attrs(proto, self.external, self.limits).unwrap_or_else(|whys| {
+            let mut attrs = attrs::attrs(proto, self.external, self.limits).unwrap_or_else(|whys| {
                 self.problems.extend(whys.into_iter().map(|w| Diagnostic::error("ONNX07", w).node(&name)));
                 ptq_ir::Attrs::default()
             });
+            widen::widen(&op, &mut attrs);
             let domain = proto.domain.clone().filter(|d| d != "ai.onnx").unwrap_or_default();
             let given = |n: &String| (!n.is_empty()).then(|| n.clone());
             let mut node = RawNode {

@@ -1,7 +1,7 @@
 //! A model as the file states it: names instead of ids, shapes that may be open. Made by import, turned into a graph
 //! by parse.
 
-use ptq_ir::{Attrs, DType, Tensor};
+use ptq_ir::{Attrs, DType, Diagnostic, Tensor};
 use std::collections::BTreeMap;
 
 /// An imported model. Names of nodes are unique and not empty; every name that is read is made exactly once.
@@ -17,6 +17,8 @@ pub struct RawModel {
     pub nodes: Vec<RawNode>,
     /// Initializers and Constant nodes by value name.
     pub constants: BTreeMap<String, Tensor>,
+    /// What the reader of the file should know.
+    pub notes: Vec<Diagnostic>,
 }
 
 /// One model input.

@@ -3,6 +3,7 @@
 
 use crate::fold::fold;
 use crate::freeze::FrozenInput;
+use crate::narrow::Narrowing;
 use ptq_ir::{DType, Diagnostic, Graph, Node, Tensor, ValueId, numel};
 use ptq_onnx::{ConvertEnv, RawModel, RawNode, convert, infer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,11 @@ const MAX_FOLDED_BYTES: usize = 1 << 30;
 ///
 /// # Errors
 /// Every problem found.
-pub(crate) fn build(raw: RawModel, inputs: &[FrozenInput]) -> Result<Graph, Vec<Diagnostic>> {
+pub(crate) fn build(
+    raw: RawModel,
+    inputs: &[FrozenInput],
+    notes: &mut Vec<Diagnostic>,
+) -> Result<Graph, Vec<Diagnostic>> {
     let mut builder = Builder::new(&raw, inputs);
     for (name, tensor) in raw.constants {
         let id = builder.graph.add_constant(name.clone(), tensor);
@@ -33,22 +38,8 @@ pub(crate) fn build(raw: RawModel, inputs: &[FrozenInput]) -> Result<Graph, Vec<
     for name in &raw.outputs {
         builder.graph.outputs.extend(builder.ids.get(name));
     }
+    notes.extend(builder.narrowing.note());
     if problems.is_empty() { Ok(builder.graph) } else { Err(problems) }
-}
-
-/// Refuses float64 that is not constant: no stage behind this one computes it.
-pub(crate) fn refuse_float64(graph: &Graph) -> Result<(), Vec<Diagnostic>> {
-    let inputs = graph.inputs.iter().map(|&v| (v, None));
-    let made = graph.nodes.iter().flat_map(|n| n.outputs.iter().map(move |&v| (v, Some(&n.name))));
-    let Some((id, node)) = inputs.chain(made).find(|&(v, _)| graph.value(v).dtype == DType::F64) else {
-        return Ok(());
-    };
-    let problem = Diagnostic::error("PARSE08", "float64 at run time is not supported").value(&graph.value(id).name);
-    let problem = problem.hint("export the model in float32");
-    Err(vec![match node {
-        Some(node) => problem.node(node),
-        None => problem,
-    }])
 }
 
 struct Builder {
@@ -57,21 +48,23 @@ struct Builder {
     values: BTreeSet<String>,
     nodes: BTreeSet<String>,
     folded_bytes: usize,
+    narrowing: Narrowing,
 }
 
 impl Builder {
     fn new(raw: &RawModel, inputs: &[FrozenInput]) -> Builder {
         let mut graph = Graph { name: GRAPH_NAME.to_owned(), ..Graph::default() };
         let mut ids = BTreeMap::new();
+        let mut narrowing = Narrowing::default();
         for input in inputs {
-            let id = graph.add_value(&input.name, input.dtype, input.shape.clone());
+            let id = graph.add_value(&input.name, narrowing.input(&input.name, input.dtype), input.shape.clone());
             graph.inputs.push(id);
             ids.insert(input.name.clone(), id);
         }
         let made = raw.nodes.iter().flat_map(|n| n.outputs.iter().cloned());
         let values = made.chain(raw.constants.keys().cloned()).chain(inputs.iter().map(|i| i.name.clone())).collect();
         let nodes = raw.nodes.iter().map(|n| n.name.clone()).collect();
-        Builder { graph, ids, values, nodes, folded_bytes: 0 }
+        Builder { graph, ids, values, nodes, folded_bytes: 0, narrowing }
     }
 
     /// Adds a file node. Does nothing when an input is missing because an earlier node failed.
@@ -98,6 +91,7 @@ impl Builder {
             covers: Vec::new(),
             fusible_into: None,
         };
+        self.narrowing.node(&mut self.graph, &mut self.values, &mut node)?;
         let inferred = infer(&self.graph, &node)?;
         if let Some(tensors) = fold(&self.graph, &node, &inferred)? {
             for (name, tensor) in raw.outputs.into_iter().zip(tensors) {
@@ -157,7 +151,8 @@ impl ConvertEnv for Builder {
     }
 }
 
-fn fresh(taken: &mut BTreeSet<String>, base: &str) -> String {
+/// A name like `base` that is not taken; takes it.
+pub(crate) fn fresh(taken: &mut BTreeSet<String>, base: &str) -> String {
     let mut name = base.to_owned();
     let mut n = 2;
     while !taken.insert(name.clone()) {

@@ -6,11 +6,12 @@
 //!
 //! Diagnostics: `PARSE01` input description without input, `PARSE02` open shape, `PARSE03` shape misfit, `PARSE04`
 //! cycle, `PARSE05` constant that does not compute, `PARSE06` too large, `PARSE07` preprocessing, `PARSE08` float64
-//! at run time, `PARSE09` batch taken as 1; and those of `ptq-onnx`.
+//! at run time taken as float32, `PARSE09` batch taken as 1; and those of `ptq-onnx`.
 
 mod build;
 mod fold;
 mod freeze;
+mod narrow;
 mod order;
 mod preprocess;
 mod prune;

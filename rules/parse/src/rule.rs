@@ -57,13 +57,12 @@ pub(crate) fn parse(
     params: &ParseParams,
 ) -> Result<(Graph, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut raw = import(model, external, &Limits::default())?;
-    let mut notes = Vec::new();
+    let mut notes = std::mem::take(&mut raw.notes);
     let inputs = freeze::freeze(&raw.inputs, &params.inputs, &mut notes)?;
     prune::prune_raw(&mut raw);
     order::sort(&mut raw.nodes)?;
-    let mut graph = build::build(raw, &inputs)?;
+    let mut graph = build::build(raw, &inputs, &mut notes)?;
     prune::prune(&mut graph);
-    build::refuse_float64(&graph)?;
     preprocess::insert(&mut graph, &params.inputs)?;
     graph.compact();
     let problems = graph.verify();

@@ -27,6 +27,9 @@ pub fn read_npy(bytes: &[u8]) -> Result<Tensor, String> {
         i32 => Tensor::from_i32,
         i16 => Tensor::from_i16,
         bool => Tensor::from_bool,
+        u16 => Tensor::from_u16,
+        u32 => Tensor::from_u32,
+        u64 => Tensor::from_u64,
     );
     let why = ArrayD::<f32>::read_npy(bytes).map_or_else(|e| e.to_string(), |_| String::new());
     Err(format!("not a readable .npy array: {why}"))
@@ -56,6 +59,9 @@ pub fn write_npy(tensor: &Tensor) -> Result<Vec<u8>, String> {
         TensorData::I8(v) => write!(v),
         TensorData::U8(v) => write!(v),
         TensorData::Bool(v) => write!(v),
+        TensorData::U16(v) => write!(v),
+        TensorData::U32(v) => write!(v),
+        TensorData::U64(v) => write!(v),
     }
     Ok(out)
 }

@@ -28,6 +28,9 @@ pub(crate) fn convert(x: &Tensor, to: DType) -> Result<Tensor, ExecError> {
                 DType::I16 => Tensor::from_i16(x.shape(), $v.iter().map(|&e| e as i16).collect())?,
                 DType::I8 => Tensor::from_i8(x.shape(), $v.iter().map(|&e| e as i8).collect())?,
                 DType::U8 => Tensor::from_u8(x.shape(), $v.iter().map(|&e| e as u8).collect())?,
+                DType::U16 => Tensor::from_u16(x.shape(), $v.iter().map(|&e| e as u16).collect())?,
+                DType::U32 => Tensor::from_u32(x.shape(), $v.iter().map(|&e| e as u32).collect())?,
+                DType::U64 => Tensor::from_u64(x.shape(), $v.iter().map(|&e| e as u64).collect())?,
                 DType::Bool => Tensor::from_bool(x.shape(), $v.iter().map(|&e| e != Default::default()).collect())?,
             }
         };
@@ -40,6 +43,9 @@ pub(crate) fn convert(x: &Tensor, to: DType) -> Result<Tensor, ExecError> {
         TensorData::I16(v) => from!(v),
         TensorData::I8(v) => from!(v),
         TensorData::U8(v) => from!(v),
+        TensorData::U16(v) => from!(v),
+        TensorData::U32(v) => from!(v),
+        TensorData::U64(v) => from!(v),
         TensorData::Bool(v) => {
             let v: Vec<u8> = v.iter().map(|&b| u8::from(b)).collect();
             from!(v)

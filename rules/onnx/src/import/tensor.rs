@@ -1,5 +1,6 @@
 //! TensorProto → tensor: typed fields, raw bytes, data in other files.
 
+use super::element::ElementType;
 use crate::proto::{DATA_LOCATION_EXTERNAL, TensorProto};
 use crate::scan::Limits;
 use bytes::Bytes;
@@ -8,33 +9,14 @@ use ptq_ir::{DType, Tensor, TensorError, numel};
 /// Where external data comes from: bytes of the file at a relative path.
 pub(crate) type External<'a> = &'a dyn Fn(&str) -> Option<Bytes>;
 
-/// Why an element type is not carried, by its number in `TensorProto.DataType`.
-pub(crate) fn refused_type(number: i32) -> String {
-    let name = match number {
-        0 => return "the element type is not stated".to_owned(),
-        4 => "uint16",
-        8 => "string",
-        10 => return "float16 is not supported; export the model in float32".to_owned(),
-        12 => "uint32",
-        13 => "uint64",
-        14 => "complex64",
-        15 => "complex128",
-        16 => return "bfloat16 is not supported; export the model in float32".to_owned(),
-        17..=20 => "float8",
-        21 => "uint4",
-        22 => "int4",
-        n => return format!("element type number {n} is not supported"),
-    };
-    format!("element type {name} is not supported")
-}
-
 /// The tensor of a message.
 ///
 /// # Errors
 /// Says what does not fit; the caller names the tensor.
 pub(crate) fn tensor(t: &TensorProto, external: External<'_>, limits: &Limits) -> Result<Tensor, String> {
     let number = t.data_type.unwrap_or(0);
-    let dtype = DType::from_onnx(number).ok_or_else(|| refused_type(number))?;
+    let kind = ElementType::of(number)?;
+    let dtype = kind.stored();
     if t.segment.is_some() {
         return Err("segmented tensors are not supported".to_owned());
     }
@@ -49,13 +31,13 @@ pub(crate) fn tensor(t: &TensorProto, external: External<'_>, limits: &Limits) -
     }
     if t.data_location == Some(DATA_LOCATION_EXTERNAL) {
         let data = external_bytes(t, external, bytes.unwrap_or(0))?;
-        return Tensor::from_le_bytes(dtype, &shape, &data).map_err(|e| e.to_string());
+        return kind.widened(Tensor::from_le_bytes(dtype, &shape, &data).map_err(|e| e.to_string())?);
     }
-    match &t.raw_data {
+    let stored = match &t.raw_data {
         Some(raw) => Tensor::from_le_bytes(dtype, &shape, raw),
         None => typed(t, dtype, shape),
-    }
-    .map_err(|e| e.to_string())
+    };
+    kind.widened(stored.map_err(|e| e.to_string())?)
 }
 
 fn typed(t: &TensorProto, dtype: DType, shape: Vec<usize>) -> Result<Tensor, TensorError> {
@@ -69,6 +51,9 @@ fn typed(t: &TensorProto, dtype: DType, shape: Vec<usize>) -> Result<Tensor, Ten
         DType::I8 => Tensor::from_i8(shape, ints().map(|&v| v as i8).collect()),
         DType::U8 => Tensor::from_u8(shape, ints().map(|&v| v as u8).collect()),
         DType::Bool => Tensor::from_bool(shape, ints().map(|&v| v != 0).collect()),
+        DType::U16 => Tensor::from_u16(shape, ints().map(|&v| v as u16).collect()),
+        DType::U32 => Tensor::from_u32(shape, t.uint64_data.iter().map(|&v| v as u32).collect()),
+        DType::U64 => Tensor::from_u64(shape, t.uint64_data.clone()),
     }
 }
 

@@ -75,11 +75,22 @@ fn data_that_does_not_fill_its_shape_is_refused() {
 }
 
 #[test]
-fn half_precision_is_refused_with_the_reason() {
-    let mut t = floats("w", &[1], &[]);
-    t.data_type = Some(10);
-    let problems = codes(&model(17, graph(vec![node("Add", "a", &["x", "w"], &["y"], &[])], vec![t])));
-    assert!(problems[0].contains("float16 is not supported"), "{problems:?}");
+fn half_precision_becomes_float32_with_a_note() {
+    let bits = |data_type, bits: &[u16]| TensorProto {
+        data_type: Some(data_type),
+        float_data: Vec::new(),
+        raw_data: Some(bits.iter().flat_map(|b| b.to_le_bytes()).collect::<Vec<u8>>().into()),
+        ..floats("w", &[2], &[])
+    };
+    for (number, stored, name) in [(10, [0x3c00, 0xc000], "float16"), (16, [0x3f80, 0xc000], "bfloat16")] {
+        let nodes =
+            vec![node("Cast", "c", &["x"], &["z"], &[int("to", number)]), node("Add", "a", &["z", "w"], &["y"], &[])];
+        let raw = load(&model(17, graph(nodes, vec![bits(number as i32, &stored)]))).unwrap();
+        assert_eq!(raw.constants["w"], Tensor::from_f32([2], vec![1.0, -2.0]).unwrap());
+        assert_eq!(raw.nodes[0].attrs.int("to", 0), 1);
+        let [note] = &raw.notes[..] else { panic!("{:?}", raw.notes) };
+        assert_eq!(note.message, format!("{name} is computed in float32: no input, 1 constants, 1 casts"));
+    }
 }
 
 fn external(location: &str, offset: &str, length: &str) -> TensorProto {
