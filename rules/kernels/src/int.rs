@@ -17,9 +17,11 @@ mod peak;
 mod pool;
 mod prepare;
 mod sink;
+mod strips;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+mod windows;
 
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
@@ -54,4 +56,15 @@ impl Sign {
             Sign::Signed => (-128, 127),
         }
     }
+}
+
+/// Runs `f` compiled for the instruction set's vectors.
+#[inline(always)]
+fn vectorized<R>(isa: crate::Isa, f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    if isa.avx2() {
+        return avx2::with(isa, f);
+    }
+    let _ = isa;
+    f()
 }

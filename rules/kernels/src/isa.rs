@@ -52,6 +52,11 @@ impl Isa {
         self.0 >= Level::Avx2
     }
 
+    /// Whether four products of bytes are added at once.
+    pub(crate) fn quads(self) -> bool {
+        self.0 >= Level::AvxVnni
+    }
+
     /// Whether AVX-VNNI is to be used.
     pub(crate) fn avx_vnni(self) -> bool {
         self.0 == Level::AvxVnni

@@ -98,14 +98,7 @@ fn pairs(isa: Isa, a: &[u8], b: &[u8], out: &mut [u8], f: impl Fn(u8, u8) -> u8)
             a.iter().zip(b).zip(out).for_each(|((&x, &y), o)| *o = f(x, y));
         }
     };
-    #[cfg(target_arch = "x86_64")]
-    if isa.avx2() {
-        super::avx2::with(isa, work);
-        return Ok(());
-    }
-    let _ = isa;
-    let mut work = work;
-    work();
+    super::vectorized(isa, work);
     Ok(())
 }
 

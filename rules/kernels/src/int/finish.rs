@@ -1,13 +1,13 @@
-//! What becomes of accumulators: requantization, zero point, clamp, byte.
+//! What becomes of sums: requantization, zero point, clamp, byte; or the sums themselves.
 
-use super::tile::NR;
+use super::tile::{NR, Sums};
+use crate::KernelError;
 use crate::requant::{MAX_SHIFT, requant_fixed, requant_float, store};
-use crate::{Isa, KernelError};
 use ptq_ir::Requant;
 
-/// Requantization of rows of accumulators, one entry for each column.
+/// Requantization of sums, one entry for each column.
 #[derive(Clone, Debug)]
-pub(crate) struct Finish {
+pub(super) struct Finish {
     steps: Steps,
     range: Range,
 }
@@ -26,9 +26,18 @@ enum Steps {
     Fixed { mult: Vec<i32>, shift: Vec<i32> },
 }
 
+/// The entries of one panel.
+#[derive(Clone, Copy)]
+pub(super) enum Entries<'a> {
+    /// Finite multipliers.
+    Float(&'a [f32; NR]),
+    /// Multipliers and shifts up to [`MAX_SHIFT`].
+    Fixed(&'a [i32; NR], &'a [i32; NR]),
+}
+
 impl Finish {
     /// Constants for `columns` columns; a single entry serves all. The tables are padded to whole panels.
-    pub(crate) fn new(
+    pub(super) fn new(
         requant: &Requant,
         columns: usize,
         zero: i32,
@@ -61,51 +70,59 @@ impl Finish {
         Ok(Finish { steps, range: Range { zero, lo, hi } })
     }
 
-    /// Bytes of rows of accumulators, after adding the bias, of the columns from `column` on; rows of `out` are
-    /// `stride` apart and hold `columns` bytes.
-    pub(crate) fn rows(
-        &self,
-        isa: Isa,
-        column: usize,
-        bias: &[i32; NR],
-        acc: &[[i32; NR]],
-        out: &mut [u8],
-        (stride, columns): (usize, usize),
-    ) {
-        let mut bytes = [0u8; NR];
-        for (i, acc) in acc.iter().enumerate() {
-            self.row(isa, column, bias, acc, &mut bytes);
-            let out = &mut out[i * stride..][..columns];
-            if columns == NR {
-                out[..NR].copy_from_slice(&bytes);
-            } else {
-                out.copy_from_slice(&bytes[..columns]);
-            }
-        }
+    /// Zero point and bounds: `|zero|` is at most 2^16, the bounds are those of a byte.
+    pub(super) fn range(&self) -> Range {
+        self.range
     }
 
-    fn row(&self, isa: Isa, column: usize, bias: &[i32; NR], acc: &[i32; NR], bytes: &mut [u8; NR]) {
-        #[cfg(target_arch = "x86_64")]
-        if isa.avx2() {
-            return match &self.steps {
-                Steps::Float(m) => super::avx2::finish_float(isa, acc, bias, entries(m, column), self.range, bytes),
-                Steps::Fixed { mult, shift } => {
-                    let constants = (entries(mult, column), entries(shift, column));
-                    super::avx2::finish_fixed(isa, acc, bias, constants, self.range, bytes);
-                }
-            };
+    /// Constants of the columns from `column` on.
+    pub(super) fn entries(&self, column: usize) -> Entries<'_> {
+        match &self.steps {
+            Steps::Float(m) => Entries::Float(entries(m, column)),
+            Steps::Fixed { mult, shift } => Entries::Fixed(entries(mult, column), entries(shift, column)),
         }
-        let _ = isa;
-        let Range { zero, lo, hi } = self.range;
-        for j in 0..NR {
-            let acc = acc[j].wrapping_add(bias[j]);
-            let rounded = match &self.steps {
-                Steps::Float(m) => requant_float(acc, m[column + j]),
-                Steps::Fixed { mult, shift } => {
-                    requant_fixed(i64::from(acc), mult[column + j], shift[column + j] as u8)
+    }
+}
+
+/// Where the sums of a panel go: rows `stride` apart, of which `columns` elements are written.
+pub(super) struct Target<'a> {
+    pub(super) kind: Kind<'a>,
+    pub(super) stride: usize,
+    pub(super) columns: usize,
+}
+
+/// Bytes with their requantization, or 32-bit sums.
+pub(super) enum Kind<'a> {
+    /// Requantized.
+    Bytes(Entries<'a>, Range, &'a mut [u8]),
+    /// As they are.
+    Sums(&'a mut [i32]),
+}
+
+impl Target<'_> {
+    /// Whether `rows` rows fit; vector code relies on it.
+    pub(super) fn holds(&self, rows: usize) -> bool {
+        let len = match &self.kind {
+            Kind::Bytes(_, _, out) => out.len(),
+            Kind::Sums(out) => out.len(),
+        };
+        self.columns <= NR && (rows == 0 || (rows - 1) * self.stride + self.columns <= len)
+    }
+
+    /// Stores one row: the definition.
+    pub(super) fn store(&mut self, row: usize, sums: &Sums) {
+        let at = row * self.stride;
+        match &mut self.kind {
+            Kind::Sums(out) => out[at..at + self.columns].copy_from_slice(&sums[..self.columns]),
+            Kind::Bytes(entries, Range { zero, lo, hi }, out) => {
+                for (j, out) in out[at..at + self.columns].iter_mut().enumerate() {
+                    let rounded = match entries {
+                        Entries::Float(m) => requant_float(sums[j], m[j]),
+                        Entries::Fixed(mult, shift) => requant_fixed(i64::from(sums[j]), mult[j], shift[j] as u8),
+                    };
+                    *out = store(rounded, *zero, *lo, *hi) as u8;
                 }
-            };
-            bytes[j] = store(rounded, zero, lo, hi) as u8;
+            }
         }
     }
 }

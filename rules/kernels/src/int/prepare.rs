@@ -2,7 +2,7 @@
 
 use super::conv::IntConvSpec;
 use super::finish::Finish;
-use super::tile::NR;
+use super::tile::{NR, Sums};
 use crate::KernelError;
 use ptq_ir::Requant;
 
@@ -12,13 +12,12 @@ pub(super) fn taps_first(w: &[i8], depth: usize, taps: usize) -> Vec<i8> {
     filters.flat_map(|f| (0..taps).flat_map(move |t| (0..depth).map(move |c| f[c * taps + t]))).collect()
 }
 
-/// Requantization constants of each group.
+/// Requantization of each group, whose columns are these filters.
 pub(super) fn finishes(
     requant: &Requant,
-    per_group: usize,
+    groups: &[Vec<usize>],
     spec: &IntConvSpec<'_>,
 ) -> Result<Vec<Finish>, KernelError> {
-    let groups = spec.filters / per_group;
     let entries = match requant {
         Requant::Float(m) => m.len(),
         Requant::Fixed(m) => m.len(),
@@ -26,27 +25,28 @@ pub(super) fn finishes(
     if entries != 1 && entries != spec.filters {
         return Err(KernelError::Geometry(format!("{entries} requantizations for {} filters", spec.filters)));
     }
-    (0..groups)
-        .map(|g| {
-            let range = if entries == 1 { 0..1 } else { g * per_group..(g + 1) * per_group };
+    let entry = |filter: usize| if entries == 1 { 0 } else { filter };
+    groups
+        .iter()
+        .map(|columns| {
             let own = match requant {
-                Requant::Float(m) => Requant::Float(m[range].to_vec()),
-                Requant::Fixed(m) => Requant::Fixed(m[range].to_vec()),
+                Requant::Float(m) => Requant::Float(columns.iter().map(|&f| m[entry(f)]).collect()),
+                Requant::Fixed(m) => Requant::Fixed(columns.iter().map(|&f| m[entry(f)]).collect()),
             };
-            Finish::new(&own, per_group, spec.out_zero, spec.clamp)
+            Finish::new(&own, columns.len(), spec.out_zero, spec.clamp)
         })
         .collect()
 }
 
-/// `bias - (zero + offset) · Σ w`, modulo 2^32, in panels of `per_group` filters.
-pub(super) fn folded_bias(spec: &IntConvSpec<'_>, per_group: usize, k: usize, offset: i32) -> Vec<i32> {
+/// `bias - (zero + offset) · Σ w`, modulo 2^32, in panels of each group.
+pub(super) fn folded_bias(spec: &IntConvSpec<'_>, groups: &[Vec<usize>], offset: i32) -> Vec<Sums> {
     let zero = spec.input_zero.wrapping_add(offset);
-    let padded = per_group.next_multiple_of(NR);
-    let mut out = vec![0i32; spec.filters / per_group * padded];
-    for (o, w) in spec.weights.chunks_exact(k).enumerate() {
-        let sum = w.iter().fold(0i32, |s, &v| s.wrapping_add(i32::from(v)));
-        let bias = spec.bias.map_or(0, |b| b[o]);
-        out[o / per_group * padded + o % per_group] = bias.wrapping_sub(zero.wrapping_mul(sum));
-    }
-    out
+    let k = spec.weights.len() / spec.filters;
+    let folded = |filter: usize| {
+        let sum = spec.weights[filter * k..][..k].iter().fold(0i32, |s, &v| s.wrapping_add(i32::from(v)));
+        let bias = spec.bias.map_or(0, |b| b[filter]);
+        bias.wrapping_sub(zero.wrapping_mul(sum))
+    };
+    let panels = groups.iter().flat_map(|columns| columns.chunks(NR));
+    panels.map(|panel| std::array::from_fn(|i| panel.get(i).map_or(0, |&f| folded(f)))).collect()
 }

@@ -1,61 +1,38 @@
-//! Where the rows of accumulators of a convolution go: to bytes or to memory as they are.
+//! Where the result of a convolution goes: to bytes or to memory as it is.
 
-use super::finish::Finish;
+use super::finish::{Finish, Kind, Target};
 use super::tile::NR;
-use crate::Isa;
 
-/// What becomes of rows of accumulators.
+/// What becomes of sums.
 pub(super) trait Sink: Send + Sync {
+    /// Element of the result.
     type Out: Send;
-    /// Adds the bias to the rows and stores them `place.0` apart, `place.1` columns of each.
-    fn rows(
-        &self,
-        isa: Isa,
-        at: (usize, usize),
-        bias: &[i32; NR],
-        acc: &[[i32; NR]],
-        out: &mut [Self::Out],
-        place: (usize, usize),
-    );
+    /// The target of panel `panel` of group `group`, in `out`; rows are `place.0` apart and have `place.1` columns.
+    fn target<'a>(&'a self, at: (usize, usize), out: &'a mut [Self::Out], place: (usize, usize)) -> Target<'a>;
 }
 
 /// Bytes: the requantization of each group.
-pub(super) struct Quantized<'a>(pub(super) &'a [Finish]);
+pub(super) struct Quantized<'f>(pub(super) &'f [Finish]);
 
 impl Sink for Quantized<'_> {
     type Out = u8;
-    #[inline(always)]
-    fn rows(
-        &self,
-        isa: Isa,
+    fn target<'a>(
+        &'a self,
         (group, panel): (usize, usize),
-        bias: &[i32; NR],
-        acc: &[[i32; NR]],
-        out: &mut [u8],
-        place: (usize, usize),
-    ) {
-        self.0[group].rows(isa, panel * NR, bias, acc, out, place);
+        out: &'a mut [u8],
+        (stride, columns): (usize, usize),
+    ) -> Target<'a> {
+        let finish = &self.0[group];
+        Target { kind: Kind::Bytes(finish.entries(panel * NR), finish.range(), out), stride, columns }
     }
 }
 
-/// The accumulators themselves.
+/// The sums themselves.
 pub(super) struct Accumulators;
 
 impl Sink for Accumulators {
     type Out = i32;
-    #[inline(always)]
-    fn rows(
-        &self,
-        _isa: Isa,
-        _at: (usize, usize),
-        bias: &[i32; NR],
-        acc: &[[i32; NR]],
-        out: &mut [i32],
-        (stride, columns): (usize, usize),
-    ) {
-        for (i, acc) in acc.iter().enumerate() {
-            let sums = acc.iter().zip(bias).map(|(a, b)| a.wrapping_add(*b));
-            out[i * stride..][..columns].iter_mut().zip(sums).for_each(|(o, v)| *o = v);
-        }
+    fn target<'a>(&'a self, _: (usize, usize), out: &'a mut [i32], (stride, columns): (usize, usize)) -> Target<'a> {
+        Target { kind: Kind::Sums(out), stride, columns }
     }
 }

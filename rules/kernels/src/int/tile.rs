@@ -1,97 +1,146 @@
-//! The integer tile: `MR` pixels times `NR` filters over the whole of k, and its packed operands.
+//! The integer tile: a panel of `NR` filters over a list of pixels, its packed operands, and its definition in plain code.
 
-use super::Sign;
+use super::finish::Target;
 use crate::Isa;
 
-/// Pixels of a tile.
-pub(crate) const MR: usize = 6;
 /// Filters of a panel.
 pub(crate) const NR: usize = 16;
 
-/// Accumulators of a tile.
-pub(crate) type Acc = [[i32; NR]; MR];
+/// Sums of one pixel with the filters of a panel.
+pub(crate) type Sums = [i32; NR];
 
 /// Filters in the order in which the instruction set reads them, panel by panel, padded with zeros.
 #[derive(Clone, Debug)]
-pub(crate) enum Panels {
-    /// `[k / 2][NR][2]`, widened: for `vpmaddwd` and the scalar code.
+pub(super) enum Panels {
+    /// `[depth / 2][NR][2]`, widened: for `vpmaddwd` and the scalar code.
     Pairs(Vec<i16>),
-    /// `[k / 4][NR][4]`: for `vpdpbusd`.
+    /// `[depth / 4][NR][4]`: for `vpdpbusd`.
     Quads(Vec<i8>),
 }
 
+/// How many neighbouring elements one instruction multiplies: runs of elements are padded to a multiple of it.
+pub(super) fn unit(isa: Isa) -> usize {
+    if isa.quads() { 4 } else { 2 }
+}
+
 impl Panels {
-    /// Packs filters `w[o][q]`, `filters` rows of `k`.
-    pub(crate) fn pack(isa: Isa, w: &[i8], filters: usize, k: usize) -> Panels {
-        let panels = filters.div_ceil(NR);
-        if isa.avx512_vnni() {
-            let depth = k.next_multiple_of(4);
-            let mut out = vec![0i8; panels * depth * NR];
-            for (o, row) in w.chunks_exact(k).enumerate() {
-                for (q, &v) in row.iter().enumerate() {
-                    out[(o / NR * depth + q / 4 * 4) * NR + o % NR * 4 + q % 4] = v;
-                }
-            }
-            return Panels::Quads(out);
-        }
-        let depth = k.next_multiple_of(2);
-        let mut out = vec![0i16; panels * depth * NR];
-        for (o, row) in w.chunks_exact(k).enumerate() {
+    /// Packs `filters` rows of `depth` weights, a multiple of [`unit`].
+    pub(super) fn pack(isa: Isa, rows: &[i8], depth: usize) -> Panels {
+        let unit = unit(isa);
+        let filters = rows.len() / depth.max(1);
+        let mut out = vec![0i8; filters.div_ceil(NR) * depth * NR];
+        for (o, row) in rows.chunks_exact(depth).enumerate() {
             for (q, &v) in row.iter().enumerate() {
-                out[(o / NR * depth + q / 2 * 2) * NR + o % NR * 2 + q % 2] = i16::from(v);
+                out[(o / NR * depth + q / unit * unit) * NR + o % NR * unit + q % unit] = v;
             }
         }
-        Panels::Pairs(out)
+        if isa.quads() { Panels::Quads(out) } else { Panels::Pairs(out.into_iter().map(i16::from).collect()) }
+    }
+}
+
+/// Positions of pixels in a strip of the image, and of the runs of elements that each pixel's window covers.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    corners: Vec<usize>,
+    runs: Vec<usize>,
+    run: usize,
+}
+
+impl Places {
+    /// `corners` ascend; every run has `run` elements.
+    pub(super) fn new(corners: Vec<usize>, runs: Vec<usize>, run: usize) -> Places {
+        debug_assert!(corners.is_sorted());
+        Places { corners, runs, run }
     }
 
-    /// What is added to a signed byte so that it becomes the left operand.
-    pub(crate) fn offset(&self, sign: Sign) -> i32 {
-        match (self, sign) {
-            (Panels::Quads(_), Sign::Signed) => 128,
-            _ => 0,
+    /// First element of each pixel's window.
+    pub(super) fn corners(&self) -> &[usize] {
+        &self.corners
+    }
+
+    /// First element of each run, relative to a corner.
+    pub(super) fn runs(&self) -> &[usize] {
+        &self.runs
+    }
+
+    /// Elements of a run.
+    pub(super) fn run(&self) -> usize {
+        self.run
+    }
+
+    /// Elements of a window.
+    pub(super) fn depth(&self) -> usize {
+        self.runs.len() * self.run
+    }
+
+    /// Elements that a strip must hold for the first `pixels` pixels.
+    pub(super) fn reach(&self, pixels: usize) -> usize {
+        let corner = self.corners[..pixels].last().copied().unwrap_or(0);
+        corner + self.runs.iter().copied().max().unwrap_or(0) + self.run
+    }
+}
+
+/// A strip of the image in the form that the panels need.
+#[derive(Clone, Copy)]
+pub(super) enum Strip<'a> {
+    /// Widened.
+    Wide(&'a [i16]),
+    /// Unsigned bytes.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Strip<'a> {
+    /// The strip without its first elements.
+    pub(super) fn from(self, at: usize) -> Strip<'a> {
+        match self {
+            Strip::Wide(x) => Strip::Wide(&x[at..]),
+            Strip::Bytes(x) => Strip::Bytes(&x[at..]),
         }
     }
 }
 
-/// Windows of pixels, `MR` of them to a tile, in the form that the panels need.
-pub(crate) enum Pixels {
-    /// Widened, `[pixel][depth]`.
-    Wide(Vec<i16>),
-    /// Unsigned bytes, `[pixel][depth]`.
-    Bytes(Vec<u8>),
-}
-
-/// Accumulators of the tile of pixels `tile` with the filters of panel `panel`, starting from 0.
-pub(crate) fn run(isa: Isa, pixels: &Pixels, depth: usize, tile: usize, panels: &Panels, panel: usize, acc: &mut Acc) {
-    match (pixels, panels) {
-        (Pixels::Wide(x), Panels::Pairs(w)) => {
-            let x = &x[tile * MR * depth..][..MR * depth];
-            let w = &w[panel * depth * NR..][..depth * NR];
+/// Sums of the first `pixels` pixels with the filters of one panel, each starting from its bias, into a target.
+pub(super) fn run(
+    isa: Isa,
+    strip: Strip<'_>,
+    places: &Places,
+    pixels: usize,
+    (panels, panel): (&Panels, usize),
+    bias: &Sums,
+    target: &mut Target<'_>,
+) {
+    let range = panel * places.depth() * NR..(panel + 1) * places.depth() * NR;
+    match (strip, panels) {
+        (Strip::Wide(x), Panels::Pairs(w)) => {
             #[cfg(target_arch = "x86_64")]
             if isa.avx2() {
-                return super::avx2::tile(isa, x, depth, w, acc);
+                return super::avx2::tile::panel(isa, x, places, pixels, &w[range], bias, target);
             }
-            scalar(x, depth, w, acc);
+            scalar(x, places, pixels, &w[range], bias, |pixel, sums| target.store(pixel, sums));
         }
         #[cfg(target_arch = "x86_64")]
-        (Pixels::Bytes(x), Panels::Quads(w)) => {
-            let x = &x[tile * MR * depth..][..MR * depth];
-            super::vnni::tile(isa, x, depth, &w[panel * depth * NR..][..depth * NR], acc);
+        (Strip::Bytes(x), Panels::Quads(w)) => {
+            super::vnni::panel(isa, x, places, pixels, &w[range], bias, target);
         }
-        _ => unreachable!("invariant: pixels are packed for their panels"),
+        _ => unreachable!("invariant: strips are made for their panels"),
     }
     let _ = isa;
 }
 
 /// The definition.
-fn scalar(x: &[i16], depth: usize, w: &[i16], acc: &mut Acc) {
-    *acc = [[0; NR]; MR];
-    for (row, x) in acc.iter_mut().zip(x.chunks_exact(depth)) {
-        for (pair, w) in x.chunks_exact(2).zip(w.chunks_exact(2 * NR)) {
-            for (a, w) in row.iter_mut().zip(w.chunks_exact(2)) {
-                let sum = i32::from(pair[0]) * i32::from(w[0]) + i32::from(pair[1]) * i32::from(w[1]);
-                *a = a.wrapping_add(sum);
+fn scalar(x: &[i16], places: &Places, pixels: usize, w: &[i16], bias: &Sums, mut store: impl FnMut(usize, &Sums)) {
+    for (pixel, corner) in places.corners[..pixels].iter().enumerate() {
+        let mut sums = *bias;
+        let mut weights = w.chunks_exact(2 * NR);
+        for run in &places.runs {
+            let x = &x[corner + run..][..places.run];
+            for (pair, w) in x.chunks_exact(2).zip(&mut weights) {
+                for (sum, w) in sums.iter_mut().zip(w.chunks_exact(2)) {
+                    let products = i32::from(pair[0]) * i32::from(w[0]) + i32::from(pair[1]) * i32::from(w[1]);
+                    *sum = sum.wrapping_add(products);
+                }
             }
         }
+        store(pixel, &sums);
     }
 }
