@@ -7,6 +7,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod border;
 mod bytes;
 mod conv;
 mod depthwise;
@@ -23,10 +24,11 @@ mod tile;
 mod vnni;
 mod windows;
 
+pub use border::{dequantize_bytes, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
 pub use elementwise::{IntAdd, IntMul, lookup, requant_table};
-pub use layout::{to_nchw, to_nhwc};
+pub use layout::{swap_axes, to_nchw, to_nhwc};
 pub use peak::multiply_add_loop;
 pub use pool::{IntAveragePool, int_max_pool};
 

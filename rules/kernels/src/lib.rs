@@ -20,7 +20,7 @@ pub mod requant;
 pub use error::KernelError;
 pub use float::{FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
 pub use int::{
-    IntAdd, IntAveragePool, IntConv, IntConvSpec, IntMul, Sign, bytes_of, bytes_of_mut, int_max_pool, lookup,
-    multiply_add_loop, requant_table, to_nchw, to_nhwc,
+    IntAdd, IntAveragePool, IntConv, IntConvSpec, IntMul, Sign, bytes_of, bytes_of_mut, dequantize_bytes, int_max_pool,
+    lookup, multiply_add_loop, quantize_bytes, requant_table, swap_axes, to_nchw, to_nhwc,
 };
 pub use isa::Isa;

@@ -1,7 +1,9 @@
 //! Work split over threads by output rows; a sum is never split, so results do not depend on the number of threads.
+//!
+//! Threads are rayon's: they are started once and sleep between calls, because a layer takes less time than starting one.
 
 /// Fewer multiplications than this are not worth a thread.
-const MIN_WORK: usize = 1 << 20;
+const MIN_WORK: usize = 1 << 18;
 
 /// Calls `f(first unit, units)` on disjoint runs of whole units of `out`, each run on a thread of its own.
 /// `work` is the number of multiplications of the whole call.
@@ -19,10 +21,12 @@ pub(crate) fn split<T: Send>(
         return;
     }
     let per_thread = units.div_ceil(threads);
-    std::thread::scope(|scope| {
-        for (t, run) in out.chunks_mut(per_thread * unit).enumerate() {
+    let (own, others) = out.split_at_mut((per_thread * unit).min(out.len()));
+    rayon_core::in_place_scope(|scope| {
+        for (t, run) in others.chunks_mut(per_thread * unit).enumerate() {
             let f = &f;
-            scope.spawn(move || f(t * per_thread, run));
+            scope.spawn(move |_| f((t + 1) * per_thread, run));
         }
+        f(0, own);
     });
 }

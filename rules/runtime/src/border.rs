@@ -2,59 +2,74 @@
 
 use ptq_ir::{DType, QuantParams, Tensor, TensorError};
 use ptq_kernels::requant::{dequantize as to_real, quantize as to_integer};
+use ptq_kernels::{Isa, Sign, bytes_of, bytes_of_mut, dequantize_bytes, quantize_bytes};
+use std::ops::Range;
 
 /// float32 → integer.
 pub(crate) fn quantize(x: &Tensor, params: &QuantParams) -> Result<Tensor, TensorError> {
     let values = x.f32s()?;
     let range = params.dtype.quant_range();
     let (lo, hi) = range.ok_or(TensorError::Type { expected: DType::I8, found: params.dtype })?;
-    let per = PerChannel::new(x.shape(), params);
-    let quantized = |i: usize| {
-        let (scale, zero) = per.at(i);
-        to_integer(values[i], scale, zero, lo, hi)
+    let runs = runs(x.shape(), params);
+    let bytes = |sign: Sign, out: &mut [u8]| {
+        let at = |(range, scale, zero): Run| {
+            quantize_bytes(Isa::best(), &values[range.clone()], scale, zero, sign, &mut out[range]);
+        };
+        runs.clone().for_each(at);
     };
-    let indices = 0..values.len();
     match params.dtype {
-        DType::I8 => Tensor::from_i8(x.shape(), indices.map(|i| quantized(i) as i8).collect()),
-        DType::U8 => Tensor::from_u8(x.shape(), indices.map(|i| quantized(i) as u8).collect()),
-        _ => Tensor::from_i16(x.shape(), indices.map(|i| quantized(i) as i16).collect()),
+        DType::I8 => {
+            let mut out = vec![0i8; values.len()];
+            bytes(Sign::Signed, bytes_of_mut(&mut out));
+            Tensor::from_i8(x.shape(), out)
+        }
+        DType::U8 => {
+            let mut out = vec![0u8; values.len()];
+            bytes(Sign::Unsigned, &mut out);
+            Tensor::from_u8(x.shape(), out)
+        }
+        _ => {
+            let word = |(range, scale, zero): Run| {
+                values[range].iter().map(move |&x| to_integer(x, scale, zero, lo, hi) as i16)
+            };
+            Tensor::from_i16(x.shape(), runs.flat_map(word).collect())
+        }
     }
 }
 
 /// Integer → float32.
 pub(crate) fn dequantize(x: &Tensor, params: &QuantParams) -> Result<Tensor, TensorError> {
-    let per = PerChannel::new(x.shape(), params);
-    let real = |(i, q): (usize, i32)| {
-        let (scale, zero) = per.at(i);
-        to_real(q, scale, zero)
+    let runs = runs(x.shape(), params);
+    let real = |value: &dyn Fn(usize) -> i32| {
+        let run = |(range, scale, zero): Run| range.map(move |i| to_real(value(i), scale, zero));
+        runs.clone().flat_map(run).collect::<Vec<f32>>()
     };
-    let out: Vec<f32> = match x.dtype() {
-        DType::I8 => x.i8s()?.iter().map(|&q| q.into()).enumerate().map(real).collect(),
-        DType::U8 => x.u8s()?.iter().map(|&q| q.into()).enumerate().map(real).collect(),
-        DType::I16 => x.i16s()?.iter().map(|&q| q.into()).enumerate().map(real).collect(),
-        _ => x.i32s()?.iter().copied().enumerate().map(real).collect(),
+    let bytes = |x: &[u8], sign: Sign| {
+        let mut out = vec![0.0; x.len()];
+        runs.clone().for_each(|(range, scale, zero)| {
+            dequantize_bytes(Isa::best(), &x[range.clone()], sign, scale, zero, &mut out[range]);
+        });
+        out
+    };
+    let out = match x.dtype() {
+        DType::I8 => bytes(bytes_of(x.i8s()?), Sign::Signed),
+        DType::U8 => bytes(x.u8s()?, Sign::Unsigned),
+        DType::I16 => x.i16s().map(|x| real(&|i| x[i].into()))?,
+        _ => x.i32s().map(|x| real(&|i| x[i]))?,
     };
     Tensor::from_f32(x.shape(), out)
 }
 
-/// Finds an element's scale and zero point.
-struct PerChannel<'a> {
-    params: &'a QuantParams,
-    /// Elements behind one index of the axis.
-    inner: usize,
-}
+/// Elements with one scale and zero point.
+type Run = (Range<usize>, f32, i32);
 
-impl<'a> PerChannel<'a> {
-    fn new(shape: &[usize], params: &'a QuantParams) -> PerChannel<'a> {
-        let inner = params.axis.map_or(1, |a| shape[a + 1..].iter().product());
-        PerChannel { params, inner }
-    }
-
-    fn at(&self, element: usize) -> (f32, i32) {
-        let p = self.params;
-        let i = if p.axis.is_some() { element / self.inner.max(1) % p.scale.len() } else { 0 };
-        (p.scale[i], p.zero_point[i])
-    }
+/// The elements of a tensor of this shape, in order.
+fn runs(shape: &[usize], params: &QuantParams) -> impl Iterator<Item = Run> + Clone {
+    let all: usize = shape.iter().product();
+    // Elements behind one index of the axis.
+    let len = params.axis.map_or(all, |a| shape[a + 1..].iter().product()).max(1);
+    let entry = move |i: usize| if params.axis.is_some() { i % params.scale.len() } else { 0 };
+    (0..all.div_ceil(len)).map(move |i| (i * len..(i + 1) * len, params.scale[entry(i)], params.zero_point[entry(i)]))
 }
 
 #[cfg(test)]

@@ -1,24 +1,54 @@
 //! Integer tensors as bytes in storage order (rank 4 channels-last), and back.
 
 use ptq_ir::{DType, Tensor, TensorError};
-use ptq_kernels::bytes_of;
+use ptq_kernels::{Isa, bytes_of, bytes_of_mut, swap_axes};
 use ptq_sim::{from_storage, to_storage};
 
 /// Bytes of an integer tensor in storage order.
 pub(crate) fn to_stored(tensor: &Tensor) -> Result<Vec<u8>, TensorError> {
     let shape = tensor.shape();
+    let bytes = |bytes: &[u8]| {
+        let mut out = vec![0; bytes.len()];
+        store(bytes, shape, &mut out);
+        out
+    };
     Ok(match tensor.dtype() {
-        DType::I8 => to_storage(bytes_of(tensor.i8s()?), shape, 1),
-        DType::U8 => to_storage(tensor.u8s()?, shape, 1),
+        DType::I8 => bytes(bytes_of(tensor.i8s()?)),
+        DType::U8 => bytes(tensor.u8s()?),
         other => to_storage(&tensor.to_le_bytes(), shape, other.bytes()),
     })
 }
 
+/// Single bytes in storage order.
+fn store(x: &[u8], shape: &[usize], out: &mut [u8]) {
+    match *shape {
+        [n, c, h, w] if x.len() > n => {
+            let image = x.len() / n;
+            let images = x.chunks_exact(image).zip(out.chunks_exact_mut(image));
+            images.for_each(|(x, out)| swap_axes(Isa::best(), x, c, h * w, out));
+        }
+        _ => out.copy_from_slice(x),
+    }
+}
+
 /// The tensor whose bytes in storage order these are.
 pub(crate) fn from_stored(bytes: &[u8], dtype: DType, shape: &[usize]) -> Result<Tensor, TensorError> {
-    let bytes = from_storage(bytes, shape, dtype.bytes());
+    // The way back is the way there with the axes exchanged.
+    let back = match *shape {
+        [n, c, h, w] => vec![n, h * w, c, 1],
+        _ => shape.to_vec(),
+    };
     match dtype {
-        DType::U8 => Tensor::from_u8(shape, bytes),
-        _ => Tensor::from_le_bytes(dtype, shape, &bytes),
+        DType::U8 => {
+            let mut out = vec![0; bytes.len()];
+            store(bytes, &back, &mut out);
+            Tensor::from_u8(shape, out)
+        }
+        DType::I8 => {
+            let mut out = vec![0i8; bytes.len()];
+            store(bytes, &back, bytes_of_mut(&mut out));
+            Tensor::from_i8(shape, out)
+        }
+        _ => Tensor::from_le_bytes(dtype, shape, &from_storage(bytes, shape, dtype.bytes())),
     }
 }

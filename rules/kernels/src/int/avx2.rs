@@ -4,6 +4,7 @@
 pub(super) mod finish;
 pub(super) mod taps;
 pub(super) mod tile;
+pub(super) mod transpose;
 
 use crate::Isa;
 

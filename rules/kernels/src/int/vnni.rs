@@ -73,17 +73,31 @@ unsafe fn tile_512(
     // SAFETY: the bias holds 16 numbers; the rest is what the caller promises.
     unsafe {
         let mut sums = [_mm512_loadu_si512(bias.as_ptr().cast()); MR_512];
+        // Pixels are mostly evenly spaced: then four addresses reach all twelve, which registers hold.
+        let step = base[1].offset_from(base[0]);
+        let even = base.windows(2).all(|b| b[1].offset_from(b[0]) == step);
         for &run in places.runs() {
-            let x: [*const u8; MR_512] = std::array::from_fn(|i| base[i].add(run));
-            let mut q = 0;
-            while q < places.run() {
-                let weights = _mm512_loadu_si512(w.cast());
-                for i in 0..MR_512 {
-                    let quad = _mm512_set1_epi32(x[i].add(q).cast::<i32>().read_unaligned());
-                    sums[i] = _mm512_dpbusd_epi32(sums[i], quad, weights);
+            if even {
+                let mut x: [*const u8; 4] = std::array::from_fn(|i| base[3 * i].add(run));
+                for _ in 0..places.run() / 4 {
+                    let weights = _mm512_loadu_si512(w.cast());
+                    for i in 0..MR_512 {
+                        let quad = x[i / 3].offset(step * (i % 3) as isize).cast::<i32>().read_unaligned();
+                        sums[i] = _mm512_dpbusd_epi32(sums[i], _mm512_set1_epi32(quad), weights);
+                    }
+                    w = w.add(4 * NR);
+                    x = x.map(|x| x.wrapping_add(4));
                 }
-                w = w.add(4 * NR);
-                q += 4;
+            } else {
+                let x: [*const u8; MR_512] = std::array::from_fn(|i| base[i].add(run));
+                for q in (0..places.run()).step_by(4) {
+                    let weights = _mm512_loadu_si512(w.cast());
+                    for i in 0..MR_512 {
+                        let quad = x[i].add(q).cast::<i32>().read_unaligned();
+                        sums[i] = _mm512_dpbusd_epi32(sums[i], _mm512_set1_epi32(quad), weights);
+                    }
+                    w = w.add(4 * NR);
+                }
             }
         }
         *out = sums;

@@ -65,18 +65,37 @@ unsafe fn tile(base: &[*const i16; MR], places: &Places, mut w: *const i16, bias
         for &run in places.runs() {
             let x: [*const i16; MR] = std::array::from_fn(|i| base[i].add(run));
             let mut q = 0;
-            while q < places.run() {
-                let w0 = _mm256_loadu_si256(w.cast());
-                let w1 = _mm256_loadu_si256(w.add(NR).cast());
-                for i in 0..MR {
-                    let pair = _mm256_set1_epi32(x[i].add(q).cast::<i32>().read_unaligned());
-                    sums[i][0] = _mm256_add_epi32(sums[i][0], _mm256_madd_epi16(pair, w0));
-                    sums[i][1] = _mm256_add_epi32(sums[i][1], _mm256_madd_epi16(pair, w1));
-                }
+            // Two steps at once halve the cost of counting.
+            while q + 4 <= places.run() {
+                step(&x, q, w, &mut sums);
+                step(&x, q + 2, w.add(2 * NR), &mut sums);
+                w = w.add(4 * NR);
+                q += 4;
+            }
+            if q < places.run() {
+                step(&x, q, w, &mut sums);
                 w = w.add(2 * NR);
-                q += 2;
             }
         }
         *out = sums;
+    }
+}
+
+/// Adds the products of one pair of elements of every pixel.
+///
+/// # Safety
+/// The pair at `q` of every pixel and 2·NR weights may be read.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn step(x: &[*const i16; MR], q: usize, w: *const i16, sums: &mut [[__m256i; 2]; MR]) {
+    // SAFETY: what the caller promises.
+    unsafe {
+        let w0 = _mm256_loadu_si256(w.cast());
+        let w1 = _mm256_loadu_si256(w.add(NR).cast());
+        for i in 0..MR {
+            let pair = _mm256_set1_epi32(x[i].add(q).cast::<i32>().read_unaligned());
+            sums[i][0] = _mm256_add_epi32(sums[i][0], _mm256_madd_epi16(pair, w0));
+            sums[i][1] = _mm256_add_epi32(sums[i][1], _mm256_madd_epi16(pair, w1));
+        }
     }
 }
