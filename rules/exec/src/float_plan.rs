@@ -190,5 +190,8 @@ fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
     let buffers = Buffers::default();
     let call = Call { op: &node.op, attrs: &node.attrs, inputs: &inputs, outputs: 1, buffers: &buffers };
     let x = &graph.value(x).shape;
+    if x.len() > 4 {
+        return Ok(None);
+    }
     if node.is("Gemm") { packed_gemm(&call, x) } else { packed(&call, x).map(Some) }
 }

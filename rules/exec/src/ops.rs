@@ -5,7 +5,9 @@ pub(crate) mod cast;
 mod compare;
 mod concat;
 pub(crate) mod conv;
+mod conv_nd;
 mod conv_transpose;
+mod conv_transpose_nd;
 mod fill;
 mod function;
 mod gather;
@@ -13,11 +15,13 @@ mod matmul;
 mod norm;
 mod pad;
 mod pool;
+mod pool_nd;
 mod reduce;
 mod reshape;
 mod resize;
 mod slice;
 mod softmax;
+mod taps;
 mod transpose;
 mod unary;
 
@@ -66,7 +70,8 @@ pub(crate) const REGISTRY: &[(&str, Kernel)] = &[
     ("Gather", One(gather::gather)),
     ("Gemm", One(matmul::gemm)),
     ("GlobalAveragePool", One(pool::average)),
-    ("GlobalMaxPool", One(pool::max)),
+    ("GlobalLpPool", One(pool_nd::norm)),
+    ("GlobalMaxPool", Many(pool::max)),
     ("Greater", One(compare::greater)),
     ("GreaterOrEqual", One(compare::greater_or_equal)),
     ("HardSigmoid", One(unary::hard_sigmoid)),
@@ -79,9 +84,11 @@ pub(crate) const REGISTRY: &[(&str, Kernel)] = &[
     ("LessOrEqual", One(compare::less_or_equal)),
     ("Log", One(unary::log)),
     ("LogSoftmax", One(softmax::log_softmax)),
+    ("LpPool", One(pool_nd::norm)),
     ("MatMul", One(matmul::matmul)),
     ("Max", One(arithmetic::max)),
-    ("MaxPool", One(pool::max)),
+    ("MaxPool", Many(pool::max)),
+    ("MaxUnpool", One(pool_nd::unpool)),
     ("Mean", One(arithmetic::mean)),
     ("Min", One(arithmetic::min)),
     ("Mod", One(arithmetic::modulo)),

@@ -10,6 +10,7 @@ mod gemm;
 mod pool;
 mod resize;
 mod space;
+mod window;
 
 pub use clip::activation_of;
 pub use conv::ConvGeom;
@@ -18,6 +19,7 @@ pub use gemm::GemmAttrs;
 pub use pool::PoolGeom;
 pub use resize::NearestResize;
 pub use space::{BlockMove, BlockOrder};
+pub use window::{TransposedWindow, Window};
 
 use crate::{Diagnostic, Node};
 

@@ -3,13 +3,18 @@
 //! Done node by node in topological order, because some meanings depend on shapes (Softmax before 13) or on constants
 //! that folding finds (axes of reductions from 18). One file a family, one table. Called by parse.
 
+mod attention;
 mod axes;
 mod clip;
 mod dropout;
+mod einsum;
 mod norm;
 mod options;
 mod pad;
+mod parts;
+mod pool;
 mod resize;
+mod rotary_embedding;
 mod slice;
 mod softmax;
 mod split;
@@ -52,22 +57,28 @@ pub fn convert(node: RawNode, opset: i64, env: &mut dyn ConvertEnv) -> Converted
     }
 }
 
-/// Whether an operator exists only in files: conversion replaces it.
+/// Whether conversion knows the operator; some exist only in files and are always replaced.
 pub(crate) fn replaces(op: &str) -> bool {
-    op == "Upsample"
+    TABLE.iter().any(|(known, _)| *known == op)
 }
 
 /// Converts one operator.
 type Convert = fn(Conversion<'_>) -> Converted;
 
 const TABLE: &[(&str, Convert)] = &[
-    ("AveragePool", options::average_pool),
+    ("Attention", attention::attention),
+    ("AveragePool", pool::average),
     ("BatchNormalization", norm::batch),
     ("Cast", options::cast),
     ("Clip", clip::clip),
     ("Dropout", dropout::dropout),
+    ("Einsum", einsum::einsum),
+    ("GroupNormalization", norm::group),
     ("LogSoftmax", softmax::softmax),
+    ("LpPool", pool::norm),
+    ("MeanVarianceNormalization", norm::mean_variance),
     ("Pad", pad::pad),
+    ("RMSNormalization", norm::root_mean_square),
     ("Range", options::range),
     ("ReduceL1", axes::reduce),
     ("ReduceL2", axes::reduce),
@@ -80,6 +91,7 @@ const TABLE: &[(&str, Convert)] = &[
     ("ReduceSum", axes::axes_to_input),
     ("ReduceSumSquare", axes::reduce),
     ("Resize", resize::resize),
+    ("RotaryEmbedding", rotary_embedding::rotary_embedding),
     ("Slice", slice::slice),
     ("Softmax", softmax::softmax),
     ("SpaceToDepth", options::space_to_depth),

@@ -1,5 +1,6 @@
-//! Conv, one- and two-dimensional.
+//! Conv: packed kernels for one and two spatial dimensions.
 
+use super::conv_nd;
 use crate::ExecError;
 use crate::call::Call;
 use ptq_ir::Tensor;
@@ -8,6 +9,9 @@ use ptq_kernels::{FloatConv, Isa};
 
 pub(super) fn conv(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
+    if x.shape().len() > 4 {
+        return conv_nd::conv(call);
+    }
     let plan = packed(call, x.shape())?;
     convolve(call, &plan, x, 1)
 }
@@ -61,6 +65,6 @@ pub(super) fn with_height(call: &Call<'_>, shape: &[usize]) -> Result<[usize; 4]
     match *shape {
         [n, c, w] => Ok([n, c, 1, w]),
         [n, c, h, w] => Ok([n, c, h, w]),
-        _ => Err(call.bad(format!("rank {}: only one and two spatial dimensions are supported", shape.len()))),
+        _ => Err(call.bad(format!("rank {}: one or two spatial dimensions are expected", shape.len()))),
     }
 }

@@ -1,16 +1,20 @@
-//! ConvTranspose, one- and two-dimensional.
+//! ConvTranspose: packed kernels for one and two spatial dimensions.
 
 use super::conv::with_height;
+use super::conv_transpose_nd;
 use crate::ExecError;
 use crate::call::Call;
 use ptq_ir::Tensor;
-use ptq_ir::ops::ConvGeom;
+use ptq_ir::ops::{ConvGeom, TransposedWindow};
 use ptq_kernels::{FloatConv, Isa};
 
 /// The convolution of the image with zeros between its pixels by the mirrored weights (which is what a transposed
 /// convolution is), so that its chains run in the order of input channel, row and column too.
 pub(super) fn conv_transpose(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let (x, w) = (call.input(0)?, call.input(1)?);
+    if x.shape().len() > 4 {
+        return conv_transpose_nd::conv_transpose(call);
+    }
     let x4 = with_height(call, x.shape())?;
     let t = Transposed::of(call, x4, with_height(call, w.shape())?)?;
     let bias = call.optional(2).map(Tensor::f32s).transpose()?;
@@ -54,12 +58,15 @@ impl Transposed {
         if group == 0 || x[1] != w[0] || !x[1].is_multiple_of(group) || w.contains(&0) || x.contains(&0) {
             return Err(call.bad(format!("weights {w:?} in {group} groups do not fit input {x:?}")));
         }
-        let pair = |name: &str, default: usize| pair(call, name, default);
-        let (strides, dilations, extra) = (pair("strides", 1)?, pair("dilations", 1)?, pair("output_padding", 0)?);
-        if strides.contains(&0) || dilations.contains(&0) {
-            return Err(call.bad("strides and dilations must be positive"));
-        }
-        let pads = output_pads(call, x, w, strides, dilations, extra)?;
+        let spatial = call.input(0)?.shape().len() - 2;
+        let window = TransposedWindow::of(&call.node(), &x[4 - spatial..], &w[4 - spatial..])?;
+        // One spatial axis is the width of an image of height 1.
+        let pair = |v: &[usize], default: usize| [if spatial == 1 { default } else { v[0] }, v[spatial - 1]];
+        let (strides, dilations) = (pair(&window.strides, 1), pair(&window.dilations, 1));
+        let extra = pair(&window.extra, 0);
+        let (before, after): (Vec<usize>, Vec<usize>) = window.pads.iter().map(|p| (p[0], p[1])).unzip();
+        let ([top, left], [bottom, right]) = (pair(&before, 0), pair(&after, 0));
+        let pads = [top, left, bottom, right];
         let (mut spread_hw, mut crop, mut conv_pads) = ([0; 2], [0; 2], [0; 4]);
         for d in 0..2 {
             let reach = (w[2 + d] - 1) * dilations[d];
@@ -154,57 +161,5 @@ impl Transposed {
             }
         }
         out
-    }
-}
-
-/// Two spatial numbers of an attribute; one-dimensional ones get `default` for the height.
-fn pair(call: &Call<'_>, name: &str, default: usize) -> Result<[usize; 2], ExecError> {
-    let values = call.attrs.ints(name).map(|v| v.iter().map(|&v| usize::try_from(v)).collect::<Result<Vec<_>, _>>());
-    match values.transpose().map_err(|_| call.bad(format!("{name} is negative")))?.as_deref() {
-        None => Ok([default; 2]),
-        Some([w]) => Ok([default, *w]),
-        Some([h, w]) => Ok([*h, *w]),
-        Some(other) => Err(call.bad(format!("{name} has {} entries", other.len()))),
-    }
-}
-
-/// Pads of the output `[top, left, bottom, right]`, with `output_shape` and `auto_pad` resolved.
-fn output_pads(
-    call: &Call<'_>,
-    x: [usize; 4],
-    w: [usize; 4],
-    strides: [usize; 2],
-    dilations: [usize; 2],
-    extra: [usize; 2],
-) -> Result<[usize; 4], ExecError> {
-    let mode = call.attrs.str("auto_pad", "NOTSET");
-    let wanted = match call.attrs.ints("output_shape") {
-        Some(_) => Some(pair(call, "output_shape", 1)?),
-        None if mode.starts_with("SAME") => Some([x[2] * strides[0], x[3] * strides[1]]),
-        None => None,
-    };
-    if let Some(wanted) = wanted {
-        let mut pads = [0; 4];
-        for d in 0..2 {
-            let full = (x[2 + d] - 1) * strides[d] + (w[2 + d] - 1) * dilations[d] + 1 + extra[d];
-            let total = full
-                .checked_sub(wanted[d])
-                .ok_or_else(|| call.bad(format!("output extent {} exceeds {full}", wanted[d])))?;
-            let small = total / 2;
-            (pads[d], pads[d + 2]) = if mode == "SAME_UPPER" { (small, total - small) } else { (total - small, small) };
-        }
-        return Ok(pads);
-    }
-    match call.attrs.ints("pads") {
-        Some(_) if mode == "VALID" => Ok([0; 4]),
-        None => Ok([0; 4]),
-        Some(raw) => {
-            let p: Vec<usize> = raw.iter().filter_map(|&v| usize::try_from(v).ok()).collect();
-            match (p.len() == raw.len()).then_some(&p[..]) {
-                Some(&[l, r]) => Ok([0, l, 0, r]),
-                Some(&[t, l, b, r]) => Ok([t, l, b, r]),
-                _ => Err(call.bad(format!("pads {raw:?} are not supported"))),
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
-//! AveragePool, MaxPool and their global forms, one- and two-dimensional.
+//! AveragePool, MaxPool and their global forms: kernels for one and two spatial dimensions.
 
+use super::pool_nd;
 use crate::ExecError;
 use crate::call::Call;
 use ptq_ir::ops::PoolGeom;
@@ -8,22 +9,28 @@ use ptq_kernels::{average_pool, max_pool};
 
 pub(super) fn average(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
+    if x.shape().len() > 4 {
+        return pool_nd::average(call);
+    }
     let (geom, hw, out_hw, shape) = window(call, x.shape())?;
     let mut out = call.buffers.any(call.bounded(&shape)?);
     average_pool(&geom, x.f32s()?, hw, &mut out, out_hw);
     Ok(Tensor::from_f32(shape, out)?)
 }
 
-/// Only the first output; indices are not computed.
-pub(super) fn max(call: &Call<'_>) -> Result<Tensor, ExecError> {
+/// Indices are computed when they are asked for.
+pub(super) fn max(call: &Call<'_>) -> Result<Vec<Tensor>, ExecError> {
     let x = call.input(0)?;
+    if x.shape().len() > 4 || call.outputs > 1 {
+        return pool_nd::max(call);
+    }
     let (geom, hw, out_hw, shape) = window(call, x.shape())?;
     let n = call.bounded(&shape)?;
     macro_rules! pooled {
         ($v:expr, $make:ident, $lowest:expr) => {{
             let mut out = vec![$lowest; n];
             max_pool(&geom, $lowest, $v, hw, &mut out, out_hw);
-            Ok(Tensor::$make(shape, out)?)
+            Ok(vec![Tensor::$make(shape, out)?])
         }};
     }
     match x.data() {
@@ -42,7 +49,7 @@ fn window(call: &Call<'_>, x: &[usize]) -> Result<Window, ExecError> {
     let x4 = match *x {
         [n, c, w] => [n, c, 1, w],
         [n, c, h, w] => [n, c, h, w],
-        _ => return Err(call.bad(format!("rank {}: only one and two spatial dimensions are supported", x.len()))),
+        _ => return Err(call.bad(format!("rank {}: one or two spatial dimensions are expected", x.len()))),
     };
     if x4[2] == 0 || x4[3] == 0 {
         return Err(call.bad("the image is empty"));

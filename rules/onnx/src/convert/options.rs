@@ -3,14 +3,6 @@
 use super::{Conversion, Converted};
 use ptq_ir::Attr;
 
-/// AveragePool: `dilations` since 19.
-pub(super) fn average_pool(mut c: Conversion<'_>) -> Converted {
-    if c.take_ints("dilations").is_some_and(|d| d.iter().any(|&v| v != 1)) {
-        return Err(c.error("dilations are not supported"));
-    }
-    c.done()
-}
-
 /// Cast: `saturate` since 19 and `round_mode` since 24 concern types that no graph holds.
 pub(super) fn cast(mut c: Conversion<'_>) -> Converted {
     c.node.attrs.0.remove("saturate");

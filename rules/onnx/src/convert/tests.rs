@@ -169,7 +169,6 @@ fn options_of_newer_sets_are_removed_at_their_default_only() {
     let cast = case("Cast", &[2], &["x"], [("to", Attr::Int(1)), ("saturate", Attr::Int(1))]).at(19);
     assert_eq!(cast.0[0].attrs.0.len(), 1);
     assert!(case("AveragePool", &[2], &["x"], [("dilations", ints(&[1, 1]))]).at(19).0[0].attrs.0.is_empty());
-    assert!(case("AveragePool", &[2], &["x"], [("dilations", ints(&[2, 1]))]).error(19).contains("dilations"));
     let spatial = |v| case("BatchNormalization", &[2], &["x"], [("spatial", Attr::Int(v))]);
     assert!(spatial(1).at(8).0[0].attrs.0.is_empty());
     assert!(spatial(0).error(8).contains("spatial"));
@@ -186,4 +185,32 @@ fn uneven_split_and_partial_pads_are_spelled_out() {
     let pad = pad.with("p", vec_i64(&[1, 2])).with("a", vec_i64(&[-1])).at(18);
     assert_eq!(read(&pad, 1), [0, 0, 1, 0, 0, 2]);
     assert_eq!(pad.0[0].inputs.len(), 2);
+}
+
+#[test]
+fn pools_without_a_form_in_set_17_become_convolutions() {
+    let attrs = || [("dilations", ints(&[2])), ("kernel_shape", ints(&[2])), ("pads", ints(&[1, 0]))];
+    let (nodes, env) = case("AveragePool", &[1, 3, 5], &["x"], attrs()).at(19);
+    let ops: Vec<&str> = nodes.iter().map(|n| n.op.as_str()).collect();
+    assert_eq!((ops, nodes[1].name.as_str()), (vec!["Conv", "Div"], "n"));
+    assert_eq!(nodes[0].attrs.ints("pads"), Some(&[1, 0][..]));
+    assert_eq!(env.constants["n_counts"].f32s().unwrap(), [1.0, 2.0, 2.0, 2.0]);
+    let (nodes, env) = case("LpPool", &[1, 3, 5], &["x"], attrs()).at(18);
+    assert_eq!(nodes.iter().map(|n| n.op.as_str()).collect::<Vec<_>>(), ["Abs", "Pow", "Conv", "Pow"]);
+    assert_eq!(env.constants["n_ones"].shape(), [3, 1, 2]);
+}
+
+#[test]
+fn einsum_reads_every_spelling_of_an_equation() {
+    let equation = |e: &str| [("equation", Attr::Str(e.to_owned()))];
+    let ops = |e: &str, inputs: &[&str]| -> Vec<String> {
+        case("Einsum", &[2, 3, 3], inputs, equation(e)).at(12).0.into_iter().map(|n| n.op).collect()
+    };
+    assert_eq!(ops("...ii -> ...i", &["x"]), ["Transpose", "Reshape", "Slice", "Transpose"]);
+    assert_eq!(ops("bij", &["x"]), ["Transpose"]);
+    assert_eq!(ops("bij->", &["x"]), ["ReduceSum", "Transpose"]);
+    assert_eq!(ops("bij,bjk->bik", &["x", "x"]), ["Reshape", "Reshape", "MatMul", "Reshape", "Transpose"]);
+    for (e, why) in [("ij", "fit"), ("bij->bb", "output"), ("bij->k", "output"), ("bij,b", "operands")] {
+        assert!(case("Einsum", &[2, 3, 3], &["x"], equation(e)).error(12).contains(why), "{e}");
+    }
 }

@@ -1,10 +1,11 @@
 //! Conv and ConvTranspose.
 
-use super::window::{list, window};
+use super::window::list;
 use super::{InferCtx, Inferred};
-use ptq_ir::{Diagnostic, ops::ConvGeom};
+use ptq_ir::Diagnostic;
+use ptq_ir::ops::{TransposedWindow, Window};
 
-/// Conv of any spatial rank; the 2-D geometry is the one that kernels and placement read.
+/// Conv of any spatial rank.
 pub(super) fn conv(ctx: &InferCtx<'_>) -> Inferred {
     let (x, w) = (ctx.shape(0)?, ctx.shape(1)?);
     let group = operands(ctx, x, w)?;
@@ -13,17 +14,9 @@ pub(super) fn conv(ctx: &InferCtx<'_>) -> Inferred {
     }
     bias(ctx, w[0])?;
     let kernel = kernel(ctx, &w[2..])?;
+    let window = Window::of(ctx.node(), &x[2..], &kernel)?;
     let mut out = vec![x[0], w[0]];
-    if let &[_, _, h, wd] = x {
-        window(ctx, &x[2..], &kernel)?;
-        let geom = ConvGeom::of(ctx.node(), x, w)?;
-        out.extend(geom.out_hw([h, wd]).ok_or_else(|| ctx.error("the window does not fit"))?);
-    } else {
-        let win = window(ctx, &x[2..], &kernel)?;
-        for d in 0..kernel.len() {
-            out.push(win.extent(ctx, d, x[2 + d], kernel[d], false)?);
-        }
-    }
+    out.extend(window.out(ctx.node(), &x[2..])?);
     Ok(vec![(ctx.dtype(0)?, out)])
 }
 
@@ -38,29 +31,9 @@ pub(super) fn conv_transpose(ctx: &InferCtx<'_>) -> Inferred {
     let channels = channels.unwrap_or(0);
     bias(ctx, channels)?;
     let kernel = kernel(ctx, &w[2..])?;
-    let n = kernel.len();
-    let win = window(ctx, &x[2..], &kernel)?;
-    let extra = list(ctx, "output_padding", n, 0)?;
-    let stated = ctx.node().attrs.ints("output_shape").map(|_| list(ctx, "output_shape", n, 0)).transpose()?;
-    let same = ctx.node().attrs.str("auto_pad", "NOTSET").starts_with("SAME");
     let mut out = vec![x[0], channels];
-    for d in 0..n {
-        let full = transposed_extent(x[2 + d], kernel[d], win.strides[d], win.dilations[d], extra[d])
-            .ok_or_else(|| ctx.error(format!("axis {d} has no output")))?;
-        out.push(match &stated {
-            Some(shape) => shape[d],
-            None if same => x[2 + d].saturating_mul(win.strides[d]),
-            None => full
-                .checked_sub(win.pads[d].0 + win.pads[d].1)
-                .ok_or_else(|| ctx.error(format!("pads of axis {d} exceed the output of {full}")))?,
-        });
-    }
+    out.extend(TransposedWindow::of(ctx.node(), &x[2..], &kernel)?.out);
     Ok(vec![(ctx.dtype(0)?, out)])
-}
-
-fn transposed_extent(input: usize, kernel: usize, stride: usize, dilation: usize, extra: usize) -> Option<usize> {
-    let span = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
-    input.checked_sub(1)?.checked_mul(stride)?.checked_add(span)?.checked_add(extra)
 }
 
 /// Checks ranks, types and group; returns the group.

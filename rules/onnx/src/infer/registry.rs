@@ -101,8 +101,11 @@ pub(super) const OPS: &[OpEntry] = &[
     op("Where", &[], elementwise::select),
     // Pools and reductions.
     op("AveragePool", AVERAGE_POOL, pool::pool),
-    op("MaxPool", MAX_POOL, pool::pool),
+    op("LpPool", &["auto_pad", "kernel_shape", "p", "pads", "strides"], pool::pool),
+    op("MaxPool", MAX_POOL, pool::max),
+    op("MaxUnpool", &["kernel_shape", "pads", "strides"], pool::max_unpool),
     op("GlobalAveragePool", &[], pool::global),
+    op("GlobalLpPool", &["p"], pool::global),
     op("GlobalMaxPool", &[], pool::global),
     op("ReduceL1", REDUCE, reduce::by_attribute),
     op("ReduceL2", REDUCE, reduce::by_attribute),

@@ -109,7 +109,9 @@ fn pools_drop_a_last_window_behind_the_image() {
     assert_eq!(shape("AveragePool", vec![x()], [k(1), s, padded, ("ceil_mode", Attr::Int(1))]), [1, 4, 3, 3]);
     assert_eq!(shape("GlobalAveragePool", vec![x()], []), [1, 4, 1, 1]);
     fails("MaxPool", vec![x()], [], "positive");
-    assert_eq!(run("MaxPool", vec![x()], Attrs::of([k(2)]), 2).unwrap_err().code, "INFER04");
+    assert_eq!(run("MaxPool", vec![x()], Attrs::of([k(2)]), 3).unwrap_err().code, "INFER04");
+    let [_, (dtype, indices)] = &run("MaxPool", vec![x()], Attrs::of([k(2)]), 2).unwrap()[..] else { panic!() };
+    assert_eq!((*dtype, &indices[..]), (ptq_ir::DType::I64, &[1, 4, 4, 4][..]));
 }
 
 #[test]
