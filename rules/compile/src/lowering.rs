@@ -6,6 +6,7 @@ mod concat;
 mod constants;
 mod conv;
 mod eltwise;
+mod interp;
 mod lut;
 mod permute;
 mod pool;
@@ -94,6 +95,7 @@ impl<'a> Lowering<'a> {
             QOp::Lut(lut) => lut::lower(self, node, lut),
             QOp::Concat(concat) => concat::lower(self, node, concat),
             QOp::Resize(resize) => resize::lower(self, node, resize),
+            QOp::LinearResize(resize) => interp::lower(self, node, resize),
             QOp::DepthToSpace(block) => permute::lower_depth_to_space(self, node, *block),
             QOp::SpaceToDepth { block } => permute::lower_space_to_depth(self, node, *block),
             QOp::Slice { starts } => slice::lower(self, node, starts),

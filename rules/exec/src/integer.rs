@@ -132,6 +132,7 @@ impl Interpreter {
             QOp::MaxPool(geom) => pool::max(geom, x, out),
             QOp::Lut(lut) => lut::run(lut, x, out),
             QOp::Resize(resize) => moves::resize(resize, x),
+            QOp::LinearResize(resize) => moves::linear_resize(resize, x),
             QOp::DepthToSpace(block) => moves::depth_to_space(*block, x),
             QOp::SpaceToDepth { block } => moves::space_to_depth(*block, x),
             QOp::Slice { starts } => moves::slice(starts, x, &out.shape),

@@ -165,6 +165,8 @@ pub enum QOp {
     Lut(QLut),
     /// Nearest-neighbour resize over the last two axes; output parameters equal the input's.
     Resize(ops::NearestResize),
+    /// Linear resize over the last two axes of a rank-4 tensor; output parameters equal the input's.
+    LinearResize(ops::LinearResize),
     /// Channels to pixels (ONNX DepthToSpace), rank 4; output parameters equal the input's.
     DepthToSpace(ops::BlockMove),
     /// Pixels to channels (ONNX SpaceToDepth), the inverse of DepthToSpace in the order `Dcr`.
@@ -211,7 +213,7 @@ impl QOp {
             QOp::AveragePool(_) => "AveragePool",
             QOp::MaxPool(_) => "MaxPool",
             QOp::Lut(lut) => &lut.op,
-            QOp::Resize(_) => "Resize",
+            QOp::Resize(_) | QOp::LinearResize(_) => "Resize",
             QOp::DepthToSpace(_) => "DepthToSpace",
             QOp::SpaceToDepth { .. } => "SpaceToDepth",
             QOp::Slice { .. } => "Slice",

@@ -8,6 +8,7 @@ mod lut;
 mod moves;
 mod operands;
 mod pool;
+mod resize;
 
 use crate::builder::Builder;
 use ptq_ir::{Diagnostic, NodeId};
@@ -20,7 +21,7 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
         "Add" | "Sub" | "Mul" => arithmetic::lower(b, id),
         "Concat" => concat::lower(b, id),
         "AveragePool" | "GlobalAveragePool" | "MaxPool" | "GlobalMaxPool" => pool::lower(b, id),
-        "Resize" => moves::resize(b, id),
+        "Resize" => resize::lower(b, id),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => moves::reshape(b, id, int32),
         "DepthToSpace" | "SpaceToDepth" => moves::block(b, id),
         "Slice" => boxes::slice(b, id),

@@ -5,12 +5,14 @@
 mod concat;
 mod conv;
 mod elementwise;
+mod interp;
 mod moves;
 mod pool;
 
 pub(crate) use concat::concat;
 pub(crate) use conv::PackedConv;
 pub(crate) use elementwise::{add, lut, mul};
+pub(crate) use interp::linear_resize;
 pub(crate) use moves::{depth_to_space, reshape, resize, slice, space_to_depth, transpose};
 pub(crate) use pool::{average_pool, max_pool};
 

@@ -85,6 +85,7 @@ fn apply(call: &Call<'_>, conv: Option<&PackedConv>) -> Result<Vec<u8>, RuntimeE
         (QOp::AveragePool(pool), _) => int::average_pool(call, pool)?,
         (QOp::MaxPool(geom), _) => int::max_pool(call, geom)?,
         (QOp::Resize(resize), _) => int::resize(call, resize),
+        (QOp::LinearResize(resize), _) => int::linear_resize(call, resize),
         (QOp::DepthToSpace(block), _) => int::depth_to_space(call, *block),
         (QOp::SpaceToDepth { block }, _) => int::space_to_depth(call, *block),
         (QOp::Slice { starts }, _) => int::slice(call, starts),

@@ -83,6 +83,7 @@ fn check_integer_op(op: &QOp, inputs: &[&QTensor], output: &QTensor) -> Result<(
         QOp::Lut(lut) => elementwise::check_lut(lut, one(inputs)?, output),
         QOp::Concat(concat) => moves::check_concat(concat, inputs, output),
         QOp::Resize(resize) => moves::check_resize(resize, one(inputs)?, output),
+        QOp::LinearResize(resize) => moves::check_linear_resize(resize, one(inputs)?, output),
         QOp::DepthToSpace(block) => moves::check_depth_to_space(*block, one(inputs)?, output),
         QOp::SpaceToDepth { block } => moves::check_space_to_depth(*block, one(inputs)?, output),
         QOp::Slice { starts } => moves::check_slice(starts, one(inputs)?, output),

@@ -8,6 +8,7 @@ mod conv;
 mod eltwise;
 mod field;
 mod gather;
+mod interp;
 mod lut;
 mod pool;
 mod table;
@@ -17,6 +18,7 @@ mod transfer;
 pub use conv::Conv;
 pub use eltwise::{ELTWISE_RANK, Eltwise, EltwiseKind};
 pub use gather::Gather;
+pub use interp::Interp;
 pub use lut::Lut;
 pub use pool::{Pool, PoolKind};
 pub use table::record_table;
@@ -51,6 +53,8 @@ pub enum Command {
     Trans(Trans),
     /// Copies pixels by row and column tables (nearest-neighbour resize).
     Gather(Gather),
+    /// Weighs four pixels by row and column tables (linear resize).
+    Interp(Interp),
     /// End of a layer: everything before is in memory.
     Sync,
     /// End of the program.
@@ -102,6 +106,7 @@ impl Command {
             Command::Lut(_) => "LUT",
             Command::Trans(_) => "TRANS",
             Command::Gather(_) => "GATHER",
+            Command::Interp(_) => "INTERP",
             Command::Sync => "SYNC",
             Command::End => "END",
         }
@@ -118,6 +123,7 @@ impl Command {
             Command::Lut(_) => 7,
             Command::Trans(_) => 8,
             Command::Gather(_) => 9,
+            Command::Interp(_) => 12,
             Command::Sync => 10,
             Command::End => 11,
         }
@@ -133,6 +139,7 @@ impl Command {
             Command::Lut(c) => c.shown(),
             Command::Trans(c) => c.shown(),
             Command::Gather(c) => c.shown(),
+            Command::Interp(c) => c.shown(),
             Command::Sync | Command::End => Vec::new(),
         }
     }
@@ -151,6 +158,7 @@ impl Command {
             Command::Lut(c) => c.check(),
             Command::Trans(c) => c.check(),
             Command::Gather(c) => c.check(),
+            Command::Interp(c) => c.check(),
             Command::Sync | Command::End => Ok(()),
         };
         checked.map_err(|what| RecordError::Field { name: self.name(), what })
@@ -172,6 +180,7 @@ impl Record {
             Command::Lut(c) => c.put(&mut w),
             Command::Trans(c) => c.put(&mut w),
             Command::Gather(c) => c.put(&mut w),
+            Command::Interp(c) => c.put(&mut w),
             Command::Sync | Command::End => {}
         }
         bytes
@@ -195,6 +204,7 @@ impl Record {
             9 => Command::Gather(Gather::take(&mut r)),
             10 => Command::Sync,
             11 => Command::End,
+            12 => Command::Interp(Interp::take(&mut r)),
             other => return Err(RecordError::Opcode(other)),
         };
         let name = command.name();

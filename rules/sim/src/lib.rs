@@ -19,8 +19,8 @@ mod target;
 mod trap;
 
 pub use command::{
-    Command, Conv, ELTWISE_RANK, Eltwise, EltwiseKind, Gather, Lut, Pool, PoolKind, RECORD_BYTES, Record, RecordError,
-    Trans, Transfer, record_table,
+    Command, Conv, ELTWISE_RANK, Eltwise, EltwiseKind, Gather, Interp, Lut, Pool, PoolKind, RECORD_BYTES, Record,
+    RecordError, Trans, Transfer, record_table,
 };
 pub use dump::dump;
 pub use elem::{Ddr, Elem, Sram};

@@ -6,6 +6,7 @@
 mod conv;
 mod dot;
 mod eltwise;
+mod interp;
 mod moves;
 mod pool;
 mod scale;
@@ -129,6 +130,11 @@ impl<'a> Simulator<'a> {
                 aligned(align, &[c.src, c.dst, c.rows, c.cols])?;
                 let out = moves::gather(c, sram)?;
                 commit(sram, c.dst, &out, &moves::gather_operands(c))
+            }
+            Command::Interp(c) => {
+                aligned(align, &[c.src, c.dst, c.rows, c.cols])?;
+                let out = interp::interp(c, sram)?;
+                commit(sram, c.dst, &out, &interp::operands(c))
             }
             Command::Sync | Command::End => Ok(()),
         }

@@ -2,7 +2,7 @@
 
 use super::operand::{Operand, bad, count, tensor};
 use crate::ExecError;
-use ptq_ir::ops::{BlockMove, BlockOrder, NearestResize};
+use ptq_ir::ops::{BlockMove, BlockOrder, LinearResize, NearestResize, WEIGHT_BITS};
 use ptq_ir::{Tensor, strides};
 
 pub(super) fn resize(resize: &NearestResize, x: &Operand<'_>) -> Result<Tensor, ExecError> {
@@ -23,6 +23,34 @@ pub(super) fn resize(resize: &NearestResize, x: &Operand<'_>) -> Result<Tensor, 
     let mut shape = lead.to_vec();
     shape.extend([resize.rows.len(), resize.cols.len()]);
     tensor(x.info, &shape, y)
+}
+
+pub(super) fn linear_resize(resize: &LinearResize, x: &Operand<'_>) -> Result<Tensor, ExecError> {
+    let [n, c, h, w] = x.nchw()?;
+    let taps = resize.rows.iter().map(|t| (t, h)).chain(resize.cols.iter().map(|t| (t, w)));
+    if taps.into_iter().any(|(t, extent)| t.lo.max(t.hi) as usize >= extent || t.weight > 1 << WEIGHT_BITS) {
+        return Err(bad(x.info, "a resize table points outside the image".into()));
+    }
+    let values = x.ints()?;
+    let mut y = Vec::new();
+    for plane in values.chunks_exact((h * w).max(1)) {
+        for row in &resize.rows {
+            for col in &resize.cols {
+                let (down, across) = (row.weight as i32, col.weight as i32);
+                let one = 1 << WEIGHT_BITS;
+                let corners = [
+                    (row.lo, col.lo, (one - down) * (one - across)),
+                    (row.lo, col.hi, (one - down) * across),
+                    (row.hi, col.lo, down * (one - across)),
+                    (row.hi, col.hi, down * across),
+                ];
+                let sum =
+                    corners.iter().map(|&(i, j, weight)| (plane[i as usize * w + j as usize] - x.zero()) * weight);
+                y.push(LinearResize::round(sum.sum()) + x.zero());
+            }
+        }
+    }
+    tensor(x.info, &[n, c, resize.rows.len(), resize.cols.len()], y)
 }
 
 pub(super) fn transpose(perm: &[usize], x: &Operand<'_>) -> Result<Tensor, ExecError> {

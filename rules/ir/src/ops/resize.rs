@@ -18,16 +18,7 @@ impl NearestResize {
         let last = input.checked_sub(1)? as f64;
         (0..output)
             .map(|i| {
-                let x = i as f64;
-                let source = match transform {
-                    "asymmetric" => x / scale,
-                    "half_pixel" => (x + 0.5) / scale - 0.5,
-                    "pytorch_half_pixel" if output > 1 => (x + 0.5) / scale - 0.5,
-                    "pytorch_half_pixel" => 0.0,
-                    "align_corners" if output > 1 => x * last / (output as f64 - 1.0),
-                    "align_corners" => 0.0,
-                    _ => return None,
-                };
+                let source = source(i as f64, last, output, scale, transform)?;
                 let picked = match nearest {
                     "floor" => source.floor(),
                     "ceil" => source.ceil(),
@@ -39,4 +30,17 @@ impl NearestResize {
             })
             .collect()
     }
+}
+
+/// Source coordinate of output index `x` after ONNX's `coordinate_transformation_mode`; `last` is the last source index.
+pub(super) fn source(x: f64, last: f64, output: usize, scale: f64, transform: &str) -> Option<f64> {
+    Some(match transform {
+        "asymmetric" => x / scale,
+        "half_pixel" => (x + 0.5) / scale - 0.5,
+        "pytorch_half_pixel" if output > 1 => (x + 0.5) / scale - 0.5,
+        "pytorch_half_pixel" => 0.0,
+        "align_corners" if output > 1 => x * last / (output as f64 - 1.0),
+        "align_corners" => 0.0,
+        _ => return None,
+    })
 }

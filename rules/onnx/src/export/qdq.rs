@@ -181,6 +181,7 @@ impl<'a> Writer<'a> {
             QOp::MaxPool(geom) => self.max_pool(node, geom),
             QOp::Lut(lut) => self.lut(node, lut),
             QOp::Resize(resize) => self.resize(node, resize),
+            QOp::LinearResize(resize) => self.linear_resize(node, resize),
             QOp::DepthToSpace(block) => {
                 let mode = if block.order == BlockOrder::Crd { "CRD" } else { "DCR" };
                 let attrs = [("blocksize", Attr::Int(block.block as i64)), ("mode", Attr::Str(mode.to_owned()))];

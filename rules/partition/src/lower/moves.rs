@@ -1,4 +1,4 @@
-//! Operators that only move elements: Reshape and its kin, Transpose, nearest-neighbour Resize, blocks of channels.
+//! Operators that only move elements: Reshape and its kin, Transpose, blocks of channels.
 
 use super::operands::input;
 use crate::builder::Builder;
@@ -22,30 +22,6 @@ pub(super) fn transpose(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<
     moved(b, id, int32, QOp::Transpose { perm })
 }
 
-pub(super) fn resize(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
-    let node = b.graph.node(id);
-    let bad = |why: &str| Diagnostic::error("PART12", why.to_owned()).node(&node.name);
-    let (x, y) = match (node.input(0), node.outputs.first()) {
-        (Some(x), Some(&y)) => (b.graph.value(x).shape.clone(), b.graph.value(y).shape.clone()),
-        _ => return Err(bad("has no input or output")),
-    };
-    let scales = b.graph.const_input(node, 2).and_then(|t| t.f32s().ok()).filter(|s| s.len() == x.len());
-    let transform = node.attrs.str("coordinate_transformation_mode", "half_pixel");
-    let nearest = node.attrs.str("nearest_mode", "round_prefer_floor");
-    let table = |axis: usize| {
-        let scale = scales.map_or(y[axis] as f64 / x[axis] as f64, |s| f64::from(s[axis]));
-        ops::NearestResize::axis(x[axis], y[axis], scale, transform, nearest)
-    };
-    let [.., h, w] = [x.len().wrapping_sub(2), x.len().wrapping_sub(1)];
-    if x.len() < 2 || x.len() != y.len() {
-        return Err(bad("rank does not fit"));
-    }
-    let (Some(rows), Some(cols)) = (table(h), table(w)) else {
-        return Err(bad("coordinate or rounding mode is not a table of nearest pixels"));
-    };
-    moved(b, id, false, QOp::Resize(ops::NearestResize { rows, cols }))
-}
-
 pub(super) fn block(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
     let node = b.graph.node(id);
     let block = ops::BlockMove::of(node)?;
@@ -54,7 +30,7 @@ pub(super) fn block(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
 }
 
 /// Adds a node whose result has its input's parameters; per-channel ones follow their axis.
-fn moved(b: &mut Builder<'_>, id: NodeId, int32: bool, op: QOp) -> Result<(), Diagnostic> {
+pub(super) fn moved(b: &mut Builder<'_>, id: NodeId, int32: bool, op: QOp) -> Result<(), Diagnostic> {
     let x = input(b, id, 0)?;
     let mut params = b.tensor_params(x);
     if int32 {

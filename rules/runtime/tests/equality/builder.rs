@@ -1,6 +1,6 @@
 //! Builds integer programs by hand: one float input and its border, any integer operators, borders back to float.
 
-use ptq_ir::ops::{BlockMove, ConvGeom, NearestResize, PoolGeom};
+use ptq_ir::ops::{BlockMove, ConvGeom, LinearResize, NearestResize, PoolGeom};
 use ptq_ir::{
     Activation, Attrs, DType, Device, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor,
     QuantParams, Requant, Rounding, Segment, SegmentId, Tensor, TensorId, broadcast_shapes, numel,
@@ -307,6 +307,16 @@ impl Builder {
         let shape: Vec<usize> = perm.iter().map(|&a| shape[a]).collect();
         let y = self.moved(x, &shape);
         self.node(QOp::Transpose { perm: perm.to_vec() }, vec![x], y, BODY)
+    }
+
+    pub(crate) fn linear_resize(&mut self, x: TensorId, oh: usize, ow: usize, transform: &str) -> TensorId {
+        let [n, c, h, w] = self.shape(x)[..] else { panic!("rank") };
+        let axis =
+            |from: usize, to: usize| LinearResize::axis(from, to, to as f64 / from as f64, transform).expect("known");
+        let (rows, cols) = (axis(h, oh), axis(w, ow));
+        let resize = LinearResize { rows, cols, transform: transform.to_owned(), scales: None };
+        let y = self.moved(x, &[n, c, oh, ow]);
+        self.node(QOp::LinearResize(resize), vec![x], y, BODY)
     }
 
     pub(crate) fn depth_to_space(&mut self, x: TensorId, block: BlockMove) -> TensorId {

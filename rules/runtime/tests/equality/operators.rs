@@ -202,3 +202,12 @@ fn boxes_of_every_rank() {
     check(&[&[2, 3, 4, 5, 6]], |b, x| b.slice(x[0], &[1, 0, 1, 2, 3], &[1, 3, 2, 3, 2]));
     check(&[&[2, 3, 4, 5]], |b, x| b.slice(x[0], &[0; 4], &[2, 3, 4, 5]));
 }
+
+#[test]
+fn linear_resizes_up_and_down() {
+    for transform in ["half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"] {
+        check(&[&[2, 36, 9, 7]], |b, x| b.linear_resize(x[0], 18, 21, transform));
+        check(&[&[1, 5, 23, 19]], |b, x| b.linear_resize(x[0], 8, 11, transform));
+        check(&[&[1, 70, 3, 4]], |b, x| b.linear_resize(x[0], 1, 13, transform));
+    }
+}

@@ -6,7 +6,7 @@ use super::schema::*;
 use super::to_wire;
 use ptq_ir::{
     Activation, Attr, Attrs, QAdd, QConcat, QConv, QLut, QMul, QOp, QPool, Requant, ops::BlockMove, ops::BlockOrder,
-    ops::ConvGeom, ops::NearestResize, ops::PoolGeom,
+    ops::ConvGeom, ops::LinearResize, ops::LinearTap, ops::NearestResize, ops::PoolGeom,
 };
 
 pub(super) fn op(op: &QOp) -> OpMessage {
@@ -63,6 +63,12 @@ pub(super) fn op(op: &QOp) -> OpMessage {
             table: l.table.iter().map(|&v| v.into()).collect(),
         }),
         QOp::Resize(r) => OpMessage::Resize(ResizeMessage { rows: r.rows.clone(), cols: r.cols.clone() }),
+        QOp::LinearResize(r) => OpMessage::LinearResize(TapsMessage {
+            rows: tap_numbers(&r.rows),
+            cols: tap_numbers(&r.cols),
+            transform: r.transform.clone(),
+            scales: r.scales.map(|s| s.to_vec()).unwrap_or_default(),
+        }),
         QOp::DepthToSpace(b) => {
             OpMessage::DepthToSpace(BlockMessage { block: b.block as u32, crd: b.order == BlockOrder::Crd })
         }
@@ -131,6 +137,12 @@ pub(super) fn read_op(message: OpMessage) -> Result<QOp, BinError> {
             })
         }
         OpMessage::Resize(r) => QOp::Resize(NearestResize { rows: r.rows, cols: r.cols }),
+        OpMessage::LinearResize(t) => QOp::LinearResize(LinearResize {
+            rows: read_taps(&t.rows)?,
+            cols: read_taps(&t.cols)?,
+            transform: t.transform,
+            scales: <[f32; 2]>::try_from(t.scales).ok(),
+        }),
         OpMessage::DepthToSpace(b) => {
             let order = if b.crd { BlockOrder::Crd } else { BlockOrder::Dcr };
             QOp::DepthToSpace(BlockMove { block: b.block as usize, order })
@@ -264,4 +276,16 @@ fn read_attrs(messages: Vec<AttrMessage>) -> Result<Attrs, BinError> {
         attrs.set(&m.name, value);
     }
     Ok(attrs)
+}
+
+fn tap_numbers(taps: &[LinearTap]) -> Vec<u32> {
+    taps.iter().flat_map(|t| [t.lo, t.hi, t.weight]).collect()
+}
+
+fn read_taps(numbers: &[u32]) -> Result<Vec<LinearTap>, BinError> {
+    let (taps, rest) = numbers.as_chunks::<3>();
+    if !rest.is_empty() {
+        return Err(inconsistent("a table of taps is cut off"));
+    }
+    Ok(taps.iter().map(|&[lo, hi, weight]| LinearTap { lo, hi, weight }).collect())
 }

@@ -146,7 +146,7 @@ pub(super) struct NodeMessage {
     pub outputs: Vec<u32>,
     #[prost(string, repeated, tag = "4")]
     pub covers: Vec<String>,
-    #[prost(oneof = "OpMessage", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25")]
+    #[prost(oneof = "OpMessage", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26")]
     pub op: Option<OpMessage>,
 }
 
@@ -184,6 +184,8 @@ pub(super) enum OpMessage {
     SpaceToDepth(BlockMessage),
     #[prost(message, tag = "25")]
     Slice(StartsMessage),
+    #[prost(message, tag = "26")]
+    LinearResize(TapsMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -362,4 +364,17 @@ pub(super) struct BlockMessage {
 pub(super) struct StartsMessage {
     #[prost(uint64, repeated, tag = "1")]
     pub starts: Vec<u64>,
+}
+
+/// First index, second index and weight of each row and column.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TapsMessage {
+    #[prost(uint32, repeated, tag = "1")]
+    pub rows: Vec<u32>,
+    #[prost(uint32, repeated, tag = "2")]
+    pub cols: Vec<u32>,
+    #[prost(string, tag = "3")]
+    pub transform: String,
+    #[prost(float, repeated, tag = "4")]
+    pub scales: Vec<f32>,
 }

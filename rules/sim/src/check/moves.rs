@@ -41,6 +41,17 @@ pub(super) fn check_resize(resize: &ops::NearestResize, x: &QTensor, output: &QT
     if inside(&resize.rows, *h) && inside(&resize.cols, *w) { Ok(()) } else { Err("a source pixel is outside".into()) }
 }
 
+pub(super) fn check_linear_resize(resize: &ops::LinearResize, x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    eight_bit(x)?;
+    let [n, c, h, w] = rank_4(x)?;
+    shape_is(output, &[n, c, resize.rows.len(), resize.cols.len()])?;
+    let inside = |taps: &[ops::LinearTap], extent: usize| {
+        taps.iter().all(|t| (t.lo.max(t.hi) as usize) < extent && t.weight <= 1 << ops::WEIGHT_BITS)
+    };
+    if inside(&resize.rows, h) && inside(&resize.cols, w) { Ok(()) } else { Err("a source pixel is outside".into()) }
+}
+
 pub(super) fn check_reshape(x: &QTensor, output: &QTensor) -> Result<(), String> {
     same_type(x, output)?;
     if numel(&x.shape) == numel(&output.shape) {

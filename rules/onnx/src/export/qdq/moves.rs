@@ -1,7 +1,7 @@
 //! Reshape, Resize and Slice in QDQ form.
 
 use super::Writer;
-use ptq_ir::{Activation, Attr, Attrs, Diagnostic, QNode, Tensor, ops::NearestResize};
+use ptq_ir::{Activation, Attr, Attrs, Diagnostic, QNode, Tensor, ops::LinearResize, ops::NearestResize};
 
 impl Writer<'_> {
     /// Reshape to the output's shape.
@@ -34,6 +34,30 @@ impl Writer<'_> {
             (Some(fy), Some(fx)) => self.scaled(node, shape.len(), fy, fx),
             _ => self.gathered(node, shape.len(), resize),
         }
+    }
+
+    /// Linear resize, which ONNX Runtime computes between a DequantizeLinear and a QuantizeLinear.
+    pub(super) fn linear_resize(&mut self, node: &QNode, resize: &LinearResize) -> Result<(), Diagnostic> {
+        let shape = self.tensor(node, &node.outputs, 0)?.1.shape.clone();
+        let input = self.read(node, 0)?;
+        let (constant, what) = match resize.scales {
+            Some([y, x]) => {
+                let mut scales = vec![1.0; shape.len().saturating_sub(2)];
+                scales.extend([y, x]);
+                (Tensor::from_f32([scales.len()], scales).map_err(|e| self.bad(node, e.to_string()))?, "scales")
+            }
+            None => (Tensor::vec_i64(shape.iter().map(|&n| n as i64).collect()), "sizes"),
+        };
+        let constant = self.file.fresh_constant(&format!("{}_{what}", node.name), &constant);
+        let mut inputs = vec![input, String::new(), constant];
+        if what == "sizes" {
+            inputs.insert(2, String::new());
+        }
+        let attrs = Attrs::of([
+            ("coordinate_transformation_mode", Attr::Str(resize.transform.clone())),
+            ("mode", Attr::Str("linear".to_owned())),
+        ]);
+        self.write(node, "Resize", &inputs, &attrs, Activation::None)
     }
 
     fn scaled(&mut self, node: &QNode, rank: usize, fy: usize, fx: usize) -> Result<(), Diagnostic> {
