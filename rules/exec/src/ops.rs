@@ -1,5 +1,6 @@
 //! The operators, one file a family, and the one table that names them.
 
+mod activations;
 mod arithmetic;
 pub(crate) mod cast;
 mod compare;
@@ -11,12 +12,16 @@ mod conv_transpose_nd;
 mod fill;
 mod function;
 mod gather;
+mod grid_sample;
+mod local_norm;
 mod matmul;
 mod norm;
 mod pad;
 mod pool;
 mod pool_nd;
+mod recurrent;
 mod reduce;
+mod regions;
 mod reshape;
 mod resize;
 mod slice;
@@ -67,6 +72,7 @@ pub(crate) const REGISTRY: &[(&str, Kernel)] = &[
     ("Expand", One(fill::expand)),
     ("Flatten", One(reshape::flatten)),
     ("Floor", One(unary::floor)),
+    ("GRU", Many(recurrent::gru)),
     ("Gather", One(gather::gather)),
     ("Gemm", One(matmul::gemm)),
     ("GlobalAveragePool", One(pool::average)),
@@ -74,20 +80,26 @@ pub(crate) const REGISTRY: &[(&str, Kernel)] = &[
     ("GlobalMaxPool", Many(pool::max)),
     ("Greater", One(compare::greater)),
     ("GreaterOrEqual", One(compare::greater_or_equal)),
+    ("GridSample", One(grid_sample::grid_sample)),
     ("HardSigmoid", One(unary::hard_sigmoid)),
     ("HardSwish", One(unary::hard_swish)),
+    ("Hardmax", One(local_norm::hardmax)),
     ("Identity", One(reshape::identity)),
     ("InstanceNormalization", One(norm::instance)),
-    ("LayerNormalization", One(norm::layer)),
+    ("LRN", One(local_norm::lrn)),
+    ("LSTM", Many(recurrent::lstm)),
+    ("LayerNormalization", Many(norm::layer)),
     ("LeakyRelu", One(unary::leaky_relu)),
     ("Less", One(compare::less)),
     ("LessOrEqual", One(compare::less_or_equal)),
     ("Log", One(unary::log)),
     ("LogSoftmax", One(softmax::log_softmax)),
+    ("LpNormalization", One(local_norm::lp)),
     ("LpPool", One(pool_nd::norm)),
     ("MatMul", One(matmul::matmul)),
     ("Max", One(arithmetic::max)),
     ("MaxPool", Many(pool::max)),
+    ("MaxRoiPool", One(regions::max_pool)),
     ("MaxUnpool", One(pool_nd::unpool)),
     ("Mean", One(arithmetic::mean)),
     ("Min", One(arithmetic::min)),
@@ -99,6 +111,7 @@ pub(crate) const REGISTRY: &[(&str, Kernel)] = &[
     ("PRelu", One(arithmetic::prelu)),
     ("Pad", One(pad::pad)),
     ("Pow", One(arithmetic::pow)),
+    ("RNN", Many(recurrent::rnn)),
     ("Range", One(fill::range)),
     ("Reciprocal", One(unary::reciprocal)),
     ("ReduceL2", One(reduce::reduce_l2)),
@@ -110,6 +123,7 @@ pub(crate) const REGISTRY: &[(&str, Kernel)] = &[
     ("Relu", One(unary::relu)),
     ("Reshape", One(reshape::reshape)),
     ("Resize", One(resize::resize)),
+    ("RoiAlign", One(regions::align)),
     ("Round", One(unary::round)),
     ("Sigmoid", One(unary::sigmoid)),
     ("Sign", One(unary::sign)),

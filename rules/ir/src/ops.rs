@@ -9,6 +9,7 @@ mod function;
 mod gemm;
 mod linear_resize;
 mod pool;
+mod resample;
 mod resize;
 mod space;
 mod window;
@@ -19,6 +20,7 @@ pub use function::{FUNCTION, FUNCTION_DOMAIN, FunctionStep, Operand, ScalarFunct
 pub use gemm::GemmAttrs;
 pub use linear_resize::{LinearResize, LinearTap, WEIGHT_BITS};
 pub use pool::PoolGeom;
+pub use resample::{Filter, Resample};
 pub use resize::NearestResize;
 pub use space::{BlockMove, BlockOrder};
 pub use window::{TransposedWindow, Window};

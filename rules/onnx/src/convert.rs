@@ -8,6 +8,7 @@ mod axes;
 mod clip;
 mod dropout;
 mod einsum;
+mod non_max_suppression;
 mod norm;
 mod options;
 mod pad;
@@ -15,13 +16,14 @@ mod parts;
 mod pool;
 mod resize;
 mod rotary_embedding;
+mod sampling;
 mod slice;
 mod softmax;
 mod split;
 mod topk;
 
 use crate::raw::RawNode;
-use ptq_ir::{DType, Diagnostic, Tensor};
+use ptq_ir::{DType, Diagnostic, Node, Tensor};
 
 /// What a conversion may ask and make.
 pub trait ConvertEnv {
@@ -66,17 +68,23 @@ pub(crate) fn replaces(op: &str) -> bool {
 type Convert = fn(Conversion<'_>) -> Converted;
 
 const TABLE: &[(&str, Convert)] = &[
+    ("AffineGrid", sampling::affine_grid),
     ("Attention", attention::attention),
     ("AveragePool", pool::average),
     ("BatchNormalization", norm::batch),
     ("Cast", options::cast),
     ("Clip", clip::clip),
+    ("Col2Im", sampling::col2im),
+    ("DeformConv", sampling::deform_conv),
     ("Dropout", dropout::dropout),
     ("Einsum", einsum::einsum),
+    ("GridSample", sampling::grid_sample),
     ("GroupNormalization", norm::group),
+    ("Hardmax", softmax::softmax),
     ("LogSoftmax", softmax::softmax),
     ("LpPool", pool::norm),
     ("MeanVarianceNormalization", norm::mean_variance),
+    ("NonMaxSuppression", non_max_suppression::non_max_suppression),
     ("Pad", pad::pad),
     ("RMSNormalization", norm::root_mean_square),
     ("Range", options::range),
@@ -91,6 +99,7 @@ const TABLE: &[(&str, Convert)] = &[
     ("ReduceSum", axes::axes_to_input),
     ("ReduceSumSquare", axes::reduce),
     ("Resize", resize::resize),
+    ("RoiAlign", options::roi_align),
     ("RotaryEmbedding", rotary_embedding::rotary_embedding),
     ("Slice", slice::slice),
     ("Softmax", softmax::softmax),
@@ -112,6 +121,20 @@ impl Conversion<'_> {
     /// The finished node.
     pub(crate) fn done(self) -> Converted {
         Ok(vec![self.node])
+    }
+
+    /// The node as readings of `ptq_ir::ops` want it.
+    pub(crate) fn as_node(&self) -> Node {
+        Node {
+            name: self.node.name.clone(),
+            op: self.node.op.clone(),
+            domain: String::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            attrs: self.node.attrs.clone(),
+            covers: Vec::new(),
+            fusible_into: None,
+        }
     }
 
     /// Removes a list attribute and returns it.

@@ -1,7 +1,9 @@
 //! BatchNormalization (inference), InstanceNormalization, LayerNormalization.
 
 use crate::ExecError;
+use crate::broadcast::{common_shape, steps_within};
 use crate::call::Call;
+use crate::loops::strided;
 use ptq_ir::Tensor;
 use ptq_kernels::{mean, sum};
 
@@ -50,27 +52,46 @@ pub(super) fn instance(call: &Call<'_>) -> Result<Tensor, ExecError> {
     Ok(Tensor::from_f32(x.shape(), out)?)
 }
 
-/// Normalizes over the axes from `axis` on. Only the first output.
-pub(super) fn layer(call: &Call<'_>) -> Result<Tensor, ExecError> {
+/// LayerNormalization over the axes from `axis` on; then the mean and the inverse deviation of each row.
+pub(super) fn layer(call: &Call<'_>) -> Result<Vec<Tensor>, ExecError> {
     let x = call.input(0)?;
-    let scale = call.input(1)?.f32s()?;
-    let bias = call.optional(2).map(Tensor::f32s).transpose()?;
     let axis = call.axis(call.attrs.int("axis", -1), x.shape().len())?;
     let row: usize = x.shape()[axis..].iter().product();
-    if scale.len() != row || bias.is_some_and(|b| b.len() != row) {
-        return Err(call.bad(format!("scale and bias do not have {row} entries")));
-    }
+    let scale = repeated(call, call.input(1)?, row)?;
+    let bias = call.optional(2).map(|b| repeated(call, b, row)).transpose()?;
     let epsilon = call.attrs.float("epsilon", 1e-5);
     let mut out = Vec::with_capacity(x.len());
-    for line in x.f32s()?.chunks_exact(row.max(1)) {
+    let (mut means, mut factors) = (Vec::new(), Vec::new());
+    for (i, line) in x.f32s()?.chunks_exact(row.max(1)).enumerate() {
         let (centred, factor) = standardized(line, epsilon);
-        let scaled = centred.iter().zip(scale).map(|(&v, &s)| v * factor * s);
-        match bias {
-            Some(bias) => out.extend(scaled.zip(bias).map(|(v, &b)| v + b)),
+        let from = |p: &Vec<f32>| i * row % p.len().max(1);
+        let scaled = centred.iter().zip(&scale[from(&scale)..]).map(|(&v, &s)| v * factor * s);
+        match &bias {
+            Some(bias) => out.extend(scaled.zip(&bias[from(bias)..]).map(|(v, &b)| v + b)),
             None => out.extend(scaled),
         }
+        means.push(mean(line));
+        factors.push(factor);
     }
-    Ok(Tensor::from_f32(x.shape(), out)?)
+    let mut rows = x.shape().to_vec();
+    rows[axis..].fill(1);
+    let y = Tensor::from_f32(x.shape(), out)?;
+    if call.outputs < 2 {
+        return Ok(vec![y]);
+    }
+    Ok(vec![y, Tensor::from_f32(rows.clone(), means)?, Tensor::from_f32(rows, factors)?])
+}
+
+/// A parameter for one row, or, where it broadcasts in another way, for all of the input.
+fn repeated(call: &Call<'_>, p: &Tensor, row: usize) -> Result<Vec<f32>, ExecError> {
+    let x = call.input(0)?.shape();
+    if p.len() == row && x.ends_with(p.shape()) {
+        return Ok(p.f32s()?.to_vec());
+    }
+    if common_shape(call, &[x, p.shape()])? != x {
+        return Err(call.bad(format!("parameter {:?} does not broadcast to {x:?}", p.shape())));
+    }
+    Ok(strided(p.f32s()?, x, 0, &steps_within(p.shape(), x)))
 }
 
 /// `x - mean` and `1 / sqrt(variance + epsilon)`.

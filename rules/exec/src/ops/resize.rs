@@ -1,16 +1,29 @@
-//! Resize (nearest, linear) and the older Upsample, one axis after the other.
+//! Resize (nearest, linear, cubic, regions) and the older Upsample, one axis after the other.
 
 use crate::ExecError;
 use crate::call::Call;
 use crate::elements::{Element, each_type};
 use ptq_ir::Tensor;
-use ptq_ir::ops::NearestResize;
+use ptq_ir::ops::{Filter, NearestResize, Resample};
 
 /// What the operator asks for along one axis.
 struct Axis {
     input: usize,
     output: usize,
     scale: f64,
+    /// Part of the input that is resized.
+    roi: [f64; 2],
+}
+
+impl Axis {
+    fn changes(&self) -> bool {
+        self.input != self.output || self.scale != 1.0 || self.roi != [0.0, 1.0]
+    }
+
+    fn resample<'a>(&self, transform: &'a str) -> Resample<'a> {
+        let width = self.output as f64;
+        Resample { input: self.input, output: self.output, scale: self.scale, width, transform, roi: self.roi }
+    }
 }
 
 pub(super) fn resize(call: &Call<'_>) -> Result<Tensor, ExecError> {
@@ -47,11 +60,14 @@ fn resized(
     if shape.contains(&0) || x.is_empty() {
         return Err(call.bad(format!("shapes {:?} and {shape:?} are empty", x.shape())));
     }
+    let crops = call.attrs.str("coordinate_transformation_mode", "") == "tf_crop_and_resize";
     let mut y = x.clone();
-    for (d, a) in axes.iter().enumerate().filter(|(_, a)| a.input != a.output || a.scale != 1.0) {
+    for (d, a) in axes.iter().enumerate().filter(|(_, a)| a.changes()) {
         y = match call.attrs.str("mode", "nearest") {
+            "nearest" if crops => cropped_nearest(call, &y, d, a)?,
             "nearest" => nearest(call, &y, d, a)?,
-            "linear" => linear(call, &y, d, a)?,
+            "linear" if !crops => linear(call, &y, d, a)?,
+            "linear" | "cubic" => filtered(call, &y, d, a)?,
             other => return Err(call.bad(format!("mode {other:?} is not supported"))),
         };
     }
@@ -71,23 +87,82 @@ fn axis(
     if call.attrs.get("axes").is_some() || call.attrs.str("keep_aspect_ratio_policy", "stretch") != "stretch" {
         return Err(call.bad("axes and keep_aspect_ratio_policy are not supported"));
     }
+    let roi = region(call, d, rank)?;
     match (scales, sizes) {
         (_, Some(sizes)) => {
             fits(sizes.len())?;
             let output = call.shape(&sizes[d..=d])?[0];
-            Ok(Axis { input, output, scale: output as f64 / input.max(1) as f64 })
+            Ok(Axis { input, output, scale: output as f64 / input.max(1) as f64, roi })
         }
         (Some(scales), None) => {
             fits(scales.len())?;
             let scale = f64::from(scales[d]);
-            let output = (input as f64 * scale).floor();
+            let output = (input as f64 * (roi[1] - roi[0]) * scale).floor();
             if !(output >= 0.0 && output < f64::from(1 << 30)) {
                 return Err(call.bad(format!("scale {scale} is out of range")));
             }
-            Ok(Axis { input, output: output as usize, scale })
+            Ok(Axis { input, output: output as usize, scale, roi })
         }
         (None, None) => Err(call.bad("neither scales nor sizes are given")),
     }
+}
+
+/// The region of interest along axis `d`, when the coordinates ask for one.
+fn region(call: &Call<'_>, d: usize, rank: usize) -> Result<[f64; 2], ExecError> {
+    let crops = call.attrs.str("coordinate_transformation_mode", "") == "tf_crop_and_resize";
+    let Some(roi) = call.optional(1).filter(|_| crops) else { return Ok([0.0, 1.0]) };
+    let roi = roi.to_f64s();
+    if roi.len() != 2 * rank {
+        return Err(call.bad(format!("region of {} numbers for rank {rank}", roi.len())));
+    }
+    Ok([roi[d], roi[d + rank]])
+}
+
+fn transform_error(call: &Call<'_>) -> ExecError {
+    let transform = call.attrs.str("coordinate_transformation_mode", "half_pixel");
+    let rounding = call.attrs.str("nearest_mode", "round_prefer_floor");
+    call.bad(format!("coordinates {transform:?} with rounding {rounding:?} are not supported"))
+}
+
+/// Nearest pixels of a region; outside the image, the extrapolation value.
+fn cropped_nearest(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, ExecError> {
+    let mode = call.attrs.str("nearest_mode", "round_prefer_floor");
+    let table = a.resample("tf_crop_and_resize").nearest(mode).ok_or_else(|| transform_error(call))?;
+    let taps: Vec<Vec<(usize, f32)>> = table.into_iter().map(|i| i.map(|i| (i, 1.0)).into_iter().collect()).collect();
+    weighted(call, x, d, a, &taps)
+}
+
+/// Linear of a region, or cubic: each output is a chain over its taps.
+fn filtered(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, ExecError> {
+    let transform = call.attrs.str("coordinate_transformation_mode", "half_pixel");
+    let cubic = call.attrs.str("mode", "nearest") == "cubic";
+    let filter = Filter {
+        cubic: cubic.then(|| f64::from(call.attrs.float("cubic_coeff_a", -0.75))),
+        antialias: false,
+        exclude_outside: call.attrs.int("exclude_outside", 0) != 0,
+    };
+    let taps = a.resample(transform).taps(filter).ok_or_else(|| transform_error(call))?;
+    weighted(call, x, d, a, &taps)
+}
+
+/// Sums of weighted rows along axis `d`; rows without taps have the extrapolation value.
+fn weighted(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis, taps: &[Vec<(usize, f32)>]) -> Result<Tensor, ExecError> {
+    let outside = call.attrs.float("extrapolation_value", 0.0);
+    let inner: usize = x.shape()[d + 1..].iter().product();
+    let mut out = Vec::with_capacity(x.len() / a.input * a.output);
+    for block in x.f32s()?.chunks_exact(a.input * inner) {
+        for taps in taps {
+            let start = out.len();
+            out.resize(start + inner, if taps.is_empty() { outside } else { 0.0 });
+            for &(i, w) in taps {
+                let row = &block[i * inner..][..inner];
+                out[start..].iter_mut().zip(row).for_each(|(o, &v)| *o = v.mul_add(w, *o));
+            }
+        }
+    }
+    let mut shape = x.shape().to_vec();
+    shape[d] = a.output;
+    Ok(Tensor::from_f32(shape, out)?)
 }
 
 fn nearest(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, ExecError> {

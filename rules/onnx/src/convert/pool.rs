@@ -4,7 +4,7 @@
 use super::parts::{Parts, signed};
 use super::{Conversion, Converted};
 use ptq_ir::ops::Window;
-use ptq_ir::{Attr, Diagnostic, Node};
+use ptq_ir::{Attr, Diagnostic};
 
 /// AveragePool: `dilations` since 19.
 pub(super) fn average(mut c: Conversion<'_>) -> Converted {
@@ -71,16 +71,7 @@ impl Sums {
         let kernel: Option<Vec<usize>> =
             c.node.attrs.ints("kernel_shape").and_then(|k| k.iter().map(|&v| usize::try_from(v).ok()).collect());
         let kernel = kernel.filter(|_| shape.len() > 2).ok_or_else(|| c.error("kernel_shape or image is missing"))?;
-        let node = Node {
-            name: c.node.name.clone(),
-            op: c.node.op.clone(),
-            domain: String::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            attrs: c.node.attrs.clone(),
-            covers: Vec::new(),
-            fusible_into: None,
-        };
+        let node = c.as_node();
         let window = Window::of(&node, &shape[2..], &kernel)?;
         let out = window.out(&node, &shape[2..])?;
         Ok(Sums { window, channels: shape[1], spatial: shape[2..].to_vec(), out })

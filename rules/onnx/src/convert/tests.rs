@@ -160,8 +160,15 @@ fn newer_resize_is_spelled_out_or_refused() {
         case("Resize", &[1, 3, 4, 4], &["x", "e", "e", "s"], []).with("e", empty).with("s", vec_i64(&[1, 3, 8, 9]));
     let (nodes, _) = roi.at(13);
     assert_eq!((nodes[0].input(1), nodes[0].input(2), nodes[0].input(3)), (None, None, Some("s")));
-    let soft = case("Resize", &[1, 3, 4, 4], &["x", "", "", "s"], [("antialias", Attr::Int(1))]);
-    assert!(soft.error(18).contains("antialias"));
+    let soft = || case("Resize", &[1, 3, 4, 4], &["x", "", "", "s"], [("antialias", Attr::Int(1))]);
+    assert!(soft().with("s", vec_i64(&[1, 3, 2, 2])).error(18).contains("nearest"));
+    let mut soft = soft().with("s", vec_i64(&[1, 3, 2, 4]));
+    soft.node.attrs.set("mode", Attr::Str("linear".to_owned()));
+    let (nodes, env) = soft.at(18);
+    let ops: Vec<&str> = nodes.iter().map(|n| n.op.as_str()).collect();
+    assert_eq!(ops, ["Transpose", "MatMul", "Transpose", "Identity"]);
+    let matrix = env.constants["n_weights"].f32s().unwrap().to_vec();
+    assert_eq!(matrix, [0.5, 0.0, 0.375, 0.125, 0.125, 0.375, 0.0, 0.5]);
 }
 
 #[test]

@@ -19,10 +19,10 @@ pub(super) fn instance(ctx: &InferCtx<'_>) -> Inferred {
     per_channel(ctx, 1..3)
 }
 
-/// LayerNormalization: scale and bias broadcast to the normalized axes.
+/// LayerNormalization: scale and bias broadcast to the input; mean and inverse deviation of each row follow.
 pub(super) fn layer(ctx: &InferCtx<'_>) -> Inferred {
     let x = ctx.shape(0)?;
-    ctx.axis(ctx.node().attrs.int("axis", -1), x.len())?;
+    let axis = ctx.axis(ctx.node().attrs.int("axis", -1), x.len())?;
     for i in 1..3 {
         if let Some(p) = ctx.optional(i)
             && broadcast_shapes(&p.shape, x).as_deref() != Some(x)
@@ -31,7 +31,10 @@ pub(super) fn layer(ctx: &InferCtx<'_>) -> Inferred {
         }
     }
     ctx.input(1)?;
-    ctx.like_first()
+    let dtype = ctx.dtype(0)?;
+    let mut rows = x.to_vec();
+    rows[axis..].fill(1);
+    Ok(vec![(dtype, x.to_vec()), (dtype, rows.clone()), (dtype, rows)])
 }
 
 fn per_channel(ctx: &InferCtx<'_>, parameters: std::ops::Range<usize>) -> Inferred {

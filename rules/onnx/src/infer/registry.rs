@@ -1,8 +1,8 @@
 //! The table of operators: name, attributes of operator set 17, inference function.
 
 use super::{
-    InferCtx, Inferred, arg, cast, concat, conv, elementwise, expand, gather, matmul, norm, pad, pool, range, reduce,
-    reshape, resize, shape_of, slice, softmax, space, split, squeeze, topk, transpose,
+    InferCtx, Inferred, arg, cast, concat, conv, elementwise, expand, gather, matmul, norm, pad, pool, range,
+    recurrent, reduce, reshape, resize, sampling, shape_of, slice, softmax, space, split, squeeze, topk, transpose,
 };
 
 /// One operator.
@@ -37,6 +37,30 @@ const RESIZE: &[&str] = &[
     "mode",
     "nearest_mode",
 ];
+const GRU: &[&str] = &[
+    "activation_alpha",
+    "activation_beta",
+    "activations",
+    "clip",
+    "direction",
+    "hidden_size",
+    "layout",
+    "linear_before_reset",
+];
+const LSTM: &[&str] = &[
+    "activation_alpha",
+    "activation_beta",
+    "activations",
+    "clip",
+    "direction",
+    "hidden_size",
+    "input_forget",
+    "layout",
+];
+const RNN: &[&str] =
+    &["activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "layout"];
+const ROI_ALIGN: &[&str] =
+    &["coordinate_transformation_mode", "mode", "output_height", "output_width", "sampling_ratio", "spatial_scale"];
 const REDUCE: &[&str] = &["axes", "keepdims"];
 const ARG: &[&str] = &["axis", "keepdims", "select_last_index"];
 
@@ -47,9 +71,14 @@ pub(super) const OPS: &[OpEntry] = &[
     op("ConvTranspose", CONV_TRANSPOSE, conv::conv_transpose),
     op("Gemm", &["alpha", "beta", "transA", "transB"], matmul::gemm),
     op("MatMul", &[], matmul::matmul),
+    op("GRU", GRU, recurrent::gru),
+    op("LSTM", LSTM, recurrent::lstm),
+    op("RNN", RNN, recurrent::rnn),
     // Normalization.
     op("BatchNormalization", &["epsilon", "momentum", "training_mode"], norm::batch),
     op("InstanceNormalization", &["epsilon"], norm::instance),
+    op("LRN", &["alpha", "beta", "bias", "size"], elementwise::unary_float),
+    op("LpNormalization", &["axis", "p"], softmax::softmax),
     op("LayerNormalization", &["axis", "epsilon", "stash_type"], norm::layer),
     // One input, element by element.
     op("Abs", &[], elementwise::unary),
@@ -123,6 +152,7 @@ pub(super) const OPS: &[OpEntry] = &[
     op("CumSum", &["exclusive", "reverse"], elementwise::cumulative),
     op("Softmax", &["axis"], softmax::softmax),
     op("LogSoftmax", &["axis"], softmax::softmax),
+    op("Hardmax", &["axis"], softmax::softmax),
     // Moving data.
     op("Concat", &["axis"], concat::concat),
     op("Split", &["axis"], split::split),
@@ -137,6 +167,9 @@ pub(super) const OPS: &[OpEntry] = &[
     op("Expand", &[], expand::expand),
     op("Tile", &[], expand::tile),
     op("Resize", RESIZE, resize::resize),
+    op("GridSample", &["align_corners", "mode", "padding_mode"], sampling::grid_sample),
+    op("MaxRoiPool", &["pooled_shape", "spatial_scale"], sampling::max_roi_pool),
+    op("RoiAlign", ROI_ALIGN, sampling::roi_align),
     op("DepthToSpace", &["blocksize", "mode"], space::depth_to_space),
     op("SpaceToDepth", &["blocksize"], space::space_to_depth),
     // Shapes as data.
