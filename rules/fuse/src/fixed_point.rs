@@ -1,7 +1,7 @@
 //! Runs the rules until none fires. Called by [`crate::FuseRule`] and by tests.
 
 use crate::FuseLog;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use crate::registry::RULES;
 use ptq_ir::{Diagnostic, Graph, NodeId};
@@ -9,31 +9,20 @@ use ptq_rule::{Failure, Outcome, Skip};
 use std::collections::BTreeMap;
 
 /// Rounds after which the graph is taken as it is. Each state is a correct graph, so stopping is safe; real models
-/// settle in two or three rounds.
-const MAX_ROUNDS: usize = 32;
+/// settle in less than ten rounds.
+const MAX_ROUNDS: usize = 64;
 
-/// Rewrites the graph with every rule, in the order of [`crate::rules()`], until no rule fires; then renumbers it. Late
-/// rules wait for a round in which no other fired.
+/// Rewrites the graph with every rule, in the order of [`crate::rules()`], until no rule fires; then renumbers it. The
+/// rules of a phase wait for those of earlier ones.
 ///
 /// # Errors
 /// When the graph that comes in, or one that a rule made (a bug of ours, the rule is named), breaks an invariant.
 pub fn fuse(graph: &mut Graph) -> Result<FuseLog, Failure> {
     check(graph, None)?;
     let mut run = Run { fired: BTreeMap::new(), skipped: BTreeMap::new() };
-    for _ in 0..MAX_ROUNDS {
-        let mut changed = false;
-        for rule in RULES.iter().filter(|r| !r.late) {
-            changed |= run.sweep(rule, graph)?;
-        }
-        if changed {
-            continue;
-        }
-        for rule in RULES.iter().filter(|r| r.late) {
-            changed |= run.sweep(rule, graph)?;
-        }
-        if !changed {
-            break;
-        }
+    let mut rounds = 0;
+    while rounds < MAX_ROUNDS && run.round(graph)? {
+        rounds += 1;
     }
     graph.compact();
     Ok(run.into_log())
@@ -46,6 +35,20 @@ struct Run {
 }
 
 impl Run {
+    /// Asks the rules of each phase until those of one have changed something. Gives whether any have.
+    fn round(&mut self, graph: &mut Graph) -> Result<bool, Failure> {
+        for phase in [Phase::Simplify, Phase::Convert, Phase::Hide] {
+            let mut changed = false;
+            for rule in RULES.iter().filter(|r| r.phase == phase) {
+                changed |= self.sweep(rule, graph)?;
+            }
+            if changed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Asks one rule about every node in order. After a change the same position is asked again, because the node
     /// there is another one or has new neighbours; the number of changes is bounded.
     fn sweep(&mut self, rule: &GraphRule, graph: &mut Graph) -> Result<bool, Failure> {

@@ -5,6 +5,17 @@ use crate::links::Links;
 use ptq_ir::{Graph, NodeId};
 use ptq_rule::{GraphRuleMeta, Outcome};
 
+/// A rule is asked once no rule of an earlier phase has anything more to do; when it fires, those are asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Folds, merges, removes.
+    Simplify,
+    /// Gives a node another form, which takes it from rules that would have folded it.
+    Convert,
+    /// Outlines and marks, which hides nodes from all other rules.
+    Hide,
+}
+
 /// One fuse rule.
 #[derive(Clone, Copy)]
 pub(crate) struct GraphRule {
@@ -14,6 +25,6 @@ pub(crate) struct GraphRule {
     pub(crate) matches: fn(&Graph, &Links, NodeId) -> bool,
     /// Changes the graph, or says why not. A skip leaves the graph as it was.
     pub(crate) rewrite: fn(&mut Graph, &Links, NodeId) -> Outcome,
-    /// Whether it waits until the other rules have nothing more to do: it hides nodes from them.
-    pub(crate) late: bool,
+    /// When it is asked.
+    pub(crate) phase: Phase,
 }

@@ -15,6 +15,7 @@ mod known_function;
 mod linear;
 mod links;
 mod log;
+mod moving;
 mod norm_region;
 mod registry;
 mod reshape;

@@ -11,7 +11,7 @@ use ptq_ir::{Attr, Graph, Node, NodeId, Tensor};
 /// New constants of a linear node.
 pub(crate) struct Folded {
     weights: Tensor,
-    /// None when the node needs none (a MatMul has no place for one).
+    /// `None` when the node needs none; a MatMul that gets one becomes a Gemm.
     bias: Option<Tensor>,
 }
 
@@ -67,6 +67,9 @@ pub(crate) fn set(graph: &mut Graph, links: &Links, into: NodeId, folded: Folded
         edits::set_constant(graph, links, into, 2, bias, &format!("{name}_bias"));
     }
     let node = &mut graph.nodes[into.0 as usize];
+    if node.is("MatMul") && node.input(2).is_some() {
+        node.op = "Gemm".to_owned();
+    }
     if node.is("Gemm") {
         // The folded addend already holds beta.
         node.attrs.set("beta", Attr::Float(1.0));
@@ -78,12 +81,14 @@ fn folded(graph: &Graph, node: &Node, weights: Vec<f32>, bias: Vec<f64>) -> Resu
     if weights.iter().chain(&bias).any(|v| !v.is_finite()) {
         return Err(format!("the folded weights of {} would not be finite", node.name));
     }
-    if node.is("MatMul") && bias.iter().any(|&b| b != 0.0) {
-        return Err(format!("{} has no bias", node.name));
+    let adds = bias.iter().any(|&b| b != 0.0);
+    let rows = node.input(0).is_some_and(|x| graph.value(x).shape.len() == 2);
+    if node.is("MatMul") && adds && !rows {
+        return Err(format!("{} has no bias and, with operands of another rank than 2, is no Gemm", node.name));
     }
     let shape = graph.const_input(node, 1).map(|w| w.shape().to_vec()).unwrap_or_default();
     let text = |e: ptq_ir::TensorError| e.to_string();
-    let bias = match node.is("MatMul") {
+    let bias = match node.is("MatMul") && !adds {
         true => None,
         false => Some(Tensor::from_f32([bias.len()], bias).map_err(text)?),
     };

@@ -2,14 +2,15 @@
 
 use crate::graph_rule::GraphRule;
 use crate::rules::{
-    convert_batch_normalization, convert_gemm, convert_reduce, convert_sum, drop_unused, fold_arithmetic_behind,
-    fold_arithmetic_in_front, fold_batch_normalization, fold_constants, fold_pad, mark_activation, merge_arithmetic,
-    outline_function, recognize_function, recognize_normalization, remove_identity,
+    convert_batch_normalization, convert_conv_transpose, convert_gemm, convert_matmul, convert_reduce, convert_sum,
+    drop_unused, fold_arithmetic_behind, fold_arithmetic_in_front, fold_batch_normalization, fold_constants, fold_pad,
+    mark_activation, merge_arithmetic, merge_reshapes, merge_transposes, move_through, outline_function,
+    raise_to_images, recognize_function, recognize_normalization, remove_identity,
 };
 use ptq_rule::GraphRuleMeta;
 
-/// Every rule, in the order in which a round asks them.
-pub(crate) const RULES: [GraphRule; 16] = [
+/// Every rule, in the order in which a round asks those of one phase.
+pub(crate) const RULES: [GraphRule; 22] = [
     // Before everything: guards ask "is it constant?".
     fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
@@ -37,11 +38,20 @@ pub(crate) const RULES: [GraphRule; 16] = [
     convert_batch_normalization::RULE,
     // Free of the rest.
     fold_pad::RULE,
+    // After the folds behind: a BN or a bias is one number a channel there, s·s behind the blocks.
+    convert_conv_transpose::RULE,
     // After fold-batch-normalization, see there.
     convert_gemm::RULE,
-    // Late, before mark-activation: activations that a Conv may compute stay outside of functions by its own guard.
+    // After the folds, which see a MatMul next to its factors and not through a Reshape.
+    convert_matmul::RULE,
+    raise_to_images::RULE,
+    // After the rules that add Reshapes.
+    move_through::RULE,
+    merge_transposes::RULE,
+    merge_reshapes::RULE,
+    // Hides, before mark-activation: activations that a Conv may compute stay outside of functions by its own guard.
     outline_function::RULE,
-    // Late, and last: it names producers and depends on who reads them, which every other rule may change.
+    // Hides, and last: it names producers and depends on who reads them, which every other rule may change.
     mark_activation::RULE,
 ];
 

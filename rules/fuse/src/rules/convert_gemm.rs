@@ -2,7 +2,7 @@
 
 use crate::edits;
 use crate::gemm_bias::gemm_bias;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use crate::reshape::reshape;
 use ptq_ir::ops::GemmAttrs;
@@ -26,7 +26,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Convert };
 
 fn matches(graph: &Graph, _: &Links, id: NodeId) -> bool {
     graph.node(id).is("Gemm")

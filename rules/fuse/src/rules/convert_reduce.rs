@@ -1,6 +1,6 @@
 //! FUSE20 convert-reduce.
 
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use crate::reshape::reshape;
 use ptq_ir::{Attrs, DType, Graph, Node, NodeId, ops};
@@ -20,7 +20,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(graph: &Graph, _: &Links, id: NodeId) -> bool {
     let node = graph.node(id);

@@ -1,6 +1,6 @@
 //! FUSE21 convert-sum.
 
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use ptq_ir::{DType, Graph, Node, NodeId, broadcast_shapes};
 use ptq_rule::{GraphRuleMeta, Outcome};
@@ -19,7 +19,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(graph: &Graph, _: &Links, id: NodeId) -> bool {
     graph.node(id).is("Sum") && graph.node(id).inputs.len() >= 2

@@ -1,7 +1,7 @@
 //! FUSE07 drop-unused.
 
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use ptq_ir::{Graph, NodeId};
 use ptq_rule::{GraphRuleMeta, Outcome};
@@ -22,7 +22,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(_: &Graph, links: &Links, id: NodeId) -> bool {
     !links.is_live(id)

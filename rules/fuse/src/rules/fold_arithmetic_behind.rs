@@ -1,7 +1,7 @@
 //! FUSE09 fold-arithmetic-behind.
 
 use crate::channel_affine::{ChannelAffine, is_constant_arithmetic, operands};
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::linear::{self, Folded};
 use crate::links::Links;
 use ptq_ir::{Graph, NodeId};
@@ -23,7 +23,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
     is_constant_arithmetic(graph, graph.node(id)) && producer(graph, links, id).is_some()
@@ -31,8 +31,11 @@ fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
 
 /// The linear node in front.
 fn producer(graph: &Graph, links: &Links, id: NodeId) -> Option<NodeId> {
-    let (x, _, _) = operands(graph, graph.node(id))?;
+    let node = graph.node(id);
+    let (x, _, _) = operands(graph, node)?;
+    // A MatMul has no bias: FUSE15 takes what is added to it.
     let linear = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
+    let linear = if node.is("Add") || node.is("Sub") { &linear[..3] } else { &linear };
     links.producer(x).filter(|p| linear.iter().any(|op| graph.node(*p).is(op)))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::channel_affine::{ChannelAffine, is_constant_arithmetic};
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::linear::{self, Folded};
 use crate::links::Links;
 use ptq_ir::{Graph, NodeId, ValueId};
@@ -24,12 +24,16 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
     let node = graph.node(id);
     let linear = ["Conv", "ConvTranspose", "Gemm", "MatMul"].iter().any(|op| node.is(op));
-    let affine = |p: NodeId| graph.node(p).is("BatchNormalization") || is_constant_arithmetic(graph, graph.node(p));
+    let affine = |p: NodeId| {
+        let front = graph.node(p);
+        let sum = front.is("Add") || front.is("Sub");
+        front.is("BatchNormalization") || (is_constant_arithmetic(graph, front) && !(sum && node.is("MatMul")))
+    };
     linear && links.producer_of(graph, id, 0).is_some_and(affine)
 }
 

@@ -1,7 +1,7 @@
 //! FUSE03 fold-batch-normalization-into-conv.
 
 use crate::channel_affine::ChannelAffine;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::linear::{self, Folded};
 use crate::links::Links;
 use ptq_ir::{Graph, Node, NodeId};
@@ -11,7 +11,7 @@ use ptq_rule::{GraphRuleMeta, Outcome};
 const META: GraphRuleMeta = GraphRuleMeta {
     code: "FUSE03",
     name: "fold-batch-normalization-into-conv",
-    summary: "A BatchNormalization behind a Conv, ConvTranspose or Gemm is folded into its weights and bias.",
+    summary: "A BatchNormalization behind a Conv, ConvTranspose, Gemm or MatMul is folded into its weights and bias.",
     why: "In inference it is one multiply and one add for each channel, which the weights can carry: \
           W'[o] = W[o]·s[o] and b'[o] = b[o]·s[o] + t[o] with s = gamma / sqrt(var + epsilon), t = beta - mean·s \
           (Jacob et al. 2018, section 3.2). Computed in f64 and rounded once.",
@@ -23,10 +23,10 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
-    let linear = |n: &Node| n.is("Conv") || n.is("ConvTranspose") || n.is("Gemm");
+    let linear = |n: &Node| ["Conv", "ConvTranspose", "Gemm", "MatMul"].iter().any(|op| n.is(op));
     graph.node(id).is("BatchNormalization") && links.producer_of(graph, id, 0).is_some_and(|p| linear(graph.node(p)))
 }
 

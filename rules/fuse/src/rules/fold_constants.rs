@@ -1,7 +1,7 @@
 //! FUSE01 fold-constants.
 
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use ptq_ir::{Attr, Graph, Node, NodeId, Tensor, numel};
 use ptq_rule::{GraphRuleMeta, Outcome};
@@ -22,7 +22,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 /// Larger results stay nodes: a file must not grow without bound because a node repeats a constant.
 const MAX_BYTES: usize = 64 << 20;

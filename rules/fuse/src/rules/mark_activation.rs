@@ -1,6 +1,6 @@
 //! FUSE08 mark-activation.
 
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use ptq_ir::{Activation, Graph, NodeId, ops};
 use ptq_rule::{GraphRuleMeta, Outcome};
@@ -21,7 +21,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: true };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Hide };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
     let node = graph.node(id);

@@ -2,7 +2,7 @@
 
 use crate::channel_affine::{is_constant_arithmetic, operands};
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use ptq_ir::{DType, Graph, Node, NodeId, Tensor, ValueId};
 use ptq_rule::{GraphRuleMeta, Outcome};
@@ -22,7 +22,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn is_sum(node: &Node) -> bool {
     node.is("Add") || node.is("Sub")

@@ -1,7 +1,7 @@
 //! FUSE13 outline-function.
 
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use crate::scalar_region::{Region, regions};
 use ptq_ir::ops::{FUNCTION, FUNCTION_DOMAIN, is_function};
@@ -27,7 +27,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: true };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Hide };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
     find(graph, links, id).is_some()

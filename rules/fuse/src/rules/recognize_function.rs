@@ -1,7 +1,7 @@
 //! FUSE12 recognize-function.
 
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::known_function::{Known, recognize};
 use crate::links::Links;
 use crate::scalar_region::{Region, regions};
@@ -27,7 +27,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 /// Most nodes of a region do not compute a function with a name of its own; there is nothing to say about those.
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {

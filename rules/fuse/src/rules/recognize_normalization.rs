@@ -2,7 +2,7 @@
 
 use crate::channel_affine::{is_constant_arithmetic, operands};
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use crate::norm_region::{Normalization, find};
 use ptq_ir::{Graph, Node, NodeId, Tensor};
@@ -32,7 +32,7 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
     let node = graph.node(id);

@@ -1,7 +1,7 @@
 //! FUSE02 remove-identity.
 
 use crate::edits;
-use crate::graph_rule::GraphRule;
+use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use ptq_ir::{Graph, Node, NodeId, ValueId};
 use ptq_rule::{GraphRuleMeta, Outcome};
@@ -11,7 +11,8 @@ const META: GraphRuleMeta = GraphRuleMeta {
     code: "FUSE02",
     name: "remove-identity",
     summary: "A node whose result equals its input is removed: Identity, Dropout, and Pad, Slice, Reshape, Flatten, \
-              Expand, Transpose, Cast, Concat or Sum that change nothing.",
+              Expand, Tile, Transpose, Cast, Concat, Sum, Resize or a pool that change nothing, sums with 0 and products \
+              with 1.",
     why: "It costs a pass over memory and hides neighbours from each other. A node between two model inputs or outputs \
           stays, because those names are the model's contract.",
     example: "conv = Conv(x, conv_w, conv_b) -> conv_out:float32[1, 2, 3, 3]\n\
@@ -24,15 +25,21 @@ const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The rule.
-pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, late: false };
+pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, phase: Phase::Simplify };
 
 fn matches(graph: &Graph, _: &Links, id: NodeId) -> bool {
     changes_nothing(graph, graph.node(id)).unwrap_or(false)
 }
 
+/// Which input is passed on: the other operand of a constant.
+fn operand(graph: &Graph, node: &Node) -> usize {
+    let second = (node.is("Add") || node.is("Mul")) && graph.const_input(node, 0).is_some();
+    usize::from(second)
+}
+
 /// `None` when an input or output that decides is missing.
 fn changes_nothing(graph: &Graph, node: &Node) -> Option<bool> {
-    let (x, y) = (graph.value(node.input(0)?), graph.value(*node.outputs.first()?));
+    let (x, y) = (graph.value(node.input(operand(graph, node))?), graph.value(*node.outputs.first()?));
     let same_type = x.dtype == y.dtype && x.shape == y.shape;
     if !node.domain.is_empty() || !same_type {
         return Some(false);
@@ -41,7 +48,24 @@ fn changes_nothing(graph: &Graph, node: &Node) -> Option<bool> {
         None => Some(true),
         Some(v) => Some(graph.constant(v)?.to_i64s().ok()?.iter().all(|&e| e == wanted)),
     };
+    let number =
+        |i: usize, wanted: f64| graph.const_input(node, i).is_some_and(|t| t.to_f64s().iter().all(|&v| v == wanted));
     match node.op.as_str() {
+        "Add" => Some(number(1 - operand(graph, node), 0.0)),
+        "Mul" => Some(number(1 - operand(graph, node), 1.0)),
+        "Sub" => Some(number(1, 0.0)),
+        "Div" | "Pow" => Some(number(1, 1.0)),
+        "Resize" => {
+            let crops = node.attrs.str("coordinate_transformation_mode", "half_pixel").starts_with("tf_");
+            let scaled = node.input(2).filter(|_| node.input(3).is_none());
+            Some(!crops && scaled.is_none_or(|_| number(2, 1.0)))
+        }
+        "MaxPool" | "AveragePool" => {
+            let ones = |name: &str, one: i64| node.attrs.ints(name).is_none_or(|v| v.iter().all(|&v| v == one));
+            let window = node.attrs.ints("kernel_shape")?.iter().all(|&v| v == 1);
+            Some(node.outputs.len() == 1 && window && ones("strides", 1) && ones("pads", 0))
+        }
+        "Tile" => all(1, 1),
         "Identity" | "Dropout" | "Cast" | "Reshape" | "Flatten" | "Expand" => Some(true),
         "Concat" | "Sum" => Some(node.inputs.len() == 1),
         "Pad" => all(1, 0),
@@ -75,7 +99,7 @@ fn rewrite(graph: &mut Graph, links: &Links, id: NodeId) -> Outcome {
 /// The values before and after the node.
 fn guard(graph: &Graph, links: &Links, id: NodeId) -> Result<(ValueId, ValueId), String> {
     let node = graph.node(id);
-    let (Some(x), Some(&y)) = (node.input(0), node.outputs.first()) else {
+    let (Some(x), Some(&y)) = (node.input(operand(graph, node)), node.outputs.first()) else {
         return Err("its input or output is missing".to_owned());
     };
     if node.is("Dropout") {

@@ -1,7 +1,7 @@
 //! FUSE03 fold-batch-normalization-into-conv and FUSE04 convert-batch-normalization.
 
 use crate::support::{assert_example, batch_norm, conv, covers, fired, fused, ints, lines, reason, seeded};
-use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId};
+use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor};
 
 const IN: [usize; 4] = [1, 4, 6, 6];
 const OUT: [usize; 4] = [1, 6, 6, 6];
@@ -166,14 +166,4 @@ fn training_mode_and_broken_parameters_are_refused() {
         replace(g, "bn_var", Tensor::from_f32([6], vec![0.0; 6]).expect("count"));
     };
     assert_eq!(why_not("FUSE03", huge), "the folded weights of conv would not be finite");
-}
-
-#[test]
-fn only_images_become_a_depthwise_conv() {
-    let mut b = GraphBuilder::new("g");
-    let x: ValueId = b.input("x", &[2, 4]);
-    let y = batch_norm(&mut b, "bn", x, 4, &[2, 4]);
-    b.output(y);
-    let (_, log) = fused(&b.finish());
-    assert_eq!(reason(&log, "FUSE04", "bn"), "its input is float32[2, 4]; a Conv needs float32 of rank 4");
 }

@@ -50,6 +50,28 @@ fn no_ops_of_other_operators_are_removed() {
 }
 
 #[test]
+fn sums_with_0_and_products_with_1_are_removed() {
+    let number = Tensor::scalar_f32;
+    for (op, value) in [("Add", 0.0), ("Sub", 0.0), ("Mul", 1.0), ("Div", 1.0), ("Pow", 1.0)] {
+        let g = |first: bool| {
+            between(|b, x| {
+                let c = b.constant("c", number(value));
+                let operands = if first { [c, x] } else { [x, c] };
+                b.node(op, "same", &operands, Attrs::default(), &SAME)
+            })
+        };
+        assert_eq!(fired(&fused(&g(false)).1, "FUSE02"), 1, "{op}");
+        if op == "Add" || op == "Mul" {
+            assert_eq!(fired(&fused(&g(true)).1, "FUSE02"), 1, "{op}");
+        } else if op == "Sub" {
+            assert_eq!(fired(&fused(&g(true)).1, "FUSE02"), 0, "0 - x is not x");
+        }
+    }
+    let pool = between(|b, x| b.node("MaxPool", "same", &[x], ints("kernel_shape", &[1, 1]), &SAME));
+    assert_eq!(fired(&fused(&pool).1, "FUSE02"), 1);
+}
+
+#[test]
 fn a_reversing_slice_and_a_shifting_pad_keep_their_shape_but_stay() {
     let slice = between(|b, x| {
         let constants =

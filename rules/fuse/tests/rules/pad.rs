@@ -107,7 +107,7 @@ fn pools_that_treat_padding_differently_keep_the_pad() {
     };
     assert_eq!(
         why_not("pool", g("MaxPool", vec![], [1, 2, 6, 7])),
-        "a MaxPool pads with minus infinity, pad with a number"
+        "a MaxPool pads with minus infinity, pad with 0, which may be the largest"
     );
     assert_eq!(
         why_not("pool", g("AveragePool", vec![("pads", Attr::Ints(vec![1, 1, 1, 1]))], [1, 2, 8, 9])),
@@ -161,4 +161,21 @@ fn pads_and_values_that_are_not_constant_stay() {
     };
     assert_eq!(build("pad_c0"), "the pads of pad are not constant");
     assert_eq!(build("pad_c1"), "the value of pad is not constant");
+}
+
+#[test]
+fn a_max_pool_takes_padding_that_is_never_the_largest() {
+    for lowest in [f32::NEG_INFINITY, f32::MIN] {
+        let constants = [zeros()[0].clone(), Tensor::scalar_f32(lowest)];
+        let g = padded(Attrs::default(), &constants, |b, p| pool(b, p, "MaxPool", &[], &[1, 2, 6, 7]));
+        assert_eq!(pads_of(&fused(&g).0, "pool"), [1, 1, 1, 2]);
+    }
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 2, 6, 6]);
+    let r = b.node("Relu", "relu", &[x], Attrs::default(), &[1, 2, 6, 6]);
+    let pads = b.constant("pads", zeros()[0].clone());
+    let p = b.node("Pad", "pad", &[r, pads], Attrs::default(), &[1, 2, 8, 9]);
+    let y = pool(&mut b, p, "MaxPool", &[], &[1, 2, 6, 7]);
+    b.output(y);
+    assert_eq!(fired(&fused(&b.finish()).1, "FUSE05"), 1);
 }
