@@ -47,6 +47,11 @@ pub fn is_supported(op: &str, domain: &str) -> bool {
     find(op, domain).is_some() || (domain == FUNCTION_DOMAIN && op == FUNCTION)
 }
 
+/// Names of all operators that [`eval`] knows, sorted.
+pub fn supported_ops() -> Vec<&'static str> {
+    ops::REGISTRY.iter().map(|(name, _)| *name).collect()
+}
+
 fn find(op: &str, domain: &str) -> Option<Kernel> {
     if !domain.is_empty() && domain != "ai.onnx" {
         return None;

@@ -18,7 +18,7 @@ mod loops;
 mod ops;
 
 pub use error::ExecError;
-pub use eval::{eval, eval_outputs, is_supported};
+pub use eval::{eval, eval_outputs, is_supported, supported_ops};
 pub use fake_quant::FakeQuantPlan;
 pub use float_plan::{FloatPlan, FloatSink};
 pub use integer::{IntegerSink, Interpreter};

@@ -5,6 +5,7 @@
 
 mod clip;
 mod conv;
+mod data;
 mod function;
 mod gemm;
 mod linear_resize;
@@ -16,6 +17,7 @@ mod window;
 
 pub use clip::activation_of;
 pub use conv::ConvGeom;
+pub use data::{Unique, non_zero, ordered, shape_slice};
 pub use function::{FUNCTION, FUNCTION_DOMAIN, FunctionStep, Operand, ScalarFunction, is_function};
 pub use gemm::GemmAttrs;
 pub use linear_resize::{LinearResize, LinearTap, WEIGHT_BITS};

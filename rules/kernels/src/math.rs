@@ -4,7 +4,9 @@
 //! Largest errors in units in the last place (ulp) against f64 are tested below: exp 1, log 1, sigmoid 3, tanh 3,
 //! erf 3, softplus 2.
 
+mod circular;
 mod double;
+pub mod wide;
 
 /// Adding and subtracting 1.5·2^23 rounds a small float to an integer, ties to even.
 const ROUND: f32 = 12_582_912.0;

@@ -3,11 +3,14 @@
 //! Done node by node in topological order, because some meanings depend on shapes (Softmax before 13) or on constants
 //! that folding finds (axes of reductions from 18). One file a family, one table. Called by parse.
 
+mod activation;
 mod attention;
 mod axes;
 mod clip;
 mod dropout;
 mod einsum;
+mod modulo;
+mod moves;
 mod non_max_suppression;
 mod norm;
 mod options;
@@ -73,17 +76,23 @@ const TABLE: &[(&str, Convert)] = &[
     ("AveragePool", pool::average),
     ("BatchNormalization", norm::batch),
     ("Cast", options::cast),
+    ("CastLike", moves::cast_like),
+    ("CenterCropPad", moves::center_crop_pad),
     ("Clip", clip::clip),
     ("Col2Im", sampling::col2im),
     ("DeformConv", sampling::deform_conv),
     ("Dropout", dropout::dropout),
     ("Einsum", einsum::einsum),
+    ("EyeLike", moves::eye_like),
+    ("Gelu", activation::gelu),
     ("GridSample", sampling::grid_sample),
     ("GroupNormalization", norm::group),
     ("Hardmax", softmax::softmax),
     ("LogSoftmax", softmax::softmax),
     ("LpPool", pool::norm),
     ("MeanVarianceNormalization", norm::mean_variance),
+    ("Mish", activation::mish),
+    ("Mod", modulo::modulo),
     ("NonMaxSuppression", non_max_suppression::non_max_suppression),
     ("Pad", pad::pad),
     ("RMSNormalization", norm::root_mean_square),
@@ -101,11 +110,14 @@ const TABLE: &[(&str, Convert)] = &[
     ("Resize", resize::resize),
     ("RoiAlign", options::roi_align),
     ("RotaryEmbedding", rotary_embedding::rotary_embedding),
+    ("Scatter", moves::scatter),
     ("Slice", slice::slice),
     ("Softmax", softmax::softmax),
-    ("SpaceToDepth", options::space_to_depth),
+    ("SpaceToDepth", moves::space_to_depth),
     ("Split", split::split),
     ("Squeeze", axes::axes_to_input),
+    ("SwiGLU", activation::swish),
+    ("Swish", activation::swish),
     ("TopK", topk::top_k),
     ("Unsqueeze", axes::axes_to_input),
     ("Upsample", resize::upsample),

@@ -4,6 +4,7 @@
 //! Called by parse for every node, by fuse for nodes that it makes, by tests.
 
 mod arg;
+mod bits;
 mod cast;
 mod concat;
 mod context;
@@ -12,6 +13,7 @@ mod elementwise;
 mod expand;
 mod gather;
 mod matmul;
+mod matrix;
 mod norm;
 mod pad;
 mod pool;
@@ -22,6 +24,8 @@ mod registry;
 mod reshape;
 mod resize;
 mod sampling;
+mod scatter;
+mod select;
 mod shape_of;
 mod slice;
 mod softmax;

@@ -326,3 +326,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn every_claimed_operator_is_computed_and_every_computed_one_is_claimed() {
+    let missing: Vec<&str> = ptq_onnx::known_ops().into_iter().filter(|op| !ptq_exec::is_supported(op, "")).collect();
+    assert_eq!(missing, Vec::<&str>::new(), "inferred, but not computed");
+    let unclaimed: Vec<&str> = ptq_exec::supported_ops().into_iter().filter(|op| !ptq_onnx::is_known_op(op)).collect();
+    assert_eq!(unclaimed, Vec::<&str>::new(), "computed, but not inferred");
+}

@@ -67,7 +67,7 @@ pub(super) fn modulo(call: &Call<'_>) -> Result<Tensor, ExecError> {
 }
 
 fn refuse_zero(call: &Call<'_>, b: &Tensor) -> Result<(), ExecError> {
-    if !b.dtype().is_float() && b.to_i64s()?.contains(&0) {
+    if b.dtype().is_integer() && b.to_i64s()?.contains(&0) {
         return Err(call.bad("integer division by zero"));
     }
     Ok(())
@@ -89,17 +89,19 @@ pub(super) fn pow(call: &Call<'_>) -> Result<Tensor, ExecError> {
         };
         return convert(&numeric(call, &x, x.i64s()?, &y, power)?, a.dtype());
     }
-    let x = convert(a, DType::F32)?;
+    if a.dtype() != DType::F32 {
+        let (x, y) = (convert(a, DType::F64)?, convert(b, DType::F64)?);
+        return convert(&numeric(call, &x, x.f64s()?, &y, math::wide::pow)?, a.dtype());
+    }
     let y = convert(b, DType::F32)?;
-    let v = x.f32s()?;
-    let out = match y.f32s()? {
-        [2.0] => numeric(call, &x, v, &y, |x, _| x * x),
-        [3.0] => numeric(call, &x, v, &y, |x, _| x * x * x),
-        [1.0] => numeric(call, &x, v, &y, |x, _| x),
-        [-1.0] => numeric(call, &x, v, &y, |x, _| 1.0 / x),
-        _ => numeric(call, &x, v, &y, math::pow),
-    }?;
-    convert(&out, a.dtype())
+    let (x, v) = (a, a.f32s()?);
+    match y.f32s()? {
+        [2.0] => numeric(call, x, v, &y, |x, _| x * x),
+        [3.0] => numeric(call, x, v, &y, |x, _| x * x * x),
+        [1.0] => numeric(call, x, v, &y, |x, _| x),
+        [-1.0] => numeric(call, x, v, &y, |x, _| 1.0 / x),
+        _ => numeric(call, x, v, &y, math::pow),
+    }
 }
 
 /// `x` where it is not negative, else `slope · x`; the slope broadcasts to `x`.
@@ -108,7 +110,8 @@ pub(super) fn prelu(call: &Call<'_>) -> Result<Tensor, ExecError> {
     if common_shape(call, &[x.shape(), slope.shape()])? != x.shape() {
         return Err(call.bad(format!("slope {:?} does not broadcast to {:?}", slope.shape(), x.shape())));
     }
-    numeric(call, x, x.f32s()?, slope, |x: f32, s: f32| if x < 0.0 { s * x } else { x })
+    binary!(call, x, slope, |x, s| float if x < 0.0 { s * x } else { x },
+        int if x < Default::default() { s.wrapping_mul(x) } else { x })
 }
 
 pub(super) fn min(call: &Call<'_>) -> Result<Tensor, ExecError> {
@@ -125,10 +128,7 @@ pub(super) fn sum(call: &Call<'_>) -> Result<Tensor, ExecError> {
 
 pub(super) fn mean(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let total = sum(call)?;
-    if total.dtype() != DType::F32 {
-        return Err(call.bad("only float32 is supported"));
-    }
-    let n = Tensor::scalar_f32(call.inputs.len() as f32);
+    let n = convert(&Tensor::scalar_f32(call.inputs.len() as f32), total.dtype())?;
     binary!(call, &total, &n, |x, y| float x / y, int x.wrapping_div(y))
 }
 

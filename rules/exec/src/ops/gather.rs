@@ -21,7 +21,8 @@ pub(super) fn gather(call: &Call<'_>) -> Result<Tensor, ExecError> {
     each_type!(x, v => picked(v, x.shape(), axis, &picks, &shape))
 }
 
-fn picked<T: Element>(
+/// Slices of `v`, a tensor of shape `from`, at `picks` along an axis.
+pub(super) fn picked<T: Element>(
     v: &[T],
     from: &[usize],
     axis: usize,

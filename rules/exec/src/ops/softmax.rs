@@ -1,4 +1,4 @@
-//! Softmax and LogSoftmax along one axis (opset 13 and later).
+//! Softmax, LogSoftmax and Hardmax along one axis (opset 13 and later).
 
 use crate::ExecError;
 use crate::call::Call;

@@ -2,151 +2,140 @@
 
 use crate::ExecError;
 use crate::call::Call;
+use crate::elements::{Element, each_number};
 use ptq_ir::{Tensor, TensorData};
-use ptq_kernels::{Isa, map, math};
+use ptq_kernels::{Isa, map, math, math::wide};
 
-/// A float function on float32 or float64.
-macro_rules! float {
-    ($call:expr, |$v:ident| $f:expr) => {{
-        let x = $call.input(0)?;
+/// A function on floats, signed and unsigned integers.
+macro_rules! number {
+    ($call:expr, |$v:ident| float $f:expr, signed $i:expr, unsigned $u:expr) => {{
+        let (call, x): (&Call<'_>, &Tensor) = ($call, $call.input(0)?);
         match x.data() {
-            TensorData::F32(_) => single($call, |$v| $f),
-            TensorData::F64(d) => Ok(Tensor::from_f64(x.shape(), d.iter().map(|&$v| $f).collect())?),
-            _ => Err($call.bad(format!("{} is not a float type", x.dtype()))),
-        }
-    }};
-}
-
-/// A function on floats and signed integers.
-macro_rules! signed {
-    ($call:expr, |$v:ident| float $f:expr, int $i:expr) => {{
-        let x = $call.input(0)?;
-        match x.data() {
+            TensorData::F32(_) | TensorData::F64(_) => real(call, |$v: f32| $f, |$v: f64| $f),
             TensorData::I64(d) => Ok(Tensor::from_i64(x.shape(), d.iter().map(|&$v| $i).collect())?),
             TensorData::I32(d) => Ok(Tensor::from_i32(x.shape(), d.iter().map(|&$v| $i).collect())?),
             TensorData::I16(d) => Ok(Tensor::from_i16(x.shape(), d.iter().map(|&$v| $i).collect())?),
             TensorData::I8(d) => Ok(Tensor::from_i8(x.shape(), d.iter().map(|&$v| $i).collect())?),
-            _ => float!($call, |$v| $f),
+            TensorData::U64(d) => Ok(Tensor::from_u64(x.shape(), d.iter().map(|&$v| $u).collect())?),
+            TensorData::U32(d) => Ok(Tensor::from_u32(x.shape(), d.iter().map(|&$v| $u).collect())?),
+            TensorData::U16(d) => Ok(Tensor::from_u16(x.shape(), d.iter().map(|&$v| $u).collect())?),
+            TensorData::U8(d) => Ok(Tensor::from_u8(x.shape(), d.iter().map(|&$v| $u).collect())?),
+            TensorData::Bool(_) => Err(call.bad("truth values are not numbers")),
         }
     }};
 }
 
-/// A function on float32 only.
-fn single(call: &Call<'_>, f: impl Fn(f32) -> f32) -> Result<Tensor, ExecError> {
+/// A function on float32 and float64.
+pub(super) fn real(
+    call: &Call<'_>,
+    single: impl Fn(f32) -> f32,
+    double: impl Fn(f64) -> f64,
+) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
-    let mut out = call.buffers.empty(x.len());
-    map(Isa::best(), x.f32s()?, &mut out, f);
-    Ok(Tensor::from_f32(x.shape(), out)?)
+    match x.data() {
+        TensorData::F32(v) => {
+            let mut out = call.buffers.empty(x.len());
+            map(Isa::best(), v, &mut out, single);
+            Ok(Tensor::from_f32(x.shape(), out)?)
+        }
+        TensorData::F64(v) => Ok(Tensor::from_f64(x.shape(), v.iter().map(|&v| double(v)).collect())?),
+        _ => Err(call.bad(format!("{} is not a float type", x.dtype()))),
+    }
 }
 
 pub(super) fn floor(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    float!(call, |v| v.floor())
+    real(call, |v| v.floor(), |v| v.floor())
 }
 
 pub(super) fn ceil(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    float!(call, |v| v.ceil())
+    real(call, |v| v.ceil(), |v| v.ceil())
 }
 
 /// Nearest integer, ties to even.
 pub(super) fn round(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    float!(call, |v| v.round_ties_even())
+    real(call, |v| v.round_ties_even(), |v| v.round_ties_even())
 }
 
 pub(super) fn sqrt(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    float!(call, |v| v.sqrt())
+    real(call, |v| v.sqrt(), |v| v.sqrt())
 }
 
 pub(super) fn reciprocal(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    float!(call, |v| 1.0 / v)
+    real(call, |v| 1.0 / v, |v| 1.0 / v)
 }
 
 pub(super) fn abs(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    signed!(call, |v| float v.abs(), int v.wrapping_abs())
+    number!(call, |v| float v.abs(), signed v.wrapping_abs(), unsigned v)
 }
 
 pub(super) fn neg(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    signed!(call, |v| float -v, int v.wrapping_neg())
+    number!(call, |v| float -v, signed v.wrapping_neg(), unsigned v.wrapping_neg())
 }
 
 pub(super) fn sign(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    signed!(call, |v| float if v > 0.0 { 1.0 } else if v < 0.0 { -1.0 } else { v }, int v.signum())
+    number!(call, |v| float if v > 0.0 { 1.0 } else if v < 0.0 { -1.0 } else { v }, signed v.signum(), unsigned v.min(1))
 }
 
 pub(super) fn relu(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    signed!(call, |v| float if v < 0.0 { 0.0 } else { v }, int v.max(0))
+    number!(call, |v| float if v < 0.0 { 0.0 } else { v }, signed v.max(0), unsigned v)
 }
 
 pub(super) fn exp(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    single(call, math::exp)
+    real(call, math::exp, wide::exp)
 }
 
 pub(super) fn log(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    single(call, math::log)
+    real(call, math::log, wide::log)
 }
 
 pub(super) fn sigmoid(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    single(call, math::sigmoid)
+    real(call, math::sigmoid, |v| 1.0 / (1.0 + wide::exp(-v)))
 }
 
 pub(super) fn tanh(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    single(call, math::tanh)
+    real(call, math::tanh, wide::tanh)
 }
 
 pub(super) fn erf(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    single(call, math::erf)
+    real(call, math::erf, wide::erf)
 }
 
 pub(super) fn softplus(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    single(call, math::softplus)
+    real(call, math::softplus, |v| v.max(0.0) + wide::log1p(wide::exp(-v.abs())))
 }
 
-pub(super) fn leaky_relu(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    let alpha = call.attrs.float("alpha", 0.01);
-    single(call, |v| if v < 0.0 { alpha * v } else { v })
-}
-
-pub(super) fn elu(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    let alpha = call.attrs.float("alpha", 1.0);
-    single(call, |v| if v < 0.0 { alpha * (math::exp(v) - 1.0) } else { v })
-}
-
-pub(super) fn hard_sigmoid(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    let (alpha, beta) = (call.attrs.float("alpha", 0.2), call.attrs.float("beta", 0.5));
-    single(call, |v| (alpha * v + beta).clamp(0.0, 1.0))
-}
-
-/// `x · max(0, min(1, x / 6 + 1/2))`.
-pub(super) fn hard_swish(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    single(call, |v| v * (v * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0))
-}
-
-/// Bounds as inputs; an omitted one does not bound.
+/// Bounds as inputs; an omitted one does not bound. Where the lower bound is above the upper one, the upper one wins.
 pub(super) fn clip(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
-    macro_rules! bounds {
-        ($get:ident, $ty:ty, $min:expr, $max:expr) => {{
-            let bound =
-                |i: usize| call.optional(i).filter(|t| !t.is_empty()).map(|t| t.$get().map(|v| v[0])).transpose();
-            let (lo, hi) = (bound(1)?.unwrap_or($min), bound(2)?.unwrap_or($max));
-            move |v: $ty| {
-                let v = if v < lo { lo } else { v };
-                if v > hi { hi } else { v }
-            }
-        }};
-    }
-    macro_rules! bounded {
-        ($get:ident, $make:ident, $ty:ty, $min:expr, $max:expr) => {{
-            let f = bounds!($get, $ty, $min, $max);
-            Ok(Tensor::$make(x.shape(), x.$get()?.iter().map(|&v| f(v)).collect())?)
-        }};
-    }
     match x.data() {
-        TensorData::F32(_) => single(call, bounds!(f32s, f32, f32::NEG_INFINITY, f32::INFINITY)),
-        TensorData::F64(_) => bounded!(f64s, from_f64, f64, f64::NEG_INFINITY, f64::INFINITY),
-        TensorData::I64(_) => bounded!(i64s, from_i64, i64, i64::MIN, i64::MAX),
-        TensorData::I32(_) => bounded!(i32s, from_i32, i32, i32::MIN, i32::MAX),
-        TensorData::I8(_) => bounded!(i8s, from_i8, i8, i8::MIN, i8::MAX),
-        TensorData::U8(_) => bounded!(u8s, from_u8, u8, u8::MIN, u8::MAX),
-        _ => Err(call.bad(format!("{} is not a type of Clip", x.dtype()))),
+        TensorData::F32(_) => {
+            let (lo, hi) = bounds::<f32>(call)?;
+            let (lo, hi) = (lo.unwrap_or(f32::NEG_INFINITY), hi.unwrap_or(f32::INFINITY));
+            real(call, |v| clipped(v, lo, hi), |v| v)
+        }
+        _ => each_number!(x,
+            v => float clipped_all(call, v),
+            int clipped_all(call, v),
+            other Err(call.bad("truth values have no order"))),
     }
+}
+
+fn bounds<T: Element>(call: &Call<'_>) -> Result<(Option<T>, Option<T>), ExecError> {
+    let bound = |i: usize| call.optional(i).map(T::of).transpose().map(|v| v.and_then(|v| v.first().copied()));
+    Ok((bound(1)?, bound(2)?))
+}
+
+#[inline(always)]
+fn clipped<T: PartialOrd>(v: T, lo: T, hi: T) -> T {
+    let v = if v < lo { lo } else { v };
+    if v > hi { hi } else { v }
+}
+
+fn clipped_all<T: Element>(call: &Call<'_>, v: &[T]) -> Result<Tensor, ExecError> {
+    let (lo, hi) = bounds::<T>(call)?;
+    let one = |&v: &T| {
+        let v = lo.filter(|&lo| v < lo).unwrap_or(v);
+        hi.filter(|&hi| v > hi).unwrap_or(v)
+    };
+    Ok(T::tensor(call.input(0)?.shape(), v.iter().map(one).collect())?)
 }

@@ -5,7 +5,7 @@ const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
 /// x^y after IEEE 754 `pow`, about 1e-14 relative error.
-pub(super) fn pow(x: f64, y: f64) -> f64 {
+pub fn pow(x: f64, y: f64) -> f64 {
     if y == 0.0 || x == 1.0 {
         return 1.0;
     }
@@ -51,7 +51,8 @@ fn magnitude(a: f64, y: f64) -> f64 {
     exp(y * ln(a))
 }
 
-fn ln(x: f64) -> f64 {
+/// Natural logarithm of a positive normal number.
+pub(super) fn ln(x: f64) -> f64 {
     let shifted = x.to_bits().wrapping_sub(0x3fe6_a09e_667f_3bcd);
     let e = ((shifted as i64) >> 52) as f64;
     let m = f64::from_bits((shifted & 0x000f_ffff_ffff_ffff).wrapping_add(0x3fe6_a09e_667f_3bcd));
@@ -62,7 +63,8 @@ fn ln(x: f64) -> f64 {
     e * LN2_HIGH + (s * 2.0 + s * p + e * LN2_LOW)
 }
 
-fn exp(x: f64) -> f64 {
+/// e^x between the ends of the range.
+pub(super) fn exp(x: f64) -> f64 {
     let x = x.clamp(-745.0, 710.0);
     let n = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
     let r = (x - n * LN2_HIGH) - n * LN2_LOW;

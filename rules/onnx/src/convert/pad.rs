@@ -29,5 +29,8 @@ pub(super) fn pad(mut c: Conversion<'_>) -> Converted {
         c.node.keep_inputs(3);
         c.constant_input(1, "pads", Tensor::vec_i64(all));
     }
+    if c.node.attrs.str("mode", "constant") == "wrap" {
+        return super::moves::wrap(c);
+    }
     c.done()
 }

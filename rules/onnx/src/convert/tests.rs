@@ -221,3 +221,57 @@ fn einsum_reads_every_spelling_of_an_equation() {
         assert!(case("Einsum", &[2, 3, 3], &["x"], equation(e)).error(12).contains(why), "{e}");
     }
 }
+
+fn ops(nodes: &[RawNode]) -> Vec<&str> {
+    nodes.iter().map(|n| n.op.as_str()).collect()
+}
+
+#[test]
+fn newer_activations_become_what_they_are_made_of() {
+    let of = |op: &str, attrs: [(&str, Attr); 1]| case(op, &[2], &["x"], attrs).at(28).0;
+    let exact = of("Gelu", [("approximate", Attr::Str("none".to_owned()))]);
+    assert_eq!(ops(&exact), ["Div", "Erf", "Add", "Mul", "Mul"]);
+    let tanh = of("Gelu", [("approximate", Attr::Str("tanh".to_owned()))]);
+    assert_eq!(ops(&tanh), ["Mul", "Mul", "Mul", "Add", "Mul", "Tanh", "Add", "Mul", "Mul"]);
+    assert_eq!(ops(&of("Swish", [("alpha", Attr::Float(1.0))])), ["Sigmoid", "Mul"]);
+    assert_eq!(ops(&of("Swish", [("alpha", Attr::Float(2.0))])), ["Mul", "Sigmoid", "Mul"]);
+    assert_eq!(ops(&case("Mish", &[2], &["x"], []).at(18).0), ["Softplus", "Tanh", "Mul"]);
+    // The node that makes the result keeps the name and the output.
+    assert_eq!((exact[4].name.as_str(), exact[4].outputs[0].as_str()), ("n", "y"));
+}
+
+#[test]
+fn a_reduction_without_axes_is_its_function_of_each_element() {
+    for (op, function) in
+        [("ReduceL2", "Abs"), ("ReduceSumSquare", "Mul"), ("ReduceLogSum", "Log"), ("ReduceMax", "Identity")]
+    {
+        let (nodes, _) = case(op, &[2], &["x"], [("noop_with_empty_axes", Attr::Int(1))]).at(18);
+        assert_eq!(ops(&nodes), [function], "{op}");
+        assert!(nodes[0].attrs.0.is_empty());
+    }
+}
+
+#[test]
+fn hardmax_before_13_marks_one_element_of_all_axes() {
+    assert_eq!(ops(&case("Hardmax", &[2, 2, 2], &["x"], []).at(11).0), ["Flatten", "Hardmax", "Reshape"]);
+    assert_eq!(ops(&case("Hardmax", &[2, 3, 1], &["x"], []).at(11).0), ["Hardmax"]);
+    assert_eq!(ops(&case("Hardmax", &[2, 2, 2], &["x"], []).at(13).0), ["Hardmax"]);
+}
+
+#[test]
+fn centre_crop_and_pad_cuts_and_fills() {
+    let (nodes, env) = case("CenterCropPad", &[10, 7, 3], &["x", "s"], []).with("s", vec_i64(&[7, 10, 3])).at(18);
+    assert_eq!(ops(&nodes), ["Slice", "Pad"]);
+    let constant = |node: usize, i: usize| env.constants[nodes[node].input(i).unwrap()].to_i64s().unwrap();
+    assert_eq!((constant(0, 1), constant(0, 2), constant(0, 3)), (vec![1], vec![8], vec![0]));
+    assert_eq!(constant(1, 1), [0, 1, 0, 0, 2, 0]);
+}
+
+#[test]
+fn a_wrapping_pad_joins_the_far_ends() {
+    let wrap = [("mode", Attr::Str("wrap".to_owned()))];
+    let (nodes, _) = case("Pad", &[2, 3], &["x", "p"], wrap.clone()).with("p", vec_i64(&[0, 2, 0, 1])).at(19);
+    assert_eq!(ops(&nodes), ["Slice", "Slice", "Concat", "Identity"]);
+    let far = case("Pad", &[2, 3], &["x", "p"], wrap).with("p", vec_i64(&[0, 4, 0, 0])).error(19);
+    assert!(far.contains("do not wrap"), "{far}");
+}

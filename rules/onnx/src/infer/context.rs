@@ -76,6 +76,14 @@ impl<'a> InferCtx<'a> {
         }
     }
 
+    /// Succeeds when every input is constant: the operator is computed by parse, or refused.
+    ///
+    /// # Errors
+    /// As [`InferCtx::constant`].
+    pub fn all_constant(&self) -> Result<(), Diagnostic> {
+        (0..self.node.inputs.len()).try_for_each(|i| self.constant(i).map(drop))
+    }
+
     /// The integers of constant input `i`: `None` when the input is omitted.
     ///
     /// # Errors

@@ -1,0 +1,17 @@
+//! Circular and hyperbolic functions and their inverses, computed in double precision and rounded once.
+
+use super::unary::real;
+use crate::ExecError;
+use crate::call::Call;
+use ptq_ir::Tensor;
+use ptq_kernels::math::wide;
+
+macro_rules! functions {
+    ($($name:ident),*) => {$(
+        pub(super) fn $name(call: &Call<'_>) -> Result<Tensor, ExecError> {
+            real(call, |v| wide::$name(f64::from(v)) as f32, wide::$name)
+        }
+    )*};
+}
+
+functions!(acos, acosh, asin, asinh, atan, atanh, cos, cosh, sin, sinh, tan);
