@@ -40,6 +40,7 @@ impl BuildRule for ObserveRule {
         let graph = read_graph(ctx.inputs)?;
         let wanted: Vec<ValueId> = params.values.iter().filter_map(|n| graph.find_value(n)).collect();
         let plan = FloatPlan::new(&graph)
+            .map(|plan| plan.observing(&wanted))
             .map_err(|e| Failure::from(Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}"))))?;
         let files = samples(&graph, &ctx.inputs.names()).map_err(Failure::from)?;
         let count = if files.is_empty() { params.synthetic as usize } else { files.len() };

@@ -5,9 +5,10 @@ use crate::call::Call;
 use crate::eval::apply;
 use crate::lifetimes::release_after;
 use crate::ops::conv::{convolve, multiply, packed, packed_gemm};
+use crate::vanish::followers;
 use crate::{ExecError, is_supported};
 use ptq_ir::{Graph, Node, Tensor, ValueId};
-use ptq_kernels::FloatConv;
+use ptq_kernels::{Activation, FloatConv};
 
 /// What observers of a float plan see: every value that is not constant, once, model inputs first.
 pub type FloatSink<'a> = dyn FnMut(ValueId, &Tensor) + 'a;
@@ -20,6 +21,8 @@ pub struct FloatPlan {
     convs: Vec<Option<FloatConv>>,
     /// Values to drop after each node.
     release: Vec<Vec<usize>>,
+    /// For each node the later node that it computes along with its own work.
+    computes: Vec<Option<usize>>,
     threads: usize,
     buffers: BufferSets,
 }
@@ -33,17 +36,25 @@ impl FloatPlan {
         if let Some(problem) = graph.verify().into_iter().next() {
             return Err(problem.into());
         }
-        let numbers = |v: &ValueId| v.0 as usize;
-        let ends: Vec<(Vec<usize>, Vec<usize>)> = graph
-            .nodes
-            .iter()
-            .map(|n| (n.inputs.iter().flatten().map(numbers).collect(), n.outputs.iter().map(numbers).collect()))
-            .collect();
-        let kept: Vec<usize> = graph.outputs.iter().map(numbers).collect();
-        let release = release_after(graph.values.len(), &ends, &kept);
+        let computes = vec![None; graph.nodes.len()];
+        let release = releases(graph, &computes);
         let convs =
             graph.nodes.iter().map(|n| prepare(graph, n).map_err(|e| e.at(&n.name))).collect::<Result<_, _>>()?;
-        Ok(FloatPlan { graph: graph.clone(), convs, release, threads: 1, buffers: BufferSets::default() })
+        Ok(FloatPlan { graph: graph.clone(), convs, release, computes, threads: 1, buffers: BufferSets::default() })
+    }
+
+    /// The same plan for a sink that only asks for these values: activations move into the convolutions in front of
+    /// them where the value between is not among them; the sink does not see such a value. Results do not change.
+    #[must_use]
+    pub fn observing(mut self, wanted: &[ValueId]) -> FloatPlan {
+        let followers = followers(&self.graph, |i| self.convs[i].is_some(), wanted);
+        for (conv, follower) in self.convs.iter_mut().zip(&followers) {
+            let activation = follower.map_or(Activation::None, |(_, a)| a);
+            *conv = conv.take().map(|c| c.with_activation(activation));
+        }
+        self.computes = followers.into_iter().map(|f| f.map(|(j, _)| j)).collect();
+        self.release = releases(&self.graph, &self.computes);
+        self
     }
 
     /// The same plan with this many threads inside large kernels. Results do not depend on it.
@@ -93,9 +104,17 @@ impl FloatPlan {
             sink(v, &tensor);
             live[v.0 as usize] = Some(tensor);
         }
+        let mut computed = vec![false; self.graph.nodes.len()];
         for (i, node) in self.graph.nodes.iter().enumerate() {
-            let outputs = self.node(i, node, &live, buffers).map_err(|e| e.at(&node.name))?;
-            for (&v, tensor) in node.outputs.iter().zip(outputs) {
+            if computed[i] {
+                continue;
+            }
+            let made = self.computes[i].map_or(node, |j| &self.graph.nodes[j]);
+            let outputs = self.node(i, node, &made.outputs, &live, buffers).map_err(|e| e.at(&node.name))?;
+            if let Some(j) = self.computes[i] {
+                computed[j] = true;
+            }
+            for (&v, tensor) in made.outputs.iter().zip(outputs) {
                 let tensor = change(v, tensor).map_err(|e| e.at(&node.name))?;
                 sink(v, &tensor);
                 live[v.0 as usize] = Some(tensor);
@@ -143,6 +162,7 @@ impl FloatPlan {
         &self,
         i: usize,
         node: &Node,
+        made: &[ValueId],
         live: &[Option<Tensor>],
         buffers: &Buffers,
     ) -> Result<Vec<Tensor>, ExecError> {
@@ -157,7 +177,7 @@ impl FloatPlan {
         if outputs.len() < node.outputs.len() {
             return Err(call.bad(format!("{} outputs are asked for, {} supported", node.outputs.len(), outputs.len())));
         }
-        for (t, &v) in outputs.iter().zip(&node.outputs) {
+        for (t, &v) in outputs.iter().zip(made) {
             let value = self.graph.value(v);
             if t.shape() != value.shape || t.dtype() != value.dtype {
                 return Err(call.bad(format!(
@@ -172,6 +192,21 @@ impl FloatPlan {
         }
         Ok(outputs)
     }
+}
+
+/// Values to drop after each node, where a node of `computes` also makes what a later one would.
+fn releases(graph: &Graph, computes: &[Option<usize>]) -> Vec<Vec<usize>> {
+    let numbers = |v: &ValueId| v.0 as usize;
+    let ends = |n: &Node| (n.inputs.iter().flatten().map(numbers).collect(), n.outputs.iter().map(numbers).collect());
+    let mut ends: Vec<(Vec<usize>, Vec<usize>)> = graph.nodes.iter().map(ends).collect();
+    for (i, later) in computes.iter().enumerate() {
+        if let Some(j) = *later {
+            ends[i].1 = std::mem::take(&mut ends[j].1);
+            ends[j].0.clear();
+        }
+    }
+    let kept: Vec<usize> = graph.outputs.iter().map(numbers).collect();
+    release_after(graph.values.len(), &ends, &kept)
 }
 
 /// Checks that a node is supported; packs a Conv or Gemm whose weights and bias are constant.

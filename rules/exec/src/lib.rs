@@ -16,6 +16,7 @@ mod integer;
 mod lifetimes;
 mod loops;
 mod ops;
+mod vanish;
 
 pub use error::ExecError;
 pub use eval::{eval, eval_outputs, is_supported, supported_ops};

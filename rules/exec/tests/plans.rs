@@ -48,6 +48,54 @@ fn plans_can_run_again_and_threads_do_not_matter() {
 }
 
 #[test]
+fn activations_inside_convolutions_give_the_bits_of_their_operators() {
+    let of = |name: &str, v: f32| Attrs::of([(name, Attr::Float(v))]);
+    let cases = [
+        ("Relu", Attrs::default()),
+        ("Clip", Attrs::default()),
+        ("HardSwish", Attrs::default()),
+        ("Sigmoid", Attrs::default()),
+        ("HardSigmoid", of("alpha", 0.3)),
+        ("LeakyRelu", of("alpha", 0.07)),
+    ];
+    // Depthwise, wide and of few pixels: the three ways in which weights are packed.
+    for (channels, group, size) in [(4usize, 4usize, 9usize), (14, 1, 41), (5, 1, 2)] {
+        for (op, attrs) in &cases {
+            let shape = [1, channels, size, size];
+            let mut b = GraphBuilder::new("g");
+            let x = b.input("x", &shape);
+            let values = |n: usize, m: usize| (0..n).map(|i| (i * i % m) as f32 * 0.2 - 1.7).collect::<Vec<_>>();
+            let kernel = [channels, channels / group, 1, 1];
+            let w = b.constant("w", Tensor::from_f32(kernel, values(kernel.iter().product(), 19)).unwrap());
+            let conv = b.node("Conv", "conv", &[x, w], Attrs::of([("group", Attr::Int(group as i64))]), &shape);
+            let mut operands = vec![conv];
+            if *op == "Clip" {
+                operands.push(b.constant("lo", Tensor::from_f32([], vec![-0.5]).unwrap()));
+                operands.push(b.constant("hi", Tensor::from_f32([], vec![0.9]).unwrap()));
+            }
+            let y = b.node(op, "act", &operands, attrs.clone(), &shape);
+            b.output(y);
+            let g = b.finish();
+            let input = [Tensor::from_f32(shape, values(channels * size * size, 23)).unwrap()];
+            let plan = FloatPlan::new(&g).unwrap();
+            let expect = plan.run(&input, &mut |_, _| {}).unwrap();
+            let mut seen = Vec::new();
+            let fused = plan.clone().observing(&[]);
+            assert_eq!(fused.run(&input, &mut |v, _| seen.push(v)).unwrap(), expect, "{op}, {channels} channels");
+            assert_eq!(seen, [x, y], "{op}: the value between has vanished");
+            assert_eq!(fused.with_threads(3).run(&input, &mut |_, _| {}).unwrap(), expect);
+            let observed = plan.observing(&[conv]);
+            observed.run(&input, &mut |v, _| seen.push(v)).unwrap();
+            assert_eq!(seen[2..], [x, conv, y], "{op}: an observed value stays");
+        }
+    }
+    // A second reader keeps the value too.
+    let both = FloatPlan::new(&graph()).unwrap();
+    let expect = both.run(&[input()], &mut |_, _| {}).unwrap();
+    assert_eq!(both.observing(&[]).run(&[input()], &mut |_, _| {}).unwrap(), expect);
+}
+
+#[test]
 fn errors_name_the_node_or_the_input() {
     let mut g = graph();
     g.nodes[1].op = "Whirl".into();

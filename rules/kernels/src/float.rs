@@ -2,8 +2,11 @@
 //! starting from the bias: `acc = fma(w[k], x[k], acc)`. Taps outside the image take part with `x = 0`. The bits
 //! therefore depend neither on tiling nor on threads nor on vector width.
 
+mod activation;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod conv;
 mod depthwise;
 mod gemm;
@@ -12,6 +15,7 @@ mod pool;
 mod reduce;
 mod tile;
 
+pub use activation::Activation;
 pub use conv::FloatConv;
 pub use gemm::{Start, matmul};
 pub use map::map;

@@ -18,7 +18,7 @@ mod planes;
 pub mod requant;
 
 pub use error::KernelError;
-pub use float::{FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
+pub use float::{Activation, FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
 pub use int::{
     IntAdd, IntAveragePool, IntConv, IntConvSpec, IntMul, Sign, bytes_of, bytes_of_mut, dequantize_bytes, int_max_pool,
     lookup, multiply_add_loop, quantize_bytes, requant_table, swap_axes, to_nchw, to_nhwc,

@@ -98,7 +98,8 @@ fn measure(
         let model = Model::load_for(&subject.loaded.bin, isa).map_err(|e| e.to_string())?;
         sides.push(side(format!("int8 {}", isa.name()), Some(Ours::Integer(model))));
     }
-    let plan = FloatPlan::new(&subject.loaded.optimized).map_err(|e| e.to_string())?.with_threads(threads);
+    let plan = FloatPlan::new(&subject.loaded.optimized).map_err(|e| e.to_string())?;
+    let plan = plan.observing(&[]).with_threads(threads);
     sides.push(side("float".into(), Some(Ours::Float(plan))));
     for (name, file, mode) in files {
         peer.load(name, file, mode, threads, &subject.inputs).map_err(|e| format!("{name}: {e}"))?;

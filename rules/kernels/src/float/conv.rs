@@ -1,5 +1,6 @@
 //! Convolution with weights packed once.
 
+use super::activation::Activation;
 use super::depthwise;
 use super::gemm::{Columns, pack_panels, pack_rows, product, product_by_filters};
 use super::tile::{MR, NR};
@@ -21,6 +22,7 @@ pub struct FloatConv {
     image: [usize; 2],
     planes: Planes,
     packed: Packed,
+    pub(super) activation: Activation,
 }
 
 /// Weights in the order in which they are read.
@@ -72,7 +74,24 @@ impl FloatConv {
         } else {
             Packed::Rows(by_group.map(|w| pack_rows(w, filters_of, k)).collect())
         };
-        Ok(FloatConv { in_channels: channels, out_channels: filters, bias, geom: *geom, image, planes, packed })
+        let activation = Activation::None;
+        Ok(FloatConv {
+            in_channels: channels,
+            out_channels: filters,
+            bias,
+            geom: *geom,
+            image,
+            planes,
+            packed,
+            activation,
+        })
+    }
+
+    /// The same convolution with an activation behind it.
+    #[must_use]
+    pub fn with_activation(mut self, activation: Activation) -> FloatConv {
+        self.activation = activation;
+        self
     }
 
     /// Output height and width.
@@ -140,7 +159,8 @@ impl FloatConv {
                 };
                 let bias = &self.bias[g * filters..(g + 1) * filters];
                 parallel::split(threads, work, y, MR * n, |tile, y| {
-                    product(isa, &packed[g][tile * k * MR..], Some(&bias[tile * MR..]), k, n, &columns, y);
+                    let (w, bias) = (&packed[g][tile * k * MR..], Some(&bias[tile * MR..]));
+                    product(isa, w, bias, self.activation, k, n, &columns, y);
                 });
             }
             Packed::Filters(packed) => {
@@ -148,6 +168,7 @@ impl FloatConv {
                 let pixels = self.pixel_tiles(&data, &offsets, n);
                 parallel::split(threads, work, y, NR * n, |panel, y| {
                     product_by_filters(isa, &w[panel * k * NR..], &bias[panel * NR..], k, n, &pixels, y);
+                    self.activation.apply(isa, y);
                 });
             }
         }

@@ -47,6 +47,7 @@ pub(super) fn run(
                 line.copy_from_slice(&row[..width]);
             }
         }
+        conv.activation.apply(isa, y);
     }
 }
 

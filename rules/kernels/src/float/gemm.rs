@@ -1,6 +1,7 @@
 //! Matrix products from tiles: blocks of k that stay in cache, panels of columns, row tiles.
 
-use super::tile::{Init, MR, NR, Tile, run};
+use super::activation::Activation;
+use super::tile::{Init, MR, NR, Pair, Tile, run, run_pair};
 use crate::planes::Planes;
 use crate::{Isa, KernelError, error::expect_len, parallel};
 
@@ -85,14 +86,24 @@ pub fn matmul(
     }
     let packed = pack_rows(a, m, k);
     parallel::split(threads, m * k * n, out, MR * n, |tile, rows| {
-        product(isa, &packed[tile * k * MR..], None, k, n, &Columns::Matrix { b, ldb: n }, rows);
+        let columns = Columns::Matrix { b, ldb: n };
+        product(isa, &packed[tile * k * MR..], None, Activation::None, k, n, &columns, rows);
     });
     Ok(())
 }
 
 /// Rows of a product: `a` as packed tiles, `out` row-major with `n` columns. Chains start from `bias`, one a row, or
-/// from what `out` holds.
-pub(super) fn product(isa: Isa, a: &[f32], bias: Option<&[f32]>, k: usize, n: usize, b: &Columns<'_>, out: &mut [f32]) {
+/// from what `out` holds; the activation is applied at their ends.
+pub(super) fn product(
+    isa: Isa,
+    a: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    k: usize,
+    n: usize,
+    b: &Columns<'_>,
+    out: &mut [f32],
+) {
     let m = out.len() / n;
     let tiles = m.div_ceil(MR);
     let panels = n.div_ceil(NR);
@@ -110,11 +121,14 @@ pub(super) fn product(isa: Isa, a: &[f32], bias: Option<&[f32]>, k: usize, n: us
                 pack(b, k0, kc, j * NR, n, &mut buffer[(j - j0) * NR * kc..][..NR * kc]);
             }
             for i0 in (0..tiles).step_by(ROW_TILES) {
-                for j in js.clone() {
-                    let (bs, ldb) = match direct {
-                        Some((b, ldb)) if whole(j) => (&b[k0 * ldb + j * NR..], ldb),
-                        _ => (&buffer[(j - j0) * NR * kc..][..NR * kc], NR),
-                    };
+                let panel = |j: usize| match direct {
+                    Some((b, ldb)) if whole(j) => (&b[k0 * ldb + j * NR..], ldb),
+                    _ => (&buffer[(j - j0) * NR * kc..][..NR * kc], NR),
+                };
+                let mut j = js.start;
+                while j < js.end {
+                    let (bs, ldb) = panel(j);
+                    let paired = j + 1 < js.end && (j + 2) * NR <= n;
                     for i in i0..(i0 + ROW_TILES).min(tiles) {
                         let rows = MR.min(m - i * MR);
                         let init = match bias {
@@ -123,7 +137,19 @@ pub(super) fn product(isa: Isa, a: &[f32], bias: Option<&[f32]>, k: usize, n: us
                         };
                         let a = &a[(i * k + k0) * MR..][..kc * MR];
                         let cols = NR.min(n - j * NR);
-                        run(isa, &Tile { k: kc, a, b: bs, ldb, init, rows, cols }, &mut out[i * MR * n + j * NR..], n);
+                        let c = &mut out[i * MR * n + j * NR..];
+                        if paired {
+                            run_pair(isa, &Pair { k: kc, a, b: [bs, panel(j + 1).0], ldb, init, rows }, c, n);
+                        } else {
+                            run(isa, &Tile { k: kc, a, b: bs, ldb, init, rows, cols }, c, n);
+                        }
+                    }
+                    j += if paired { 2 } else { 1 };
+                }
+                if k0 + kc == k && activation != Activation::None {
+                    for row in i0 * MR..((i0 + ROW_TILES) * MR).min(m) {
+                        let run = row * n + js.start * NR..row * n + (js.end * NR).min(n);
+                        activation.apply(isa, &mut out[run]);
                     }
                 }
             }

@@ -36,6 +36,34 @@ pub(crate) struct Tile<'a> {
     pub(crate) cols: usize,
 }
 
+/// Operands of two neighbouring tiles with all their columns, started by rows or by the output.
+pub(crate) struct Pair<'a> {
+    /// Length of the chains.
+    pub(crate) k: usize,
+    /// Left operand, `[k][MR]`.
+    pub(crate) a: &'a [f32],
+    /// Right operands; row `q` of each is `[q * ldb..][..NR]`.
+    pub(crate) b: [&'a [f32]; 2],
+    /// Distance of the right operands' rows.
+    pub(crate) ldb: usize,
+    /// Start of the chains: `Rows` or `Out`.
+    pub(crate) init: Init<'a>,
+    /// Rows stored, up to `MR`.
+    pub(crate) rows: usize,
+}
+
+/// Advances the two tiles whose first element is `c[0]`; their rows are `ldc` apart.
+pub(crate) fn run_pair(isa: Isa, t: &Pair<'_>, c: &mut [f32], ldc: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if isa.avx512_vnni() {
+        return super::avx512::pair(isa, t, c, ldc);
+    }
+    for (v, &b) in t.b.iter().enumerate() {
+        let tile = Tile { k: t.k, a: t.a, b, ldb: t.ldb, init: t.init, rows: t.rows, cols: NR };
+        run(isa, &tile, &mut c[v * NR..], ldc);
+    }
+}
+
 /// Advances the tile whose first element is `c[0]`; its rows are `ldc` apart.
 pub(crate) fn run(isa: Isa, t: &Tile<'_>, c: &mut [f32], ldc: usize) {
     #[cfg(target_arch = "x86_64")]
