@@ -2,6 +2,7 @@
 //!
 //! Suites are one test binary a theme under `tests/tests/`; programs (`fetch`) are under `tests/src/bin/`.
 
+pub mod conformance;
 pub mod goldens;
 pub mod oracle;
 pub mod project;

@@ -67,6 +67,11 @@ pub(crate) fn replaces(op: &str) -> bool {
     TABLE.iter().any(|(known, _)| *known == op)
 }
 
+/// Operators for which [`replaces`] holds.
+pub(crate) fn replaced() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(op, _)| *op).filter(|op| replaces(op))
+}
+
 /// Converts one operator.
 type Convert = fn(Conversion<'_>) -> Converted;
 

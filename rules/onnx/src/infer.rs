@@ -78,5 +78,16 @@ pub fn known_ops() -> Vec<&'static str> {
     ops
 }
 
+/// Names of all operators of the standard domain that a file may use, sorted: those that a graph may hold, those that
+/// conversion replaces, and Constant, which import reads.
+pub fn operators() -> Vec<&'static str> {
+    let mut ops = known_ops();
+    ops.extend(crate::convert::replaced());
+    ops.push("Constant");
+    ops.sort_unstable();
+    ops.dedup();
+    ops
+}
+
 #[cfg(test)]
 mod tests;

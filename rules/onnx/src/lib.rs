@@ -19,7 +19,7 @@ mod testing;
 pub use convert::{ConvertEnv, convert};
 pub use export::{ExportMeta, export_fake_quant, export_float, export_qdq};
 pub use import::{external_files, import};
-pub use infer::{InferCtx, infer, is_known_op, known_ops};
+pub use infer::{InferCtx, infer, is_known_op, known_ops, operators};
 pub use ports::{FilePort, file_ports};
 pub use raw::{RawDim, RawInput, RawModel, RawNode};
 pub use scan::Limits;
