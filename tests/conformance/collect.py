@@ -128,6 +128,8 @@ def operators(model):
 
 def widened(value):
     """An array that .npy holds, or None for what is not such an array."""
+    if isinstance(value, TensorProto):
+        value = numpy_helper.to_array(value)
     if not isinstance(value, np.ndarray) and not np.isscalar(value):
         return None
     array = np.asarray(value)
@@ -180,6 +182,10 @@ class Writer:
                 for tensor in [t for t in graph.initializer if t.name == value.name]:
                     graph.initializer.remove(tensor)
             array = widened(data)
+            if array is not None and not array.size:  # only a model can ask for nothing, no description of an input can
+                for dim, size in zip(value.type.tensor_type.shape.dim, array.shape):
+                    dim.Clear()
+                    dim.dim_value = size
             if array is None:
                 written.append([value.name, None])
                 continue
