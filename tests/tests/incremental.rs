@@ -157,3 +157,71 @@ fn a_rotten_store_is_made_anew() {
     ran(p.path(), &[]);
     assert!(files(&p.file("out")) == before, "what was rotten is made anew, with the same bytes");
 }
+
+/// One node `y = x + w` whose weight is in the file `data/w.bin`.
+fn external_model() -> Vec<u8> {
+    use ptq_onnx::proto::{
+        DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+        TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    };
+    let shape = TensorShapeProto {
+        dim: [1, 4].map(|n| DimensionProto { dim_value: Some(n), ..DimensionProto::default() }).to_vec(),
+    };
+    let value = |name: &str| ValueInfoProto {
+        name: Some(name.into()),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto { elem_type: Some(1), shape: Some(shape.clone()) }),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    };
+    let weight = TensorProto {
+        name: Some("w".into()),
+        dims: vec![4],
+        data_type: Some(1),
+        data_location: Some(1),
+        external_data: vec![StringStringEntryProto { key: Some("location".into()), value: Some("data/w.bin".into()) }],
+        ..TensorProto::default()
+    };
+    let add = NodeProto {
+        op_type: Some("Add".into()),
+        input: vec!["x".into(), "w".into()],
+        output: vec!["y".into()],
+        ..NodeProto::default()
+    };
+    let model = ModelProto {
+        opset_import: vec![OperatorSetIdProto { domain: None, version: Some(17) }],
+        graph: Some(GraphProto {
+            node: vec![add],
+            initializer: vec![weight],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    };
+    ptq_onnx::proto::encode(&model)
+}
+
+#[test]
+fn external_data_is_an_input_of_parse() {
+    let p = TestProject::new(
+        "[model.net]\npath = \"m/model.onnx\"\ncalibration.type = \"skip\"\n[[variant]]\nname = \"a\"\nmodel = \"net\"\n",
+    );
+    p.write("m/model.onnx", &external_model());
+    let missing = ptq(p.path(), &["build"]);
+    assert_ne!(missing.code, 0);
+    assert!(missing.stderr.contains("external data m/data/w.bin of m/model.onnx is missing"), "{}", missing.stderr);
+
+    p.write("m/data/w.bin", &[0; 16]);
+    assert!(stages(&ran(p.path(), &[])).contains(&"parse"));
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "a null build runs nothing");
+    p.write("m/data/w.bin", &[0, 0, 128, 63].repeat(4));
+    assert!(stages(&ran(p.path(), &[])).contains(&"parse"), "an edit of the data is an edit of the model");
+
+    std::fs::rename(p.file("m/data/w.bin"), p.file("w.bin")).expect("moved");
+    std::os::unix::fs::symlink(p.file("w.bin"), p.file("m/data/w.bin")).expect("linked");
+    let outside = ptq(p.path(), &["build"]);
+    assert_ne!(outside.code, 0);
+    assert!(outside.stderr.contains("leads out of the model's folder"), "{}", outside.stderr);
+}

@@ -90,7 +90,10 @@ impl Project {
             ("march", Some(march_key(&config.march))),
             ("calibration.data", sample_key(&config.data)),
         ];
+        let external =
+            scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| ("path", Some(path.clone())));
         keys.into_iter()
+            .chain(external)
             .filter_map(|(setting, key)| {
                 let mut d = scan.problems.get(&key?)?.clone();
                 d.place.file = Some(file.clone());

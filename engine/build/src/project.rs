@@ -201,7 +201,7 @@ impl Project {
             .iter()
             .map(|(key, trees)| (key.clone(), SampleInput::new(&db, trees.map(|t| t.0), trees.map(|t| t.1))))
             .collect();
-        Sources::new(&db, files, samples);
+        Sources::new(&db, files, samples, scan.external.clone());
         let recipes = names
             .iter()
             .filter_map(|n| self.manifest.variants.get(n))

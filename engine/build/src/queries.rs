@@ -83,6 +83,9 @@ pub(crate) struct Sources {
     pub(crate) files: BTreeMap<String, FileInput>,
     #[returns(ref)]
     pub(crate) samples: BTreeMap<String, SampleInput>,
+    /// Files with external data of each model: path that the model states, path that the manifest would give.
+    #[returns(ref)]
+    pub(crate) external: BTreeMap<String, Vec<(String, String)>>,
 }
 
 /// Number of the current wave: results arrive between waves.

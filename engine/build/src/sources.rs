@@ -19,6 +19,8 @@ pub(crate) struct Scan {
     pub(crate) samples: BTreeMap<String, Option<(Digest, Digest)>>,
     /// Where the bytes of a digest are.
     pub(crate) origins: BTreeMap<Digest, PathBuf>,
+    /// Files with external data by the model's path: path that the model states, path from the manifest.
+    pub(crate) external: BTreeMap<String, Vec<(String, String)>>,
     /// Problems by the path or key that has them.
     pub(crate) problems: BTreeMap<String, Diagnostic>,
     /// Everything that was looked at, for the stamp.
@@ -45,6 +47,7 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
     for variant in manifest.variants.values() {
         let Ok(config) = VariantConfig::of(variant) else { continue };
         scan.model(root, &config.path, store);
+        scan.external(root, &config.path, store);
         scan.march(root, &config.march, store)?;
         scan.sample_set(root, &config.data, store)?;
     }
@@ -58,6 +61,48 @@ impl Scan {
             let digest = self.digest(&root.join(path), path, store);
             self.files.insert(path.to_owned(), digest);
         }
+    }
+
+    /// The files beside a model that hold its external data. What a model names is remembered by its content.
+    fn external(&mut self, root: &Path, model: &str, store: &Store) {
+        if self.external.contains_key(model) {
+            return;
+        }
+        let Some(Some(digest)) = self.files.get(model).copied() else { return };
+        let mut found = Vec::new();
+        let folder = Path::new(model).parent().unwrap_or(Path::new(""));
+        for stated in self.external_names(&digest, store) {
+            let path = folder.join(&stated).to_string_lossy().into_owned();
+            if !self.files.contains_key(&path) {
+                let full = root.join(&path);
+                let digest = match inside(&root.join(folder), &full) {
+                    Ok(()) => self.digest(&full, &path, store),
+                    Err(why) => {
+                        self.seen.push(full);
+                        let message = format!("external data {path} of {model} {why}");
+                        self.problems.insert(path.clone(), Diagnostic::error("SOURCE04", message));
+                        None
+                    }
+                };
+                self.files.insert(path.clone(), digest);
+            }
+            found.push((stated, path));
+        }
+        self.external.insert(model.to_owned(), found);
+    }
+
+    fn external_names(&self, digest: &Digest, store: &Store) -> Vec<String> {
+        let note = format!("external/{}", digest.hex());
+        if let Some(names) = store.note(&note).and_then(|n| serde_json::from_slice(&n).ok()) {
+            return names;
+        }
+        // A file that cannot be read as a model names nothing; parse says what is wrong with it.
+        let Some(bytes) = self.read(digest) else { return Vec::new() };
+        let names = ptq_onnx::external_files(&bytes, &ptq_onnx::Limits::default()).unwrap_or_default();
+        if let Ok(note_bytes) = serde_json::to_vec(&names) {
+            store.set_note(&note, note_bytes);
+        }
+        names
     }
 
     fn march(&mut self, root: &Path, march: &str, store: &Store) -> Result<(), StoreError> {
@@ -168,6 +213,17 @@ impl Scan {
     pub(crate) fn read(&self, digest: &Digest) -> Option<Bytes> {
         let bytes = std::fs::read(self.origins.get(digest)?).ok()?;
         (Digest::of(&bytes) == *digest).then(|| Bytes::from(bytes))
+    }
+}
+
+/// Whether a file, links followed, lies inside a folder; the error reads after the file's name.
+fn inside(folder: &Path, file: &Path) -> Result<(), String> {
+    let folder = folder.canonicalize().map_err(|e| format!("is beside no readable folder: {e}"))?;
+    match file.canonicalize() {
+        Ok(real) if real.starts_with(&folder) => Ok(()),
+        Ok(_) => Err("leads out of the model's folder".to_owned()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err("is missing".to_owned()),
+        Err(e) => Err(format!("cannot be read: {e}")),
     }
 }
 

@@ -6,6 +6,7 @@
 //! Not here: where nodes run (`ptq-place`), integer constants (`ptq-partition`).
 
 mod histogram;
+mod kept;
 pub mod methods;
 mod observe;
 mod params;

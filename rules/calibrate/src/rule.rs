@@ -1,6 +1,7 @@
 //! The calibrate stage as the engine sees it: ask for observations, then choose parameters.
 
 use crate::Histogram;
+use crate::kept::{GIVEN, kept_activation};
 use crate::observe::ObserveParams;
 use crate::params::{Calibration, Method, quant_params};
 use crate::samples::samples;
@@ -66,10 +67,14 @@ impl BuildRule for CalibrateRule {
             return Ok(Step::Need(requests(ctx, &params, &graph, &scales)?));
         }
         let histograms = merged(results)?;
-        let activations = activations(&graph, &march, &params, &scales, &histograms)?;
-        let mut table = QuantTable { activations, weights: BTreeMap::new() };
-        table.weights = weight_params(&graph, &placed.placement, &table).map_err(Failure::from)?;
         let internal = |e: String| Failure::from(Diagnostic::error("CALIB03", e));
+        let given = match ctx.inputs.read(GIVEN) {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| internal(e.to_string()))?,
+            None => QuantTable::default(),
+        };
+        let activations = activations(&graph, &march, &params, &scales, &histograms, &given)?;
+        let mut table = QuantTable { activations, weights: BTreeMap::new() };
+        table.weights = weight_params(&graph, &placed.placement, &table, &given).map_err(Failure::from)?;
         let quant = ptq_ir::to_bytes(&table).map_err(|e| internal(e.to_string()))?;
         let placement = serde_json::to_vec(&placed.placement).map_err(|e| internal(e.to_string()))?;
         Ok(Step::Done(Blobs::from([("quant".to_owned(), quant), ("placement.json".to_owned(), placement.into())])))
@@ -132,11 +137,17 @@ fn activations(
     params: &CalibrateParams,
     scales: &BTreeMap<ValueId, Scale>,
     histograms: &BTreeMap<String, Histogram>,
+    given: &QuantTable,
 ) -> Result<BTreeMap<String, ActivationQuant>, Failure> {
     let mut out = BTreeMap::new();
     let mut problems = Vec::new();
     for (&v, scale) in scales {
         if *scale == Scale::Own {
+            let kept = kept_activation(graph, given, v, march.quantization.activations);
+            if let Some(a) = kept.filter(|_| !is_image(graph, params, v)) {
+                out.insert(graph.value(v).name.clone(), a);
+                continue;
+            }
             match own(graph, march, params, histograms, v) {
                 Ok(a) => drop(out.insert(graph.value(v).name.clone(), a)),
                 Err(d) => problems.push(d),
@@ -162,6 +173,11 @@ fn shared_root(scales: &BTreeMap<ValueId, Scale>, mut v: ValueId) -> ValueId {
     v
 }
 
+fn is_image(graph: &Graph, params: &CalibrateParams, v: ValueId) -> bool {
+    let image = params.inputs.get(&graph.value(v).name).is_some_and(|s| s.type_train.is_image());
+    image && graph.inputs.contains(&v)
+}
+
 fn own(
     graph: &Graph,
     march: &March,
@@ -170,8 +186,7 @@ fn own(
     v: ValueId,
 ) -> Result<ActivationQuant, Diagnostic> {
     let value = graph.value(v);
-    let image = params.inputs.get(&value.name).is_some_and(|s| s.type_train.is_image());
-    if image && graph.inputs.contains(&v) {
+    if is_image(graph, params, v) {
         let stored = march.quantization.image_input;
         let params = QuantParams::per_tensor(stored.dtype, 1.0, stored.zero_point);
         return Ok(ActivationQuant { params, lo: 0.0, hi: 255.0, method: "image".into() });

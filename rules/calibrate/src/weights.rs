@@ -1,5 +1,6 @@
 //! Scales of weights: int8, symmetric, per output channel, with room for the bias.
 
+use crate::kept::kept_weights;
 use ptq_ir::{DType, Device, Diagnostic, Graph, Node, QuantParams, QuantTable};
 use ptq_place::Placement;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub(crate) fn weight_params(
     graph: &Graph,
     placement: &Placement,
     table: &QuantTable,
+    given: &QuantTable,
 ) -> Result<BTreeMap<String, QuantParams>, Vec<Diagnostic>> {
     let mut out: BTreeMap<String, QuantParams> = BTreeMap::new();
     let mut problems = Vec::new();
@@ -24,6 +26,7 @@ pub(crate) fn weight_params(
         }
         match conv_scales(graph, node, table) {
             Ok((name, scale)) => {
+                let scale = kept_weights(graph, node, given, &scale).unwrap_or(scale);
                 let scale = match out.get(&name) {
                     Some(other) => scale.iter().zip(&other.scale).map(|(a, b)| a.max(*b)).collect(),
                     None => scale,

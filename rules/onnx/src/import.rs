@@ -6,14 +6,19 @@ mod attrs;
 mod check;
 mod constant;
 mod element;
+mod functions;
 mod names;
+mod sparse;
+mod structure;
 mod tensor;
 mod widen;
 
+use crate::meter::Meter;
 use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::raw::{RawDim, RawInput, RawModel, RawNode};
+use crate::raw::{RawBody, RawControl, RawDim, RawInput, RawModel, RawNode, is_control};
 use crate::scan::{Limits, scan};
 use bytes::Bytes;
+pub use check::is_quantized;
 use element::ElementType;
 use prost::Message as _;
 use ptq_ir::{DType, Diagnostic, Tensor};
@@ -24,20 +29,22 @@ use tensor::External;
 ///
 /// # Errors
 /// Every problem found: `ONNX01` not an ONNX file, `ONNX02` too large, `ONNX03` structure, `ONNX04` operator set,
-/// `ONNX05` unknown operator, `ONNX06` already quantized, `ONNX07` tensor or attribute, `ONNX08` input type.
+/// `ONNX05` unknown operator, `ONNX06` already quantized, `ONNX07` tensor or attribute, `ONNX08` input type, `ONNX10` function.
 pub fn import(
     bytes: &Bytes,
     external: &dyn Fn(&str) -> Option<Bytes>,
     limits: &Limits,
 ) -> Result<RawModel, Vec<Diagnostic>> {
-    let model = decode(bytes, limits).map_err(|d| vec![d])?;
+    let mut model = decode(bytes, limits).map_err(|d| vec![d])?;
     let standard = |d: &Option<String>| matches!(d.as_deref(), None | Some("" | "ai.onnx"));
     let version = model.opset_import.iter().find(|o| standard(&o.domain)).and_then(|o| o.version);
-    let mut importer = Importer { external, limits, problems: Vec::new() };
+    let mut importer =
+        Importer { external, meter: Meter::new(limits.budget), quantized: limits.quantized, problems: Vec::new() };
     let opset = check::opset(version).unwrap_or_else(|d| {
         importer.problems.push(d);
         ptq_ir::IR_OPSET
     });
+    importer.problems.extend(functions::inline(&mut model, opset, limits).err());
     let Some(graph) = model.graph else {
         importer.problems.push(Diagnostic::error("ONNX03", "the file holds no graph"));
         return Err(importer.problems);
@@ -51,12 +58,15 @@ pub fn import(
 /// # Errors
 /// When the bytes are no model or a path leads out of the model's folder.
 pub fn external_files(bytes: &Bytes, limits: &Limits) -> Result<Vec<String>, Vec<Diagnostic>> {
-    let graph = decode(bytes, limits).map_err(|d| vec![d])?.graph.unwrap_or_default();
-    let of_nodes = graph.node.iter().flat_map(|n| n.attribute.iter().filter_map(|a| a.t.as_ref()));
-    let tensors = graph.initializer.iter().chain(of_nodes);
+    let model = decode(bytes, limits).map_err(|d| vec![d])?;
+    let mut tensors = Vec::new();
+    if let Some(graph) = &model.graph {
+        structure::tensors(graph, &mut tensors);
+    }
+    model.functions.iter().for_each(|f| structure::node_tensors(&f.node, &mut tensors));
     let mut files = BTreeSet::new();
     let mut problems = Vec::new();
-    for t in tensors.filter(|t| t.data_location == Some(crate::proto::DATA_LOCATION_EXTERNAL)) {
+    for t in tensors.into_iter().filter(|t| t.data_location == Some(crate::proto::DATA_LOCATION_EXTERNAL)) {
         match tensor::external_location(t) {
             Ok(path) => drop(files.insert(path)),
             Err(why) => problems.push(Diagnostic::error("ONNX07", why).value(t.name.clone().unwrap_or_default())),
@@ -73,17 +83,14 @@ fn decode(bytes: &Bytes, limits: &Limits) -> Result<ModelProto, Diagnostic> {
 
 struct Importer<'a> {
     external: External<'a>,
-    limits: &'a Limits,
+    meter: Meter,
+    quantized: bool,
     problems: Vec<Diagnostic>,
 }
 
 impl Importer<'_> {
     fn graph(&mut self, graph: &GraphProto, opset: i64) -> RawModel {
-        let mut constants = self.initializers(&graph.initializer);
-        for sparse in &graph.sparse_initializer {
-            let name = sparse.values.as_ref().and_then(|v| v.name.clone()).unwrap_or_default();
-            self.problems.push(Diagnostic::error("ONNX07", "sparse initializers are not supported").value(name));
-        }
+        let mut constants = self.constants(graph);
         let inputs: Vec<RawInput> = graph
             .input
             .iter()
@@ -91,11 +98,66 @@ impl Importer<'_> {
             .map(|i| self.input(i))
             .collect();
         let outputs: Vec<String> = graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect();
-        let mut nodes = self.nodes(&graph.node, &mut constants);
+        let (mut nodes, control) = self.nodes(&graph.node, &mut constants);
         drop_unread_outputs(&mut nodes, &outputs);
-        self.problems.extend(check::operators(&nodes));
-        self.definitions(&inputs, &outputs, &nodes, &constants);
-        RawModel { opset, inputs, outputs, nodes, constants, notes: widen::notes(graph) }
+        self.problems.extend(check::operators(&nodes, self.quantized));
+        self.problems.extend(structure::definitions(&inputs, &outputs, &nodes, &constants));
+        RawModel { opset, inputs, outputs, nodes, constants, control, notes: widen::notes(graph) }
+    }
+
+    /// Initializers, dense and sparse.
+    fn constants(&mut self, graph: &GraphProto) -> BTreeMap<String, Tensor> {
+        let mut out = self.initializers(&graph.initializer);
+        for (i, proto) in graph.sparse_initializer.iter().enumerate() {
+            let name = proto.values.as_ref().and_then(|v| v.name.clone()).unwrap_or_default();
+            let value = sparse::sparse(proto, self.external, &self.meter);
+            match value {
+                _ if name.is_empty() => {
+                    self.problems.push(Diagnostic::error("ONNX03", format!("sparse initializer {i} has no name")));
+                }
+                Err(why) => self.problems.push(Diagnostic::error("ONNX07", why).value(name)),
+                Ok(tensor) => {
+                    if out.insert(name.clone(), tensor).is_some() {
+                        let why = "two initializers share this name";
+                        self.problems.push(Diagnostic::error("ONNX03", why).value(name));
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// A sub-graph and the outer values that it reads.
+    fn body(&mut self, graph: &GraphProto, node: &str) -> (RawBody, BTreeSet<String>) {
+        let mut constants = self.constants(graph);
+        let name = |v: &ValueInfoProto| v.name.clone().unwrap_or_default();
+        let inputs: Vec<String> = graph.input.iter().map(name).filter(|n| !constants.contains_key(n)).collect();
+        let outputs: Vec<String> = graph.output.iter().map(name).collect();
+        let (mut nodes, control) = self.nodes(&graph.node, &mut constants);
+        drop_unread_outputs(&mut nodes, &outputs);
+        let body = RawBody { inputs, outputs, nodes, constants, control };
+        let (captured, problems) = structure::captured(&body);
+        self.problems.extend(problems.into_iter().map(|p| p.node(node)));
+        (body, captured)
+    }
+
+    /// The sub-graphs of a node; its captured values become further inputs.
+    fn control(&mut self, proto: &NodeProto, node: &mut RawNode) -> RawControl {
+        let own = proto.input.len();
+        let mut bodies = BTreeMap::new();
+        let mut captured = BTreeSet::new();
+        for a in proto.attribute.iter().filter(|a| attrs::is_body(a)) {
+            let (Some(name), Some(graph)) = (&a.name, &a.g) else { continue };
+            let (body, outer) = self.body(graph, &node.name);
+            captured.extend(outer);
+            if bodies.insert(name.clone(), body).is_some() {
+                let why = format!("attribute {name} is given twice");
+                self.problems.push(Diagnostic::error("ONNX07", why).node(&node.name));
+            }
+        }
+        node.inputs.resize(own, None);
+        node.inputs.extend(captured.iter().cloned().map(Some));
+        RawControl { own, captured: captured.into_iter().collect(), bodies }
     }
 
     fn initializers(&mut self, protos: &[TensorProto]) -> BTreeMap<String, Tensor> {
@@ -106,7 +168,7 @@ impl Importer<'_> {
                 self.problems.push(Diagnostic::error("ONNX03", format!("initializer {i} has no name")));
                 continue;
             }
-            let value = tensor::tensor(proto, self.external, self.limits).unwrap_or_else(|why| {
+            let value = tensor::tensor(proto, self.external, &self.meter).unwrap_or_else(|why| {
                 self.problems.push(Diagnostic::error("ONNX07", why).value(&name));
                 Tensor::zeros(DType::F32, vec![0])
             });
@@ -134,15 +196,20 @@ impl Importer<'_> {
         RawInput { name, dtype, dims }
     }
 
-    fn nodes(&mut self, protos: &[NodeProto], constants: &mut BTreeMap<String, Tensor>) -> Vec<RawNode> {
+    fn nodes(
+        &mut self,
+        protos: &[NodeProto],
+        constants: &mut BTreeMap<String, Tensor>,
+    ) -> (Vec<RawNode>, BTreeMap<String, RawControl>) {
         let mut out = Vec::new();
+        let mut controls = BTreeMap::new();
         for (i, (proto, name)) in protos.iter().zip(names::node_names(protos)).enumerate() {
             let op = proto.op_type.clone().unwrap_or_default();
             if op.is_empty() {
                 self.problems.push(Diagnostic::error("ONNX03", format!("node {i} has no operator")).node(name));
                 continue;
             }
-            let mut attrs = attrs::attrs(proto, self.external, self.limits).unwrap_or_else(|whys| {
+            let mut attrs = attrs::attrs(proto, self.external, &self.meter).unwrap_or_else(|whys| {
                 self.problems.extend(whys.into_iter().map(|w| Diagnostic::error("ONNX07", w).node(&name)));
                 ptq_ir::Attrs::default()
             });
@@ -160,11 +227,15 @@ impl Importer<'_> {
             node.trim_inputs();
             if node.op == "Constant" && node.domain.is_empty() {
                 self.constant(&node, constants);
-            } else {
-                out.push(node);
+                continue;
             }
+            if node.domain.is_empty() && is_control(&node.op) {
+                let control = self.control(proto, &mut node);
+                controls.insert(node.name.clone(), control);
+            }
+            out.push(node);
         }
-        out
+        (out, controls)
     }
 
     fn constant(&mut self, node: &RawNode, constants: &mut BTreeMap<String, Tensor>) {
@@ -181,44 +252,6 @@ impl Importer<'_> {
             (Err(why), _) => Some(Diagnostic::error("ONNX07", why)),
         };
         self.problems.extend(problem.map(|p| p.node(&node.name)));
-    }
-
-    /// Every value is made once, and every value read is made.
-    fn definitions(
-        &mut self,
-        inputs: &[RawInput],
-        outputs: &[String],
-        nodes: &[RawNode],
-        constants: &BTreeMap<String, Tensor>,
-    ) {
-        let error = |why: String| Diagnostic::error("ONNX03", why);
-        let mut made: BTreeSet<&str> = constants.keys().map(String::as_str).collect();
-        for input in inputs {
-            if input.name.is_empty() || !made.insert(&input.name) {
-                self.problems.push(error("input name is empty or taken".to_owned()).value(&input.name));
-            }
-        }
-        for node in nodes {
-            for name in &node.outputs {
-                if !made.insert(name) {
-                    self.problems.push(error(format!("{name} is made twice")).node(&node.name));
-                }
-            }
-        }
-        for node in nodes {
-            for name in node.inputs.iter().flatten().filter(|n| !made.contains(n.as_str())) {
-                self.problems.push(error(format!("reads {name}, which nothing makes")).node(&node.name));
-            }
-        }
-        if outputs.is_empty() {
-            self.problems.push(error("the model has no outputs".to_owned()));
-        }
-        let mut seen = BTreeSet::new();
-        for name in outputs {
-            if !made.contains(name.as_str()) || !seen.insert(name) {
-                self.problems.push(error("output is never made, or listed twice".to_owned()).value(name));
-            }
-        }
     }
 }
 

@@ -19,3 +19,8 @@ pub use tensor::{DATA_LOCATION_EXTERNAL, SegmentProto, SparseTensorProto, Tensor
 pub use types::{DimensionProto, OpaqueTypeProto, TensorShapeProto, TensorTypeProto, TypeProto};
 
 pub(crate) use table::{FieldKind, message_fields};
+
+/// The bytes of a model, for whoever makes one by hand.
+pub fn encode(model: &ModelProto) -> Vec<u8> {
+    prost::Message::encode_to_vec(model)
+}

@@ -19,6 +19,40 @@ pub struct RawModel {
     pub constants: BTreeMap<String, Tensor>,
     /// What the reader of the file should know.
     pub notes: Vec<Diagnostic>,
+    /// Sub-graphs of If, Loop and Scan, by node name.
+    pub control: BTreeMap<String, RawControl>,
+}
+
+/// The sub-graphs of a node. Outer values that they read are further inputs of the node, so that whoever follows
+/// inputs sees them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawControl {
+    /// Number of the node's own inputs; the captured ones follow.
+    pub own: usize,
+    /// Names of captured outer values, in the order of the further inputs.
+    pub captured: Vec<String>,
+    /// Sub-graphs by attribute name.
+    pub bodies: BTreeMap<String, RawBody>,
+}
+
+/// A sub-graph. Every name that it reads is made in it, is its input, or is captured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawBody {
+    /// Names of the inputs.
+    pub inputs: Vec<String>,
+    /// Names of the outputs.
+    pub outputs: Vec<String>,
+    /// Nodes in the file's order.
+    pub nodes: Vec<RawNode>,
+    /// Initializers and Constant nodes by value name.
+    pub constants: BTreeMap<String, Tensor>,
+    /// Sub-graphs of its nodes, by node name.
+    pub control: BTreeMap<String, RawControl>,
+}
+
+/// Whether an operator of the standard domain has sub-graphs.
+pub(crate) fn is_control(op: &str) -> bool {
+    matches!(op, "If" | "Loop" | "Scan")
 }
 
 /// One model input.

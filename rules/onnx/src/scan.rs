@@ -9,14 +9,19 @@ use ptq_ir::Diagnostic;
 pub struct Limits {
     /// Messages, texts and byte strings in the file together.
     pub max_objects: usize,
-    /// Bytes of one tensor.
-    pub max_tensor_bytes: usize,
+    /// Bytes of all constants together, of each activation, and of what unrolling adds (`memory_budget`).
+    pub budget: usize,
+    /// Whether nodes of quantized models are let through, for parse to turn them into float.
+    pub quantized: bool,
 }
 
+/// The budget where the manifest states none: 1 GiB.
+pub const DEFAULT_BUDGET: usize = 1 << 30;
+
 impl Default for Limits {
-    /// Two million objects (a node with its names is about ten) and 2 GiB a tensor.
+    /// Two million objects (a node with its names is about ten) and [`DEFAULT_BUDGET`]; quantized nodes are refused.
     fn default() -> Limits {
-        Limits { max_objects: 2_000_000, max_tensor_bytes: 1 << 31 }
+        Limits { max_objects: 2_000_000, budget: DEFAULT_BUDGET, quantized: false }
     }
 }
 

@@ -1,19 +1,16 @@
 //! Sorted file nodes → graph: convert, infer, fold, node by node. A node that fails hides those that depend on it, so
 //! that each problem is reported once.
 
+use crate::budget::Budget;
 use crate::fold::fold;
 use crate::freeze::FrozenInput;
 use crate::narrow::Narrowing;
-use ptq_ir::{DType, Diagnostic, Graph, Node, Tensor, ValueId, numel};
-use ptq_onnx::{ConvertEnv, RawModel, RawNode, convert, infer};
+use ptq_ir::{DType, Diagnostic, Graph, Node, Tensor, ValueId};
+use ptq_onnx::{ConvertEnv, RawControl, RawModel, RawNode, convert, infer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of every graph: the file's own name for it must not change any output.
 const GRAPH_NAME: &str = "model";
-/// Largest activation in bytes.
-const MAX_VALUE_BYTES: usize = 1 << 31;
-/// Folded constants together, in bytes: bounds the work that a file can ask for.
-const MAX_FOLDED_BYTES: usize = 1 << 30;
 
 /// Builds the graph of a model with sorted nodes and frozen inputs.
 ///
@@ -22,16 +19,18 @@ const MAX_FOLDED_BYTES: usize = 1 << 30;
 pub(crate) fn build(
     raw: RawModel,
     inputs: &[FrozenInput],
+    budget: usize,
     notes: &mut Vec<Diagnostic>,
 ) -> Result<Graph, Vec<Diagnostic>> {
-    let mut builder = Builder::new(&raw, inputs);
+    let mut builder = Builder::new(&raw, inputs, budget);
     for (name, tensor) in raw.constants {
         let id = builder.graph.add_constant(name.clone(), tensor);
         builder.ids.insert(name, id);
     }
     let mut problems = Vec::new();
     for node in raw.nodes {
-        if let Err(problem) = builder.add(node, raw.opset) {
+        let control = raw.control.get(&node.name);
+        if let Err(problem) = builder.add(node, control) {
             problems.push(problem);
         }
     }
@@ -42,17 +41,30 @@ pub(crate) fn build(
     if problems.is_empty() { Ok(builder.graph) } else { Err(problems) }
 }
 
-struct Builder {
+/// The graph in the making.
+pub(crate) struct Builder {
     graph: Graph,
+    opset: i64,
     ids: BTreeMap<String, ValueId>,
-    values: BTreeSet<String>,
-    nodes: BTreeSet<String>,
-    folded_bytes: usize,
+    values: Names,
+    nodes: Names,
+    budget: Budget,
+    /// Nodes and steps that unrolling added.
+    pub(crate) unrolled: usize,
+    /// Constants that several steps of a loop share, by what they are for.
+    shared: BTreeMap<String, String>,
     narrowing: Narrowing,
 }
 
+/// Taken names; for each base the first number that may be free.
+#[derive(Default)]
+pub(crate) struct Names {
+    taken: BTreeSet<String>,
+    next: BTreeMap<String, usize>,
+}
+
 impl Builder {
-    fn new(raw: &RawModel, inputs: &[FrozenInput]) -> Builder {
+    fn new(raw: &RawModel, inputs: &[FrozenInput], budget: usize) -> Builder {
         let mut graph = Graph { name: GRAPH_NAME.to_owned(), ..Graph::default() };
         let mut ids = BTreeMap::new();
         let mut narrowing = Narrowing::default();
@@ -64,21 +76,35 @@ impl Builder {
         let made = raw.nodes.iter().flat_map(|n| n.outputs.iter().cloned());
         let values = made.chain(raw.constants.keys().cloned()).chain(inputs.iter().map(|i| i.name.clone())).collect();
         let nodes = raw.nodes.iter().map(|n| n.name.clone()).collect();
-        Builder { graph, ids, values, nodes, folded_bytes: 0, narrowing }
+        Builder {
+            graph,
+            opset: raw.opset,
+            ids,
+            values: Names { taken: values, next: BTreeMap::new() },
+            nodes: Names { taken: nodes, next: BTreeMap::new() },
+            budget: Budget::new(budget, raw.constants.values().map(Tensor::byte_len).sum()),
+            unrolled: 0,
+            shared: BTreeMap::new(),
+            narrowing,
+        }
     }
 
     /// Adds a file node. Does nothing when an input is missing because an earlier node failed.
-    fn add(&mut self, raw: RawNode, opset: i64) -> Result<(), Diagnostic> {
+    pub(crate) fn add(&mut self, raw: RawNode, control: Option<&RawControl>) -> Result<(), Diagnostic> {
         if raw.inputs.iter().flatten().any(|name| !self.ids.contains_key(name)) {
             return Ok(());
         }
-        for node in convert(raw, opset, self)? {
+        if let Some(control) = control {
+            return self.control(&raw, control);
+        }
+        for node in convert(raw, self.opset, self)? {
             self.add_converted(node)?;
         }
         Ok(())
     }
 
-    fn add_converted(&mut self, raw: RawNode) -> Result<(), Diagnostic> {
+    /// Adds a node of the graph's own operator set: infers its shapes, or computes it.
+    pub(crate) fn add_converted(&mut self, raw: RawNode) -> Result<(), Diagnostic> {
         let inputs = raw.inputs.iter().map(|i| i.as_ref().and_then(|n| self.ids.get(n).copied())).collect();
         // Outputs get their ids after inference; the placeholder ids only carry their number.
         let mut node = Node {
@@ -93,7 +119,7 @@ impl Builder {
         };
         self.narrowing.node(&mut self.graph, &mut self.values, &mut node)?;
         let inferred = infer(&self.graph, &node)?;
-        if let Some(tensors) = fold(&self.graph, &node, &inferred)? {
+        if let Some(tensors) = fold(&self.graph, &node, &inferred, &mut self.budget)? {
             for (name, tensor) in raw.outputs.into_iter().zip(tensors) {
                 self.constant(name, tensor, &node.name)?;
             }
@@ -101,10 +127,7 @@ impl Builder {
         }
         node.outputs.clear();
         for (name, (dtype, shape)) in raw.outputs.into_iter().zip(inferred) {
-            if numel(&shape).and_then(|n| n.checked_mul(dtype.bytes())).is_none_or(|b| b > MAX_VALUE_BYTES) {
-                let message = format!("{dtype}{shape:?} is larger than {MAX_VALUE_BYTES} bytes");
-                return Err(Diagnostic::error("PARSE06", message).node(&node.name).value(name));
-            }
+            self.budget.activation(dtype, &shape).map_err(|d| d.node(&node.name).value(&name))?;
             let id = self.graph.add_value(name.clone(), dtype, shape);
             self.ids.insert(name, id);
             node.outputs.push(id);
@@ -113,15 +136,45 @@ impl Builder {
         Ok(())
     }
 
-    fn constant(&mut self, name: String, tensor: Tensor, node: &str) -> Result<(), Diagnostic> {
-        self.folded_bytes += tensor.byte_len();
-        if self.folded_bytes > MAX_FOLDED_BYTES {
-            let message = format!("folded constants together are larger than {MAX_FOLDED_BYTES} bytes");
-            return Err(Diagnostic::error("PARSE06", message).node(node));
-        }
+    /// Adds a constant, within the budget.
+    pub(crate) fn constant(&mut self, name: String, tensor: Tensor, node: &str) -> Result<(), Diagnostic> {
+        self.spend(tensor.byte_len(), node)?;
         let id = self.graph.add_constant(name.clone(), tensor);
         self.ids.insert(name, id);
         Ok(())
+    }
+
+    /// Charges the budget with bytes on behalf of a node.
+    pub(crate) fn spend(&mut self, bytes: usize, node: &str) -> Result<(), Diagnostic> {
+        self.budget.constants(bytes).map_err(|d| d.node(node))
+    }
+
+    /// A small constant, made once for each purpose.
+    pub(crate) fn shared_constant(&mut self, purpose: &str, tensor: Tensor) -> String {
+        if let Some(name) = self.shared.get(purpose) {
+            return name.clone();
+        }
+        let name = self.add_constant(purpose, tensor);
+        self.shared.insert(purpose.to_owned(), name.clone());
+        name
+    }
+
+    /// Data of a value, if it is constant.
+    pub(crate) fn constant_value(&self, name: &str) -> Option<&Tensor> {
+        self.graph.constant(*self.ids.get(name)?)
+    }
+
+    /// Shape of a value; empty when it was not made.
+    pub(crate) fn shape(&self, name: &str) -> Vec<usize> {
+        self.ids.get(name).map_or(Vec::new(), |&v| self.graph.value(v).shape.clone())
+    }
+
+    pub(crate) fn fresh_name(&mut self, base: &str) -> String {
+        self.values.fresh(base)
+    }
+
+    pub(crate) fn fresh_node_name(&mut self, base: &str) -> String {
+        self.nodes.fresh(base)
     }
 }
 
@@ -143,21 +196,27 @@ impl ConvertEnv for Builder {
     }
 
     fn fresh_value(&mut self, base: &str) -> String {
-        fresh(&mut self.values, base)
+        self.values.fresh(base)
     }
 
     fn fresh_node(&mut self, base: &str) -> String {
-        fresh(&mut self.nodes, base)
+        self.nodes.fresh(base)
     }
 }
 
-/// A name like `base` that is not taken; takes it.
-pub(crate) fn fresh(taken: &mut BTreeSet<String>, base: &str) -> String {
-    let mut name = base.to_owned();
-    let mut n = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{base}_{n}");
-        n += 1;
+impl Names {
+    /// `base`, or `base_2`, … where that is taken; the result is taken then.
+    pub(crate) fn fresh(&mut self, base: &str) -> String {
+        if self.taken.insert(base.to_owned()) {
+            return base.to_owned();
+        }
+        let next = self.next.entry(base.to_owned()).or_insert(2);
+        loop {
+            let name = format!("{base}_{next}");
+            *next += 1;
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
     }
-    name
 }

@@ -1,9 +1,7 @@
 //! Computes nodes whose inputs are constant. The only place of this crate that runs arithmetic.
 
+use crate::budget::Budget;
 use ptq_ir::{Attr, DType, Diagnostic, Graph, Node, Tensor, Value};
-
-/// Largest folded tensor in bytes.
-const MAX_BYTES: usize = 64 << 20;
 
 /// The results of a node, when they do not depend on the model's inputs; `None` when they do.
 ///
@@ -13,6 +11,7 @@ pub(crate) fn fold(
     graph: &Graph,
     node: &Node,
     inferred: &[(DType, Vec<usize>)],
+    budget: &mut Budget,
 ) -> Result<Option<Vec<Tensor>>, Diagnostic> {
     let by_shape = match node.op.as_str() {
         "Shape" | "Size" => node.input(0).map(|v| of_shape(node, graph.value(v))),
@@ -24,13 +23,7 @@ pub(crate) fn fold(
     let inputs: Option<Vec<Option<&Tensor>>> =
         node.inputs.iter().map(|i| i.map_or(Some(None), |v| graph.constant(v).map(Some))).collect();
     let Some(inputs) = inputs else { return Ok(None) };
-    for (dtype, shape) in inferred {
-        let bytes = ptq_ir::numel(shape).and_then(|n| n.checked_mul(dtype.bytes()));
-        if bytes.is_none_or(|b| b > MAX_BYTES) {
-            let message = format!("the constant {dtype}{shape:?} is larger than {MAX_BYTES} bytes");
-            return Err(Diagnostic::error("PARSE06", message).node(&node.name));
-        }
-    }
+    budget.fold(graph, node, inferred).map_err(|d| d.node(&node.name))?;
     let mut out = evaluate(node, &inputs)
         .map_err(|why| Diagnostic::error("PARSE05", format!("{} of constants: {why}", node.op)).node(&node.name))?;
     out.truncate(node.outputs.len());

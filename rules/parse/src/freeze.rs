@@ -1,11 +1,9 @@
 //! Input shapes: what the model fixes, what the description fixes, and what stays open (an error).
 
-use ptq_ir::{DType, Diagnostic, InputSpec, Place, Severity, numel};
+use crate::budget::Budget;
+use ptq_ir::{DType, Diagnostic, InputSpec, Place, Severity};
 use ptq_onnx::{RawDim, RawInput};
 use std::collections::BTreeMap;
-
-/// Largest input in bytes.
-const MAX_BYTES: usize = 1 << 31;
 
 /// A model input with its final shape.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +20,14 @@ pub(crate) struct FrozenInput {
 pub(crate) fn freeze(
     inputs: &[RawInput],
     specs: &BTreeMap<String, InputSpec>,
+    budget: &Budget,
     notes: &mut Vec<Diagnostic>,
 ) -> Result<Vec<FrozenInput>, Vec<Diagnostic>> {
     let mut problems = unknown_names(inputs, specs);
     let mut out = Vec::with_capacity(inputs.len());
     for input in inputs {
         let wanted = specs.get(&input.name).and_then(|s| s.shape.as_deref());
-        match shape(input, wanted, notes) {
+        match shape(input, wanted, budget, notes) {
             Ok(shape) => out.push(FrozenInput { name: input.name.clone(), dtype: input.dtype, shape }),
             Err(problem) => problems.push(problem.value(&input.name)),
         }
@@ -48,7 +47,12 @@ fn unknown_names(inputs: &[RawInput], specs: &BTreeMap<String, InputSpec>) -> Ve
         .collect()
 }
 
-fn shape(input: &RawInput, wanted: Option<&[i64]>, notes: &mut Vec<Diagnostic>) -> Result<Vec<usize>, Diagnostic> {
+fn shape(
+    input: &RawInput,
+    wanted: Option<&[i64]>,
+    budget: &Budget,
+    notes: &mut Vec<Diagnostic>,
+) -> Result<Vec<usize>, Diagnostic> {
     let shape = match (&input.dims, wanted) {
         (Some(dims), Some(wanted)) => merged(dims, wanted)?,
         (None, Some(wanted)) => wanted.iter().map(|&w| positive(w)).collect::<Option<_>>().ok_or_else(|| {
@@ -57,10 +61,7 @@ fn shape(input: &RawInput, wanted: Option<&[i64]>, notes: &mut Vec<Diagnostic>) 
         (Some(dims), None) => model_shape(input, dims, notes)?,
         (None, None) => return Err(open(input, "the model does not state a shape", None)),
     };
-    let bytes = numel(&shape).and_then(|n| n.checked_mul(input.dtype.bytes()));
-    if bytes.is_none_or(|b| b > MAX_BYTES) {
-        return Err(Diagnostic::error("PARSE06", format!("shape {shape:?} is larger than {MAX_BYTES} bytes")));
-    }
+    budget.activation(input.dtype, &shape)?;
     Ok(shape)
 }
 

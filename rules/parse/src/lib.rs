@@ -6,18 +6,23 @@
 //!
 //! Diagnostics: `PARSE01` input description without input, `PARSE02` open shape, `PARSE03` shape misfit, `PARSE04`
 //! cycle, `PARSE05` constant that does not compute, `PARSE06` too large, `PARSE07` preprocessing, `PARSE08` float64
-//! at run time taken as float32, `PARSE09` batch taken as 1; and those of `ptq-onnx`.
+//! at run time taken as float32, `PARSE09` batch taken as 1, `PARSE10` control flow, `PARSE11` quantized nodes that
+//! have no float form; and those of `ptq-onnx`.
 
+mod budget;
 mod build;
+mod control;
 mod fold;
 mod freeze;
 mod narrow;
 mod order;
 mod preprocess;
 mod prune;
+mod quantized;
 mod rule;
 
-pub use rule::{ParseParams, ParseRule};
+pub use quantized::Quantized;
+pub use rule::{EXTERNAL, GIVEN, ParseParams, ParseRule};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! float64 that depends on the model's inputs becomes float32: no stage behind parse computes it. Constants stay
 //! float64, and exact, as long as they only meet constants.
 
-use crate::build::fresh;
+use crate::build::Names;
 use ptq_exec::eval;
 use ptq_ir::{Attr, Attrs, DType, Diagnostic, Graph, Node, Place, Severity, ValueId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What was narrowed so far.
 #[derive(Default)]
@@ -30,12 +30,7 @@ impl Narrowing {
     ///
     /// # Errors
     /// When a constant does not convert.
-    pub(crate) fn node(
-        &mut self,
-        graph: &mut Graph,
-        names: &mut BTreeSet<String>,
-        node: &mut Node,
-    ) -> Result<(), Diagnostic> {
+    pub(crate) fn node(&mut self, graph: &mut Graph, names: &mut Names, node: &mut Node) -> Result<(), Diagnostic> {
         let by_shape = matches!(node.op.as_str(), "Shape" | "Size");
         if by_shape || node.inputs.iter().flatten().all(|&v| graph.constant(v).is_some()) {
             return Ok(());
@@ -57,7 +52,7 @@ impl Narrowing {
         Ok(())
     }
 
-    fn twin(&mut self, graph: &mut Graph, names: &mut BTreeSet<String>, wide: ValueId) -> Result<ValueId, Diagnostic> {
+    fn twin(&mut self, graph: &mut Graph, names: &mut Names, wide: ValueId) -> Result<ValueId, Diagnostic> {
         if let Some(&twin) = self.twins.get(&wide) {
             return Ok(twin);
         }
@@ -66,7 +61,7 @@ impl Narrowing {
             .map_err(|e| Diagnostic::error("PARSE05", e.to_string()))?
             .pop()
             .ok_or_else(|| Diagnostic::error("PARSE05", "Cast gives nothing"))?;
-        let name = fresh(names, &format!("{}_float32", graph.value(wide).name));
+        let name = names.fresh(&format!("{}_float32", graph.value(wide).name));
         let twin = graph.add_constant(name, narrow);
         self.twins.insert(wide, twin);
         Ok(twin)

@@ -1,8 +1,10 @@
 //! The build rule.
 
+use crate::budget::Budget;
+use crate::quantized::{self, Quantized};
 use crate::{build, freeze, order, preprocess, prune};
 use bytes::Bytes;
-use ptq_ir::{Diagnostic, Graph, InputSpec};
+use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable};
 use ptq_onnx::{Limits, import};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_graph};
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,9 @@ use std::collections::BTreeMap;
 /// Name of the blob that holds the ONNX file.
 const MODEL: &str = "model";
 /// Prefix of blobs that hold external data, by relative path.
-const EXTERNAL: &str = "external/";
+pub const EXTERNAL: &str = "external/";
+/// Name of the output blob with the scales of a quantized file that are to be kept; other models have none.
+pub const GIVEN: &str = "given.json";
 /// Name of the output blob of notes and warnings.
 const WARNINGS: &str = "warnings.json";
 
@@ -22,6 +26,20 @@ pub struct ParseParams {
     /// Descriptions of the model's inputs, by name.
     #[serde(default)]
     pub inputs: BTreeMap<String, InputSpec>,
+    /// Bytes of memory that the model's constants together, each activation and unrolling may take; unset is
+    /// [`ptq_onnx::DEFAULT_BUDGET`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<u64>,
+    /// What to do with an already quantized model.
+    #[serde(default, skip_serializing_if = "Quantized::is_refuse")]
+    pub quantized: Quantized,
+}
+
+impl ParseParams {
+    fn budget(&self) -> usize {
+        let bytes = self.memory_budget.map_or(ptq_onnx::DEFAULT_BUDGET, |b| usize::try_from(b).unwrap_or(usize::MAX));
+        bytes.min(isize::MAX as usize)
+    }
 }
 
 /// `model`, `external/…` → `graph`, `tensor/…`, `warnings.json`.
@@ -40,31 +58,37 @@ impl BuildRule for ParseRule {
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let params: ParseParams = ctx.params()?;
         let external = |path: &str| ctx.inputs.read(&format!("{EXTERNAL}{path}"));
-        let (graph, notes) = parse(&ctx.input(MODEL)?, &external, &params)?;
+        let (graph, notes, given) = parse(&ctx.input(MODEL)?, &external, &params)?;
         let mut out = Blobs::new();
         put_graph(&mut out, &graph)?;
-        let json = serde_json::to_vec(&notes)
-            .map_err(|e| Failure::from(Diagnostic::error("RULE03", format!("warnings do not encode: {e}"))))?;
+        let encode = |e: serde_json::Error| Failure::from(Diagnostic::error("RULE03", format!("does not encode: {e}")));
+        let json = serde_json::to_vec(&notes).map_err(encode)?;
+        if params.quantized == Quantized::Keep {
+            out.insert(GIVEN.to_owned(), serde_json::to_vec(&given).map_err(encode)?.into());
+        }
         out.insert(WARNINGS.to_owned(), json.into());
         Ok(Step::Done(out))
     }
 }
 
-/// The whole stage as a function; also returns notes and warnings.
+/// The whole stage as a function; also returns notes and warnings, and the scales of a quantized file.
 pub(crate) fn parse(
     model: &Bytes,
     external: &dyn Fn(&str) -> Option<Bytes>,
     params: &ParseParams,
-) -> Result<(Graph, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let mut raw = import(model, external, &Limits::default())?;
+) -> Result<(Graph, Vec<Diagnostic>, QuantTable), Vec<Diagnostic>> {
+    let limits =
+        Limits { budget: params.budget(), quantized: params.quantized != Quantized::Refuse, ..Limits::default() };
+    let mut raw = import(model, external, &limits)?;
     let mut notes = std::mem::take(&mut raw.notes);
-    let inputs = freeze::freeze(&raw.inputs, &params.inputs, &mut notes)?;
+    let inputs = freeze::freeze(&raw.inputs, &params.inputs, &Budget::new(limits.budget, 0), &mut notes)?;
     prune::prune_raw(&mut raw);
     order::sort(&mut raw.nodes)?;
-    let mut graph = build::build(raw, &inputs, &mut notes)?;
+    let given = quantized::to_float(&mut raw)?;
+    let mut graph = build::build(raw, &inputs, limits.budget, &mut notes)?;
     prune::prune(&mut graph);
     preprocess::insert(&mut graph, &params.inputs)?;
     graph.compact();
     let problems = graph.verify();
-    if problems.is_empty() { Ok((graph, notes)) } else { Err(problems) }
+    if problems.is_empty() { Ok((graph, notes, given)) } else { Err(problems) }
 }

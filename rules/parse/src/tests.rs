@@ -89,11 +89,11 @@ fn model(input: &[i64], nodes: Vec<NodeProto>, initializer: Vec<TensorProto>) ->
 }
 
 fn with(spec: InputSpec) -> ParseParams {
-    ParseParams { inputs: [("x".to_owned(), spec)].into() }
+    ParseParams { inputs: [("x".to_owned(), spec)].into(), ..ParseParams::default() }
 }
 
 fn run(model: &ModelProto, params: &ParseParams) -> Result<(Graph, Vec<Diagnostic>), Vec<Diagnostic>> {
-    parse(&model.encode_to_vec().into(), &|_| None, params)
+    parse(&model.encode_to_vec().into(), &|_| None, params).map(|(graph, notes, _)| (graph, notes))
 }
 
 fn graph(model: &ModelProto, params: &ParseParams) -> Graph {
@@ -199,7 +199,7 @@ fn open_shapes_say_which_key_to_set() {
     for shape in [&[2, 4, 5, 8][..], &[2, 3, 5], &[2, 3, -1, 8], &[2, 3, 0, 8]] {
         assert_eq!(error(&open, &shaped(shape)).code, "PARSE03", "{shape:?}");
     }
-    let other = ParseParams { inputs: [("z".to_owned(), InputSpec::default())].into() };
+    let other = ParseParams { inputs: [("z".to_owned(), InputSpec::default())].into(), ..ParseParams::default() };
     let closed = model(&[1, 3], vec![node("Relu", "r", &["x"], &["y"], &[])], vec![]);
     let unknown = error(&closed, &other);
     assert!(unknown.code == "PARSE01" && unknown.hint.unwrap().contains("are x"));
@@ -321,7 +321,7 @@ proptest! {
             bytes[at % n] ^= 1 << bit;
         }
         match parse(&bytes.into(), &|_| None, &ParseParams::default()) {
-            Ok((graph, _)) => prop_assert_eq!(graph.verify(), []),
+            Ok((graph, ..)) => prop_assert_eq!(graph.verify(), []),
             Err(problems) => prop_assert!(!problems.is_empty()),
         }
     }
@@ -333,4 +333,52 @@ fn every_claimed_operator_is_computed_and_every_computed_one_is_claimed() {
     assert_eq!(missing, Vec::<&str>::new(), "inferred, but not computed");
     let unclaimed: Vec<&str> = ptq_exec::supported_ops().into_iter().filter(|op| !ptq_onnx::is_known_op(op)).collect();
     assert_eq!(unclaimed, Vec::<&str>::new(), "computed, but not inferred");
+}
+
+mod corpus;
+
+/// `y = Loop(trips, x)` with this condition of each next step.
+fn looped(trips: i64, next: Vec<NodeProto>, input: &[i64]) -> ModelProto {
+    let named = |name: &str| ValueInfoProto { name: Some(name.to_owned()), ..ValueInfoProto::default() };
+    let mut nodes = vec![node("Add", "step", &["v", "v"], &["w"], &[])];
+    nodes.extend(next);
+    let body = GraphProto {
+        node: nodes,
+        input: vec![named("i"), named("go"), named("v")],
+        output: vec![named("more"), named("w")],
+        ..GraphProto::default()
+    };
+    let mut outer = node("Loop", "loop", &["trips", "", "x"], &["y"], &[]);
+    outer.attribute.push(AttributeProto {
+        name: Some("body".to_owned()),
+        r#type: Some(attribute_type::GRAPH),
+        g: Some(body),
+        ..AttributeProto::default()
+    });
+    let trips = TensorProto { dims: Vec::new(), ..ints("trips", &[trips]) };
+    model(input, vec![outer], vec![trips])
+}
+
+#[test]
+fn loops_are_unrolled_or_refused_with_the_reason() {
+    let same = vec![node("Identity", "keep", &["go"], &["more"], &[])];
+    let unrolled = graph(&looped(3, same.clone(), &[1, 2]), &ParseParams::default());
+    assert_eq!(ops(&unrolled).iter().filter(|op| **op == "Add").count(), 3);
+    let endless = error(&looped(i64::MAX, same, &[1, 2]), &ParseParams::default());
+    assert!(endless.code == "PARSE10" && endless.message.contains("more than"), "{endless}");
+    let data = vec![node("Cast", "test", &["w"], &["more"], &[("to", &[9])])];
+    let dependent = error(&looped(3, data, &[1]), &ParseParams::default());
+    assert_eq!((dependent.code.as_str(), dependent.place.node.as_deref()), ("PARSE10", Some("loop")));
+    assert!(dependent.message.contains("data-dependent"), "{dependent}");
+}
+
+#[test]
+fn folding_stops_at_the_budget_before_it_allocates() {
+    let nodes =
+        vec![node("ConstantOfShape", "fill", &["dims"], &["c"], &[]), node("Add", "add", &["x", "c"], &["y"], &[])];
+    let file = model(&[1], nodes, vec![ints("dims", &[575 << 18])]);
+    let params = ParseParams { memory_budget: Some(512 << 20), ..ParseParams::default() };
+    let problem = error(&file, &params);
+    assert_eq!((problem.code.as_str(), problem.place.node.as_deref()), ("PARSE06", Some("fill")));
+    assert!(problem.message.contains("602931200 bytes"), "{problem}");
 }

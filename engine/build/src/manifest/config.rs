@@ -1,9 +1,10 @@
 //! A variant's settings as the stages want them.
 
 use super::Variant;
-use super::settings::number;
+use super::settings::{number, size};
 use ptq_calibrate::{Calibration, Method};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType, Layout};
+use ptq_parse::Quantized;
 use ptq_place::Requests;
 use std::collections::BTreeMap;
 
@@ -23,6 +24,10 @@ pub enum SampleSource {
 pub struct VariantConfig {
     /// ONNX file, relative to the manifest.
     pub path: String,
+    /// Bytes that parse may use; `None` for the default.
+    pub memory_budget: Option<u64>,
+    /// What to do with an already quantized model.
+    pub quantized: Quantized,
     /// March name or path.
     pub march: String,
     /// Optimization level.
@@ -74,6 +79,12 @@ impl VariantConfig {
         let inputs = inputs(variant, &mut problems);
         let config = VariantConfig {
             path,
+            memory_budget: settings.get("memory_budget").and_then(|s| size(&s.value)),
+            quantized: match text("quantized").as_deref() {
+                Some("requantize") => Quantized::Requantize,
+                Some("keep") => Quantized::Keep,
+                _ => Quantized::Refuse,
+            },
             march: text("march").unwrap_or_else(|| "cpu".into()),
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
             inputs,

@@ -17,6 +17,8 @@ pub enum KeyType {
     Texts,
     /// A text, or a table of texts by input name.
     TextOrTable,
+    /// A number of bytes: an integer, or text such as `"1 GiB"`.
+    Size,
 }
 
 /// One key.
@@ -62,6 +64,23 @@ pub const KEYS: &[Key] = &[
         "optimize_level",
         "compile",
         "how hard compile searches"
+    ),
+    key!(
+        "memory_budget",
+        KeyType::Size,
+        "\"1 GiB\"",
+        "-",
+        "parse",
+        "most bytes of the model's constants together (also computed ones), of each activation, and of unrolled loops; \
+         a model that needs more is refused"
+    ),
+    key!(
+        "quantized",
+        KeyType::Word(&["refuse", "requantize", "keep"]),
+        "\"refuse\"",
+        "-",
+        "parse",
+        "an already quantized model: refused, turned into float and calibrated anew, or with its own thresholds kept"
     ),
     key!("input.*.shape", KeyType::Integers, "the model's", "input_shape", "parse", "fixes dynamic dimensions"),
     key!(
@@ -209,6 +228,7 @@ pub fn reference() -> String {
             KeyType::Integers => "list of integers".to_owned(),
             KeyType::Texts => "list of texts".to_owned(),
             KeyType::TextOrTable => "text, or table by input".to_owned(),
+            KeyType::Size => "bytes, or text such as \"512 MiB\"".to_owned(),
         };
         out += &format!("| `{}` | {kind} | {} | {} | {} | {} |\n", k.path, k.default, k.horizon, k.stage, k.meaning);
     }

@@ -174,6 +174,26 @@ pub(super) fn number(value: &toml::Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))
 }
 
+/// A number of bytes: a positive integer, or text with one of the units KiB, MiB, GiB.
+pub(super) fn size(value: &toml::Value) -> Option<u64> {
+    let bytes = match value {
+        toml::Value::Integer(i) => u64::try_from(*i).ok()?,
+        toml::Value::String(text) => {
+            let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+            let shift = match text[digits.len()..].trim() {
+                "" | "B" => 0,
+                "KiB" => 10,
+                "MiB" => 20,
+                "GiB" => 30,
+                _ => return None,
+            };
+            digits.parse::<u64>().ok()?.checked_mul(1 << shift)?
+        }
+        _ => return None,
+    };
+    (bytes > 0).then_some(bytes)
+}
+
 /// Whether a value has a key's type; the error reads after the key's name.
 fn check(kind: KeyType, value: &toml::Value) -> Result<(), String> {
     let all = |ok: fn(&toml::Value) -> bool| value.as_array().is_some_and(|a| a.iter().all(ok));
@@ -190,6 +210,7 @@ fn check(kind: KeyType, value: &toml::Value) -> Result<(), String> {
         ),
         KeyType::Integers => (all(toml::Value::is_integer), "a list of integers".to_owned()),
         KeyType::Texts => (all(toml::Value::is_str), "a list of texts".to_owned()),
+        KeyType::Size => (size(value).is_some(), "a number of bytes, or text such as \"512 MiB\"".to_owned()),
         KeyType::TextOrTable => {
             let table = value.as_table().is_some_and(|t| t.values().all(toml::Value::is_str));
             (value.is_str() || table, "text, or a table of texts by input name".to_owned())

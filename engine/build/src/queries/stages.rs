@@ -52,13 +52,23 @@ fn part(db: &dyn Db, tree: Digest, name: &str) -> Option<ActionInput> {
     entries.into_iter().find(|e| e.name == name).map(|e| ActionInput::blob(name, e.digest))
 }
 
-/// The parse stage. Reads: the ONNX file, `input.*`.
+/// The parse stage. Reads: the ONNX file and its external data, `input.*`, `memory_budget`, `quantized`.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
-    let params = ptq_parse::ParseParams { inputs: config.inputs.clone() };
-    let inputs = file(db, &config.path).map(|d| vec![ActionInput::blob("model", d)]);
-    ask(db, &ptq_parse::ParseRule, &params, inputs)
+    let params = ptq_parse::ParseParams {
+        inputs: config.inputs.clone(),
+        memory_budget: config.memory_budget,
+        quantized: config.quantized,
+    };
+    let inputs = || {
+        let mut inputs = vec![ActionInput::blob("model", file(db, &config.path)?)];
+        for (stated, path) in Sources::get(db).external(db).get(&config.path).into_iter().flatten() {
+            inputs.push(ActionInput::blob(&format!("{}{stated}", ptq_parse::EXTERNAL), file(db, path)?));
+        }
+        Some(inputs)
+    };
+    ask(db, &ptq_parse::ParseRule, &params, inputs())
 }
 
 /// A stage's tree, without files that only people read.
@@ -88,6 +98,9 @@ pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
     let inputs = || {
         let mut inputs = graph_of(db, fuse(db, m, v))?;
         inputs.push(march(db, config)?);
+        if config.quantized == ptq_parse::Quantized::Keep {
+            inputs.push(part(db, parse(db, m, v).tree()?, ptq_parse::GIVEN)?);
+        }
         if let Some(key) = sample_key(&config.data) {
             inputs.push(ActionInput::tree("samples", Sources::get(db).samples(db).get(&key)?.all(db)?));
         }

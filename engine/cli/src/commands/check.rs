@@ -20,7 +20,7 @@ pub(crate) fn run(_global: &Global, args: &Check) -> Result<u8, Failure> {
         inputs.insert(name.clone(), InputSpec { shape: Some(shape), ..InputSpec::default() });
     }
     let model = Blobs::from([("model".to_owned(), read(&args.model)?.into())]);
-    let parsed = step(&ptq_parse::ParseRule, &model, &ptq_parse::ParseParams { inputs }, args)?;
+    let parsed = step(&ptq_parse::ParseRule, &model, &ptq_parse::ParseParams { inputs, ..Default::default() }, args)?;
     let fused = step(&ptq_fuse::FuseRule, &parsed, &ptq_fuse::FuseParams::default(), args)?;
     let graph = ptq_rule::read_graph(&fused).map_err(|f| Failure::Failed(f.to_string()))?;
     let requests = Requests { run_on_bpu: args.run_on_bpu.clone(), ..Requests::default() };

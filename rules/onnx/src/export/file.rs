@@ -97,6 +97,7 @@ impl OnnxFile {
             domain: (!domain.is_empty()).then(|| domain.to_owned()),
             attribute: attrs.0.iter().map(|(n, a)| attribute(n, a)).collect(),
             doc_string: None,
+            overload: None,
         });
     }
 

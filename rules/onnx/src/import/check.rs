@@ -1,6 +1,7 @@
 //! Which operators a file may use: one clear error for an already quantized model, one for each unknown operator.
 
-use crate::{is_known_op, raw::RawNode};
+use crate::is_known_op;
+use crate::raw::{RawNode, is_control};
 use ptq_ir::Diagnostic;
 use std::collections::BTreeMap;
 
@@ -9,15 +10,17 @@ pub(crate) const NEWEST_OPSET: i64 = 28;
 /// Oldest version that is handled; before it, broadcasting was another one.
 pub(crate) const OLDEST_OPSET: i64 = 7;
 
-/// Problems with the operators of a model.
-pub(crate) fn operators(nodes: &[RawNode]) -> Vec<Diagnostic> {
-    let quantized: Vec<&RawNode> = nodes.iter().filter(|n| is_quantized(&n.op)).collect();
-    if let Some(first) = quantized.first() {
-        let message = format!("the model is already quantized ({} nodes such as {})", quantized.len(), first.op);
-        return vec![Diagnostic::error("ONNX06", message).node(&first.name).hint("give the float model")];
+/// Problems with the operators of a model; nodes of quantized models pass when `quantized` says so.
+pub(crate) fn operators(nodes: &[RawNode], quantized: bool) -> Vec<Diagnostic> {
+    let integer: Vec<&RawNode> = nodes.iter().filter(|n| is_quantized(n)).collect();
+    if let (Some(first), false) = (integer.first(), quantized) {
+        let message = format!("the model is already quantized ({} nodes such as {})", integer.len(), first.op);
+        let hint = "give the float model, or set quantized = \"requantize\" (thresholds from calibration data) or \
+                    quantized = \"keep\" (thresholds of the file); \"refuse\" is the default";
+        return vec![Diagnostic::error("ONNX06", message).node(&first.name).hint(hint)];
     }
     let mut unknown: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for node in nodes {
+    for node in nodes.iter().filter(|n| !is_quantized(n) && !(n.domain.is_empty() && is_control(&n.op))) {
         if !node.domain.is_empty() || !is_known_op(&node.op) {
             unknown.entry((&node.domain, &node.op)).or_default().push(&node.name);
         }
@@ -33,20 +36,35 @@ pub(crate) fn operators(nodes: &[RawNode]) -> Vec<Diagnostic> {
     out.into_iter().map(|(_, d)| d).collect()
 }
 
-fn is_quantized(op: &str) -> bool {
-    op.starts_with("QLinear")
-        || matches!(
-            op,
-            "QuantizeLinear"
-                | "DequantizeLinear"
-                | "DynamicQuantizeLinear"
-                | "ConvInteger"
-                | "MatMulInteger"
-                | "MatMulIntegerToFloat"
-                | "DynamicQuantizeMatMul"
-                | "QGemm"
-                | "QAttention"
-        )
+/// Whether a node belongs to a quantized model: QDQ form, QOperator form, or the contributed operators that
+/// quantization tools write.
+pub fn is_quantized(node: &RawNode) -> bool {
+    const STANDARD: [&str; 7] = [
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "ConvInteger",
+        "MatMulInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+    ];
+    let op = node.op.as_str();
+    match node.domain.as_str() {
+        "" => STANDARD.contains(&op),
+        "com.microsoft" => {
+            op.starts_with("QLinear")
+                || matches!(
+                    op,
+                    "QuantizeLinear"
+                        | "DequantizeLinear"
+                        | "QGemm"
+                        | "QAttention"
+                        | "MatMulIntegerToFloat"
+                        | "DynamicQuantizeMatMul"
+                )
+        }
+        _ => false,
+    }
 }
 
 /// The version of the standard operator set, when it is one that is handled.

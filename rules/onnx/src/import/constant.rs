@@ -12,7 +12,7 @@ pub(crate) fn constant(attrs: &Attrs) -> Result<Tensor, String> {
         return Err(format!("Constant has {} attributes, exactly one value is expected", attrs.0.len()));
     };
     match (name.as_str(), value) {
-        ("value", Attr::Tensor(t)) => Ok(t.clone()),
+        ("value" | "sparse_value", Attr::Tensor(t)) => Ok(t.clone()),
         ("value_float", Attr::Float(v)) => Ok(Tensor::scalar_f32(*v)),
         ("value_floats", Attr::Floats(v)) => Tensor::from_f32([v.len()], v.clone()).map_err(|e| e.to_string()),
         ("value_int", Attr::Int(v)) => Tensor::from_i64(Vec::new(), vec![*v]).map_err(|e| e.to_string()),

@@ -1,10 +1,10 @@
 //! TensorProto → tensor: typed fields, raw bytes, data in other files.
 
 use super::element::ElementType;
+use crate::meter::Meter;
 use crate::proto::{DATA_LOCATION_EXTERNAL, TensorProto};
-use crate::scan::Limits;
 use bytes::Bytes;
-use ptq_ir::{DType, Tensor, TensorError, numel};
+use ptq_ir::{DType, Tensor, TensorError};
 
 /// Where external data comes from: bytes of the file at a relative path.
 pub(crate) type External<'a> = &'a dyn Fn(&str) -> Option<Bytes>;
@@ -13,7 +13,7 @@ pub(crate) type External<'a> = &'a dyn Fn(&str) -> Option<Bytes>;
 ///
 /// # Errors
 /// Says what does not fit; the caller names the tensor.
-pub(crate) fn tensor(t: &TensorProto, external: External<'_>, limits: &Limits) -> Result<Tensor, String> {
+pub(crate) fn tensor(t: &TensorProto, external: External<'_>, meter: &Meter) -> Result<Tensor, String> {
     let number = t.data_type.unwrap_or(0);
     let kind = ElementType::of(number)?;
     let dtype = kind.stored();
@@ -25,12 +25,9 @@ pub(crate) fn tensor(t: &TensorProto, external: External<'_>, limits: &Limits) -
         .iter()
         .map(|&d| usize::try_from(d).map_err(|_| format!("dimension {d} is negative")))
         .collect::<Result<_, _>>()?;
-    let bytes = numel(&shape).and_then(|n| n.checked_mul(dtype.bytes()));
-    if bytes.is_none_or(|b| b > limits.max_tensor_bytes) {
-        return Err(format!("shape {shape:?} is larger than {} bytes", limits.max_tensor_bytes));
-    }
+    let bytes = meter.tensor(dtype, &shape)?;
     if t.data_location == Some(DATA_LOCATION_EXTERNAL) {
-        let data = external_bytes(t, external, bytes.unwrap_or(0))?;
+        let data = external_bytes(t, external, bytes)?;
         return kind.widened(Tensor::from_le_bytes(dtype, &shape, &data).map_err(|e| e.to_string())?);
     }
     let stored = match &t.raw_data {

@@ -27,6 +27,8 @@ pub mod attribute_type {
     pub const TENSORS: i32 = 9;
     /// Sub-graphs.
     pub const GRAPHS: i32 = 10;
+    /// One sparse tensor.
+    pub const SPARSE_TENSOR: i32 = 11;
 }
 
 /// One attribute (`onnx.AttributeProto`).

@@ -34,6 +34,9 @@ pub struct GraphProto {
 /// One operator application (`onnx.NodeProto`).
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct NodeProto {
+    /// Which of several functions of one name is meant.
+    #[prost(string, optional, tag = "8")]
+    pub overload: Option<String>,
     /// Names of the values read; empty for an omitted optional one.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,

@@ -1,6 +1,6 @@
 //! The outermost messages: a model, its operator sets, its metadata, its local functions.
 
-use super::GraphProto;
+use super::{AttributeProto, GraphProto, NodeProto};
 
 /// A whole ONNX file (`onnx.ModelProto`).
 #[derive(Clone, PartialEq, prost::Message)]
@@ -59,13 +59,37 @@ pub struct StringStringEntryProto {
     pub value: Option<String>,
 }
 
-/// A function local to the model (`onnx.FunctionProto`): only its name.
+/// A function local to the model (`onnx.FunctionProto`): what its operator stands for.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FunctionProto {
     /// Operator name that the function defines.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
+    /// Values taken.
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    /// Values made.
+    #[prost(string, repeated, tag = "5")]
+    pub output: Vec<String>,
+    /// Attributes without default.
+    #[prost(string, repeated, tag = "6")]
+    pub attribute: Vec<String>,
+    /// Attributes with default.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<AttributeProto>,
+    /// Nodes.
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<NodeProto>,
+    /// Free text.
+    #[prost(string, optional, tag = "8")]
+    pub doc_string: Option<String>,
+    /// Operator sets of its nodes.
+    #[prost(message, repeated, tag = "9")]
+    pub opset_import: Vec<OperatorSetIdProto>,
     /// Name space of that operator.
     #[prost(string, optional, tag = "10")]
     pub domain: Option<String>,
+    /// Which of several functions of one name this is.
+    #[prost(string, optional, tag = "13")]
+    pub overload: Option<String>,
 }

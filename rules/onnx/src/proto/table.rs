@@ -81,6 +81,7 @@ const MESSAGES: &[(&str, &[Field])] = &[
             ("domain", 7, One, Str),
             ("attribute", 5, Many, Message("AttributeProto")),
             ("doc_string", 6, One, Str),
+            ("overload", 8, One, Str),
         ],
     ),
     (
@@ -149,7 +150,21 @@ const MESSAGES: &[(&str, &[Field])] = &[
     ),
     ("OperatorSetIdProto", &[("domain", 1, One, Str), ("version", 2, One, I64)]),
     ("StringStringEntryProto", &[("key", 1, One, Str), ("value", 2, One, Str)]),
-    ("FunctionProto", &[("name", 1, One, Str), ("domain", 10, One, Str)]),
+    (
+        "FunctionProto",
+        &[
+            ("name", 1, One, Str),
+            ("input", 4, Many, Str),
+            ("output", 5, Many, Str),
+            ("attribute", 6, Many, Str),
+            ("attribute_proto", 11, Many, Message("AttributeProto")),
+            ("node", 7, Many, Message("NodeProto")),
+            ("doc_string", 8, One, Str),
+            ("opset_import", 9, Many, Message("OperatorSetIdProto")),
+            ("domain", 10, One, Str),
+            ("overload", 13, One, Str),
+        ],
+    ),
 ];
 
 /// Field numbers and types by message and field: `{"NodeProto": {"input": [1, "repeated string"], …}, …}`.

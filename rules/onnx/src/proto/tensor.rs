@@ -64,7 +64,7 @@ pub struct SegmentProto {
     pub end: Option<i64>,
 }
 
-/// A sparse constant (`onnx.SparseTensorProto`); seen only to say that it is not supported.
+/// A sparse constant (`onnx.SparseTensorProto`).
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct SparseTensorProto {
     /// Values that are not zero; carries the name.

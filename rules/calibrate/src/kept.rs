@@ -1,0 +1,57 @@
+//! Scales that an already quantized file brought along, in place of calibrated ones where the march's scheme takes them.
+
+use crate::values::origin;
+use ptq_ir::{ActScheme, ActivationQuant, DType, Graph, Node, QuantParams, QuantTable, ValueId};
+
+/// Name of the blob with the file's scales.
+pub(crate) const GIVEN: &str = "given.json";
+/// How far a weight over its scale may be from an integer: float32 rounding of the product at magnitude 127.
+const INTEGER_TOLERANCE: f64 = 1e-4;
+
+/// The file's parameters of an activation in the march's scheme. Symmetric: the threshold of scale and zero point, over
+/// 127. Affine: as given; int8 moves by 128.
+pub(crate) fn kept_activation(
+    graph: &Graph,
+    given: &QuantTable,
+    v: ValueId,
+    scheme: ActScheme,
+) -> Option<ActivationQuant> {
+    let of = |v: ValueId| given.activations.get(&graph.value(v).name);
+    let file = of(v).or_else(|| of(origin(graph, v)))?;
+    let (scale, zero) = (file.params.scale0(), file.params.zero_point0());
+    let params = match (scheme, file.params.dtype) {
+        (ActScheme::SymmetricInt8, DType::I8) if zero == 0 => QuantParams::per_tensor(DType::I8, scale, 0),
+        (ActScheme::SymmetricInt8, _) => {
+            let scale = (f64::from(file.hi).max(-f64::from(file.lo)) / 127.0) as f32;
+            QuantParams::per_tensor(DType::I8, scale, 0)
+        }
+        (ActScheme::AffineUint8, DType::U8) => QuantParams::per_tensor(DType::U8, scale, zero),
+        (ActScheme::AffineUint8, DType::I8) => QuantParams::per_tensor(DType::U8, scale, zero + 128),
+        (ActScheme::AffineUint8, _) => return None,
+    };
+    (params.scale0().is_normal()).then(|| ActivationQuant { params, ..file.clone() })
+}
+
+/// The file's scales of a Conv's weights, one a filter: when they are symmetric int8, of one scale or of one a filter,
+/// every weight is an integer of -127..127 in them, and none is below what the bias needs (`least`, which calibration
+/// computed; it is above the file's scale only where rounding or the bias raised it).
+pub(crate) fn kept_weights(graph: &Graph, node: &Node, given: &QuantTable, least: &[f32]) -> Option<Vec<f32>> {
+    let value = node.input(1)?;
+    let file = given.weights.get(&graph.value(value).name)?;
+    let weights = graph.constant(value)?;
+    let data = weights.f32s().ok()?;
+    let filters = least.len();
+    let fits = file.dtype == DType::I8 && file.zero_point.iter().all(|&z| z == 0);
+    let scale: Vec<f32> = match (file.scale.len(), file.axis) {
+        (1, _) => vec![file.scale[0]; filters],
+        (n, Some(0)) if n == filters => file.scale.clone(),
+        _ => return None,
+    };
+    let taps = (data.len() / filters.max(1)).max(1);
+    let integer = |(i, w): (usize, &f32)| {
+        let q = f64::from(*w) / f64::from(scale[i / taps]);
+        (q - q.round()).abs() <= INTEGER_TOLERANCE && q.abs() <= 127.5
+    };
+    let room = least.iter().zip(&scale).all(|(&least, &own)| f64::from(least) <= f64::from(own) * (1.0 + 1e-6));
+    (fits && room && data.iter().enumerate().all(integer)).then_some(scale)
+}
