@@ -88,7 +88,7 @@ impl Project {
         let keys = [
             ("path", Some(config.path.clone())),
             ("march", Some(march_key(&config.march))),
-            ("calibration.data", sample_key(&config.data)),
+            ("calibration.data", sample_key(config)),
         ];
         let external =
             scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| ("path", Some(path.clone())));

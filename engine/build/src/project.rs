@@ -233,7 +233,7 @@ impl Project {
     pub fn first_sample(&self, variant: &str, input: &str, only: bool) -> Option<(String, bytes::Bytes)> {
         let config = VariantConfig::of(self.manifest.variants.get(variant)?).ok()?;
         let scan = scan(&self.root, &self.manifest, &self.store).ok()?;
-        let (_, first) = (*scan.samples.get(&sample_key(&config.data)?)?)?;
+        let (_, first) = (*scan.samples.get(&sample_key(&config)?)?)?;
         let entries = self.store.tree(&first)?;
         entries.into_iter().find_map(|e| {
             let file = ptq_sample::sample_file(&e.name, input, only)?.to_owned();

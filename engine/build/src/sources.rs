@@ -33,11 +33,14 @@ pub(crate) fn march_key(march: &str) -> String {
 }
 
 /// Name of a sample set; `None` where there is no data.
-pub(crate) fn sample_key(source: &SampleSource) -> Option<String> {
-    match source {
+pub(crate) fn sample_key(config: &VariantConfig) -> Option<String> {
+    let kinds = |input: &str| if config.takes_any_file(input) { " (any file)" } else { "" };
+    match &config.data {
         SampleSource::None => None,
-        SampleSource::Single(path) => Some(path.clone()),
-        SampleSource::ByInput(map) => Some(map.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n")),
+        SampleSource::Single(path) => Some(path.clone() + kinds(ptq_sample::ONLY_INPUT)),
+        SampleSource::ByInput(map) => {
+            Some(map.iter().map(|(k, v)| format!("{k}={v}{}", kinds(k))).collect::<Vec<_>>().join("\n"))
+        }
     }
 }
 
@@ -49,7 +52,7 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
         scan.model(root, &config.path, store);
         scan.external(root, &config.path, store);
         scan.march(root, &config.march, store)?;
-        scan.sample_set(root, &config.data, store)?;
+        scan.sample_set(root, &config, store)?;
     }
     store.flush()?;
     Ok(scan)
@@ -142,12 +145,12 @@ impl Scan {
         }
     }
 
-    fn sample_set(&mut self, root: &Path, source: &SampleSource, store: &Store) -> Result<(), StoreError> {
-        let Some(key) = sample_key(source) else { return Ok(()) };
+    fn sample_set(&mut self, root: &Path, config: &VariantConfig, store: &Store) -> Result<(), StoreError> {
+        let Some(key) = sample_key(config) else { return Ok(()) };
         if self.samples.contains_key(&key) {
             return Ok(());
         }
-        let parts: Vec<(&str, &str)> = match source {
+        let parts: Vec<(&str, &str)> = match &config.data {
             SampleSource::None => Vec::new(),
             SampleSource::Single(path) => vec![(ptq_sample::ONLY_INPUT, path.as_str())],
             SampleSource::ByInput(map) => map.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),
@@ -155,10 +158,15 @@ impl Scan {
         let mut all = Vec::new();
         let mut first = Vec::new();
         for (input, pattern) in parts {
-            let files = self.sample_files(root, pattern);
+            let any = config.takes_any_file(input);
+            let files = self.sample_files(root, pattern, any);
             if files.is_empty() {
-                let problem = Diagnostic::error("SOURCE03", format!("there are no samples at {pattern}"))
-                    .hint(format!("samples are files ending in {}", SAMPLE_ENDINGS.join(", ")));
+                let problem =
+                    Diagnostic::error("SOURCE03", format!("there are no samples at {pattern}")).hint(if any {
+                        "samples are files of any kind".to_owned()
+                    } else {
+                        format!("samples are files ending in {}", SAMPLE_ENDINGS.join(", "))
+                    });
                 self.problems.insert(key.clone(), problem);
                 self.samples.insert(key, None);
                 return Ok(());
@@ -178,15 +186,20 @@ impl Scan {
         Ok(())
     }
 
-    /// Sample files of a folder (with its sub-folders) or of a pattern with `*` in its last part, by relative name.
-    fn sample_files(&mut self, root: &Path, pattern: &str) -> Vec<(String, PathBuf)> {
+    /// Sample files of a folder (with its sub-folders) or of a pattern with `*` in its last part, by relative name;
+    /// `any` takes files of every ending.
+    fn sample_files(&mut self, root: &Path, pattern: &str, any: bool) -> Vec<(String, PathBuf)> {
+        let sample = |n: &str| {
+            let ending = n.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
+            any || SAMPLE_ENDINGS.contains(&ending.as_str())
+        };
         let path = root.join(pattern);
         let mut out = Vec::new();
         if path.is_dir() {
-            self.walk(&path, "", &|_| true, &mut out);
+            self.walk(&path, "", &sample, &mut out);
         } else if let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) {
             let wanted = name.to_owned();
-            self.walk(parent, "", &move |n| !n.contains('/') && wildcard(&wanted, n), &mut out);
+            self.walk(parent, "", &move |n| sample(n) && !n.contains('/') && wildcard(&wanted, n), &mut out);
         }
         out.sort();
         out
@@ -198,12 +211,11 @@ impl Scan {
         for entry in entries {
             let name = entry.file_name().to_string_lossy().into_owned();
             let relative = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-            let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
             if name.starts_with('.') {
                 continue;
             } else if entry.path().is_dir() {
                 self.walk(&entry.path(), &relative, wanted, out);
-            } else if SAMPLE_ENDINGS.contains(&ending.as_str()) && wanted(&relative) {
+            } else if wanted(&relative) {
                 out.push((relative, entry.path()));
             }
         }

@@ -153,6 +153,10 @@ pub(crate) struct Run {
     /// Input files: .npy, .png, .jpg, .bin or .raw
     #[arg(long, value_name = "NAME=FILE", value_parser = key_value)]
     pub(crate) input: Vec<(String, String)>,
+    /// Variant of the manifest that says how files become inputs (type, layout, fit); without it an image becomes gray or
+    /// RGB by the input's channels
+    #[arg(long)]
+    pub(crate) variant: Option<String>,
     /// Folder for the outputs, written as NAME.npy
     #[arg(long, value_name = "DIR")]
     pub(crate) output: PathBuf,

@@ -19,18 +19,20 @@ pub enum InputType {
     /// Numbers of any kind, taken as they are.
     #[default]
     Featuremap,
+    /// The first and last bytes of any file, as a classifier of file types reads them.
+    Bytes,
 }
 
 impl InputType {
     /// Whether the input is an image with values 0..255.
     pub fn is_image(self) -> bool {
-        self != InputType::Featuremap
+        !matches!(self, InputType::Featuremap | InputType::Bytes)
     }
 
-    /// Channels of the type in the model; `None` for feature maps.
+    /// Channels of the type in the model; `None` where it is no image.
     pub fn channels(self) -> Option<usize> {
         match self {
-            InputType::Featuremap => None,
+            InputType::Featuremap | InputType::Bytes => None,
             InputType::Gray => Some(1),
             _ => Some(3),
         }
@@ -49,6 +51,29 @@ pub enum Layout {
     Nhwc,
 }
 
+/// How a picture of another size is brought to the size of an image input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Scaled until it just covers the input, then cropped around its centre.
+    #[default]
+    Cover,
+    /// Scaled until it just fits inside the input, laid at the left top; the rest is filled.
+    Pad,
+    /// Each side scaled on its own.
+    Stretch,
+}
+
+impl Fit {
+    fn is_cover(&self) -> bool {
+        *self == Fit::Cover
+    }
+}
+
+fn is_zero(value: &u8) -> bool {
+    *value == 0
+}
+
 /// Description of one model input. Empty `mean` and `scale` mean that nothing is normalized.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -59,6 +84,12 @@ pub struct InputSpec {
     pub type_train: InputType,
     /// Axis order of the model and of calibration data.
     pub layout_train: Layout,
+    /// How pictures of another size are brought to the input's.
+    #[serde(skip_serializing_if = "Fit::is_cover")]
+    pub fit: Fit,
+    /// Gray level of what [`Fit::Pad`] fills, 0..255.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pad: u8,
     /// What arrives at run time; `None` takes `type_train`.
     pub type_rt: Option<InputType>,
     /// Subtracted: one number, or one for each channel.

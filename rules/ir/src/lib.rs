@@ -28,7 +28,7 @@ pub use codec::{
 pub use diag::{Diagnostic, Place, Severity};
 pub use dtype::DType;
 pub use graph::{Device, Graph, IR_OPSET, Node, NodeId, Value, ValueId};
-pub use input_spec::{InputSpec, InputType, Layout};
+pub use input_spec::{Fit, InputSpec, InputType, Layout};
 pub use qgraph::{
     Activation, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor, Segment, SegmentId, TensorId,
 };

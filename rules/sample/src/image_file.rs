@@ -1,14 +1,14 @@
 //! PNG and JPEG files as image inputs.
 
 use image::imageops::{self, FilterType};
-use ptq_ir::{Diagnostic, InputSpec, InputType, Layout, Tensor};
+use ptq_ir::{Diagnostic, Fit, InputSpec, InputType, Layout, Tensor};
 use std::io::Cursor;
 
 /// Largest decoded image; larger ones are refused before their pixels are allocated.
 const MAX_IMAGE_BYTES: u64 = 512 << 20;
 
 /// Decodes an image for an input of this shape. Transparent pixels are composited on white. An image of another size is
-/// scaled (triangle filter) until it just covers the input, then cropped around its centre.
+/// scaled (triangle filter) as the input's `fit` says.
 pub(crate) fn decode(bytes: &[u8], spec: &InputSpec, shape: &[usize]) -> Result<Tensor, Diagnostic> {
     let [n, c, h, w] = dims(spec, shape)?;
     let mut reader = image::ImageReader::new(Cursor::new(bytes))
@@ -19,7 +19,7 @@ pub(crate) fn decode(bytes: &[u8], spec: &InputSpec, shape: &[usize]) -> Result<
     reader.limits(limits);
     let decoded =
         reader.decode().map_err(|e| Diagnostic::error("SAMPLE05", format!("the image does not decode: {e}")))?;
-    let rgb = cover(&on_white(&decoded), w as u32, h as u32);
+    let rgb = fitted(&on_white(&decoded), (w as u32, h as u32), spec);
     if n != 1 {
         return Err(Diagnostic::error("SAMPLE06", format!("one image cannot fill a batch of {n}"))
             .hint("give .npy files with the whole batch"));
@@ -67,11 +67,30 @@ fn on_white(decoded: &image::DynamicImage) -> image::RgbImage {
     })
 }
 
-fn cover(image: &image::RgbImage, w: u32, h: u32) -> image::RgbImage {
+fn fitted(image: &image::RgbImage, (w, h): (u32, u32), spec: &InputSpec) -> image::RgbImage {
     let (iw, ih) = image.dimensions();
     if (iw, ih) == (w, h) || iw == 0 || ih == 0 {
         return image.clone();
     }
+    match spec.fit {
+        Fit::Cover => cover(image, w, h),
+        Fit::Stretch => imageops::resize(image, w, h, FilterType::Triangle),
+        Fit::Pad => pad(image, w, h, spec.pad),
+    }
+}
+
+fn pad(image: &image::RgbImage, w: u32, h: u32, level: u8) -> image::RgbImage {
+    let (iw, ih) = image.dimensions();
+    let scale = f64::min(f64::from(w) / f64::from(iw), f64::from(h) / f64::from(ih));
+    let size = |v: u32, most: u32| ((f64::from(v) * scale).round() as u32).clamp(1, most);
+    let scaled = imageops::resize(image, size(iw, w), size(ih, h), FilterType::Triangle);
+    let mut out = image::RgbImage::from_pixel(w, h, image::Rgb([level; 3]));
+    imageops::replace(&mut out, &scaled, 0, 0);
+    out
+}
+
+fn cover(image: &image::RgbImage, w: u32, h: u32) -> image::RgbImage {
+    let (iw, ih) = image.dimensions();
     let scale = f64::max(f64::from(w) / f64::from(iw), f64::from(h) / f64::from(ih));
     let size = |v: u32, least: u32| ((f64::from(v) * scale).round() as u32).max(least);
     let (sw, sh) = (size(iw, w), size(ih, h));
@@ -90,6 +109,6 @@ fn channels_of([r, g, b]: [u8; 3], kind: InputType) -> [f32; 3] {
         InputType::Yuv444 | InputType::Nv12 => {
             [pixel(luma), pixel(128.0 + (bf - luma) * 0.564_334), pixel(128.0 + (rf - luma) * 0.713_267)]
         }
-        InputType::Rgb | InputType::Featuremap => [r, g, b].map(f32::from),
+        InputType::Rgb | InputType::Featuremap | InputType::Bytes => [r, g, b].map(f32::from),
     }
 }

@@ -1,9 +1,11 @@
 //! Turns one file of calibration or run-time data into a model input.
 //!
 //! The same code serves calibration, scoring, `ptq verify` and `ptq run`, so that they cannot see different pixels.
-//! Formats: PNG and JPEG for image inputs, `.npy` for any input, `.bin`/`.raw` with exactly the input's bytes.
+//! Formats: PNG and JPEG for image inputs, `.npy` for any input, `.bin`/`.raw` with exactly the input's bytes; for an input of
+//! type `bytes` a file of any kind.
 //! Called by the rules that read samples and by the command line.
 
+mod file_ends;
 mod image_file;
 mod names;
 mod npy;
@@ -12,7 +14,7 @@ mod raw;
 pub use names::{ONLY_INPUT, SAMPLE_PREFIX, sample_file, sample_name};
 pub use npy::{read_npy, write_npy};
 
-use ptq_ir::{DType, Diagnostic, InputSpec, Tensor, numel};
+use ptq_ir::{DType, Diagnostic, InputSpec, InputType, Tensor, numel};
 
 /// The tensor that a sample file gives for an input of this description, type and shape.
 /// Images keep their pixel values 0..255; normalization is part of the graph.
@@ -26,6 +28,9 @@ pub fn decode(
     dtype: DType,
     shape: &[usize],
 ) -> Result<Tensor, Diagnostic> {
+    if spec.type_train == InputType::Bytes {
+        return file_ends::decode(bytes, dtype, shape).map_err(|d| d.file(file_name));
+    }
     let extension = file_name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
     let tensor = match extension.as_str() {
         "npy" => read_npy(bytes).map_err(|why| Diagnostic::error("SAMPLE01", why).file(file_name))?,
@@ -71,8 +76,8 @@ fn fit(tensor: Tensor, dtype: DType, shape: &[usize]) -> Result<Tensor, Diagnost
     }
 }
 
-/// A reproducible stand-in where no data is given (calibration type `skip`): pixels 0..255 for images, values of about
-/// unit variance otherwise. Sequence: splitmix64 (Steele et al., 2014) from `seed`.
+/// A reproducible stand-in where no data is given (calibration type `skip`): pixels 0..255 for images,
+/// bytes for the ends of files, values of about unit variance otherwise. Sequence: splitmix64 (Steele et al., 2014) from `seed`.
 pub fn synthetic(spec: &InputSpec, dtype: DType, shape: &[usize], seed: u64) -> Result<Tensor, Diagnostic> {
     let mut state = seed;
     let mut unit = move || {
@@ -85,7 +90,7 @@ pub fn synthetic(spec: &InputSpec, dtype: DType, shape: &[usize], seed: u64) -> 
     let n = numel(shape).unwrap_or(0);
     let values: Vec<f32> = (0..n)
         .map(|_| {
-            if spec.type_train.is_image() {
+            if spec.type_train.is_image() || spec.type_train == InputType::Bytes {
                 (unit() * 256.0).floor()
             } else {
                 // Sum of four uniforms: bounded, near normal, no logarithm needed.
@@ -106,7 +111,7 @@ pub fn synthetic(spec: &InputSpec, dtype: DType, shape: &[usize], seed: u64) -> 
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use ptq_ir::{InputType, Layout};
+    use ptq_ir::{Fit, Layout};
 
     fn png(w: u32, h: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
         let mut image = image::RgbImage::new(w, h);
@@ -126,6 +131,38 @@ mod tests {
         assert_eq!(rgb.f32s().unwrap(), [10.0, 11.0, 20.0, 21.0, 30.0, 31.0]);
         let bgr = decode("a.png", &bytes, &spec(InputType::Bgr, Layout::Nhwc), DType::F32, &[1, 1, 2, 3]).unwrap();
         assert_eq!(bgr.f32s().unwrap(), [30.0, 20.0, 10.0, 31.0, 21.0, 11.0]);
+    }
+
+    #[test]
+    fn a_picture_of_another_size_fits_as_declared() {
+        // White above black, 4 x 2; the input is 4 high and 6 wide.
+        let bytes = png(4, 2, |_, y| [255 * (1 - y as u8); 3]);
+        let spec = |fit| InputSpec { type_train: InputType::Gray, fit, pad: 9, ..InputSpec::default() };
+        let row = |fit, y: usize| {
+            let t = decode("a.png", &bytes, &spec(fit), DType::F32, &[1, 1, 4, 6]).unwrap();
+            t.f32s().unwrap()[6 * y..6 * y + 6].to_vec()
+        };
+        assert_eq!(row(Fit::Pad, 0), [255.0; 6]);
+        assert_eq!(row(Fit::Pad, 3), [9.0; 6], "4 x 2 becomes 6 x 3, the last row is filled");
+        assert_eq!((row(Fit::Stretch, 0), row(Fit::Stretch, 3)), (vec![255.0; 6], vec![0.0; 6]));
+        assert_eq!((row(Fit::Cover, 0), row(Fit::Cover, 3)), (vec![255.0; 6], vec![0.0; 6]));
+    }
+
+    #[test]
+    fn the_ends_of_a_file_are_trimmed_and_padded() {
+        let spec = InputSpec { type_train: InputType::Bytes, ..InputSpec::default() };
+        let ends = |bytes: &[u8]| {
+            let t = decode("any.name", bytes, &spec, DType::I32, &[1, 6]).unwrap();
+            t.to_i64s().unwrap()
+        };
+        assert_eq!(ends(b" \n\x0babcde \r"), [97, 98, 99, 99, 100, 101]);
+        assert_eq!(ends(b" x "), [120, 256, 256, 256, 256, 120]);
+        assert_eq!(ends(b""), [256; 6]);
+        let mut long = vec![b' '; 4096];
+        long.extend(b"far");
+        assert_eq!(ends(&long), [256, 256, 256, 102, 97, 114], "white space is passed over in the first 4,096 bytes");
+        let d = decode("a", b"", &spec, DType::F32, &[1, 6]).unwrap_err();
+        assert_eq!((d.code.as_ref(), d.place.file.as_deref()), ("SAMPLE09", Some("a")));
     }
 
     #[test]

@@ -21,6 +21,8 @@ mod make;
 mod package;
 #[path = "../fetch/python.rs"]
 mod python;
+#[path = "../fetch/set.rs"]
+mod set;
 
 use declaration::Declaration;
 use error::{FetchError, Result, at};
@@ -55,7 +57,11 @@ fn fetch(offline: bool) -> Result<String> {
         let taken = given_folder::take(&declaration, &folder, &target)?;
         let (all, there) = (taken.files, taken.files - taken.copied);
         let summary = format!("assets: {} of {all} copied from {}, {there} were there", taken.copied, folder.display());
-        return Ok(format!("{summary}; {} have the pinned SHA-256, the others are taken as they are", taken.pinned));
+        let made = sets(&declaration, Some(&folder), offline)?;
+        return Ok(format!(
+            "{summary}; {} have the pinned SHA-256, the others are taken as they are{made}",
+            taken.pinned
+        ));
     }
     let mut missing = Vec::new();
     for asset in &declaration.assets {
@@ -78,6 +84,33 @@ fn fetch(offline: bool) -> Result<String> {
         make::create_parent(&path)?;
         std::fs::write(&path, &labels.text).map_err(at(&path))?;
     }
+    let made = sets(&declaration, None, offline)?;
     let all = declaration.assets.len() + declaration.labels.len();
-    Ok(format!("assets: {} of {all} files made, the others were there; all have the pinned SHA-256", missing.len()))
+    Ok(format!(
+        "assets: {} of {all} files made, the others were there; all have the pinned SHA-256{made}",
+        missing.len()
+    ))
+}
+
+/// Copies or makes the sets that are not there and says which.
+fn sets(declaration: &Declaration, given: Option<&std::path::Path>, offline: bool) -> Result<String> {
+    let root = ptq_tests::workspace_root();
+    let (scripts, target) = (root.join("tests/fetch"), root.join("assets"));
+    let mut made = String::new();
+    for wanted in &declaration.sets {
+        let stamp = set::stamp(declaration, wanted, &scripts)?;
+        if set::is_there(wanted, &stamp, &target) {
+            continue;
+        }
+        if let Some(folder) = given.filter(|folder| set::is_there(wanted, &stamp, folder)) {
+            set::install(wanted, &stamp, &folder.join("data"), &target)?;
+        } else if offline {
+            return Err(FetchError::Offline { count: wanted.folders.len(), first: wanted.stamp.clone() });
+        } else {
+            let python = python::python(&root)?;
+            set::make(declaration, wanted, &stamp, (&scripts, &python, &target), &|line| println!("{line}"))?;
+        }
+        made += &format!("; {} made", wanted.folders.keys().cloned().collect::<Vec<_>>().join(", "));
+    }
+    Ok(made)
 }

@@ -11,6 +11,8 @@ use std::path::Path;
 pub(crate) enum Kind {
     /// The Python package index.
     Pip,
+    /// The Python package index, for a package that has no wheel.
+    Sdist,
     /// The system's Debian archive.
     Apt,
 }
@@ -66,6 +68,35 @@ pub(crate) struct Asset {
     pub(crate) imagenet_ids: String,
 }
 
+/// A file or folder of a package that a set is made of.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    /// Package that has it.
+    pub(crate) package: String,
+    /// Path inside the package.
+    pub(crate) path: String,
+    /// Digest, of a file.
+    pub(crate) sha256: Option<String>,
+}
+
+/// Folders that one script makes. Their bytes may depend on versions of libraries, so their files are counted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Set {
+    /// Script beside `assets.toml`: its arguments are the folder to make, then the sources.
+    pub(crate) make: String,
+    /// Files beside `assets.toml` that the script reads.
+    #[serde(default)]
+    pub(crate) uses: Vec<String>,
+    /// What of packages it reads.
+    pub(crate) source: Vec<Source>,
+    /// File below `assets/` that says what the set was made of.
+    pub(crate) stamp: String,
+    /// Folders below `assets/data/` and the number of files in each.
+    pub(crate) folders: BTreeMap<String, usize>,
+}
+
 /// A file that is written from the declaration alone.
 #[derive(Debug)]
 pub(crate) struct Labels {
@@ -84,6 +115,8 @@ pub(crate) struct Declaration {
     pub(crate) assets: Vec<Asset>,
     /// Label files.
     pub(crate) labels: Vec<Labels>,
+    /// Folders made by scripts.
+    pub(crate) sets: Vec<Set>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +125,7 @@ struct File {
     package: BTreeMap<String, Package>,
     asset: Vec<Asset>,
     list: Vec<List>,
+    set: Vec<Set>,
 }
 
 #[derive(Deserialize)]
@@ -111,11 +145,17 @@ impl Declaration {
         let text = std::fs::read_to_string(&path).map_err(at(&path))?;
         let file: File =
             toml::from_str(&text).map_err(|e| FetchError::Declaration { path: path.clone(), what: e.to_string() })?;
-        let mut out = Declaration { packages: file.package, assets: file.asset, labels: Vec::new() };
+        let mut out = Declaration { packages: file.package, assets: file.asset, labels: Vec::new(), sets: file.set };
         for list in &file.list {
             let assets = rows(&folder.join(&list.rows), &list.make)?;
             out.labels.push(labels(&list.labels, &assets));
             out.assets.extend(assets);
+        }
+        for source in out.sets.iter().flat_map(|set| &set.source) {
+            if !out.packages.contains_key(&source.package) {
+                let what = format!("{} comes from {}, which is not declared", source.path, source.package);
+                return Err(FetchError::Declaration { path, what });
+            }
         }
         let mut seen = BTreeSet::new();
         for asset in &out.assets {

@@ -17,15 +17,17 @@ pub(crate) fn unpack(name: &str, package: &Package, python: &Path, work: &Path) 
     }
     let label = format!("{name} {}", package.version);
     let ended = match package.kind {
-        Kind::Pip => pip(name, package, python, &download)?,
+        Kind::Pip => pip(name, package, python, &download, "--only-binary=:all:")?,
+        Kind::Sdist => pip(name, package, python, &download, "--no-binary=:all:")?,
         Kind::Apt => apt(name, package, &download)?,
     };
     if !ended.success {
         return Err(FetchError::Download { package: label, said: ended.said });
     }
     let mut found = std::fs::read_dir(&download).map_err(at(&download))?.flatten().map(|entry| entry.path());
-    let Some(archive) = found.find(|path| path.extension().is_some_and(|e| e == "whl" || e == "deb")) else {
-        return Err(FetchError::Download { package: label, said: "no .whl or .deb came".into() });
+    let Some(archive) = found.find(|path| path.extension().is_some_and(|e| e == "whl" || e == "deb" || e == "gz"))
+    else {
+        return Err(FetchError::Download { package: label, said: "no .whl, .tar.gz or .deb came".into() });
     };
     if let Some(pinned) = &package.sha256 {
         verify(&archive, &label, pinned)?;
@@ -36,6 +38,10 @@ pub(crate) fn unpack(name: &str, package: &Package, python: &Path, work: &Path) 
             let args = ["-m".as_ref(), "zipfile".as_ref(), "-e".as_ref(), archive, target];
             run(python, &args, &download, "", ("unpack a wheel", "see PTQ_ORACLE_PYTHON"))?
         }
+        Kind::Sdist => {
+            let args = ["-m".as_ref(), "tarfile".as_ref(), "-e".as_ref(), archive, target];
+            run(python, &args, &download, "", ("unpack a source package", "see PTQ_ORACLE_PYTHON"))?
+        }
         Kind::Apt => run("dpkg", &["-x".as_ref(), archive, target], &download, "", ("unpack a package", NO_APT))?,
     };
     if ended.success {
@@ -45,14 +51,14 @@ pub(crate) fn unpack(name: &str, package: &Package, python: &Path, work: &Path) 
     }
 }
 
-fn pip(name: &str, package: &Package, python: &Path, folder: &Path) -> Result<Ended> {
+fn pip(name: &str, package: &Package, python: &Path, folder: &Path, form: &str) -> Result<Ended> {
     let wanted = format!("{name}=={}", package.version);
-    let mut args = vec!["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"];
+    let mut args = vec!["-m", "pip", "download", "--quiet", "--no-deps", form];
     if let Some(wheel) = &package.wheel {
         args.extend(["--python-version", &wheel.python, "--implementation", "cp", "--platform", &wheel.platform]);
     }
     args.push(&wanted);
-    run(python, &args, folder, "", ("download a wheel", "see PTQ_ORACLE_PYTHON"))
+    run(python, &args, folder, "", ("download a Python package", "see PTQ_ORACLE_PYTHON"))
 }
 
 /// `apt-get download`; where the system's package lists are missing or old, once more with lists of its own, which needs

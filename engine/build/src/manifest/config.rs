@@ -3,7 +3,7 @@
 use super::Variant;
 use super::settings::{number, size};
 use ptq_calibrate::{Calibration, Method};
-use ptq_ir::{Device, Diagnostic, InputSpec, InputType, Layout};
+use ptq_ir::{Device, Diagnostic, Fit, InputSpec, InputType, Layout};
 use ptq_parse::Quantized;
 use ptq_place::Requests;
 use std::collections::BTreeMap;
@@ -45,6 +45,15 @@ pub struct VariantConfig {
 }
 
 impl VariantConfig {
+    /// Whether files of any kind are samples of this input; with `*`, of the only input.
+    pub fn takes_any_file(&self, input: &str) -> bool {
+        let bytes = |spec: &InputSpec| spec.type_train == InputType::Bytes;
+        if input == ptq_sample::ONLY_INPUT {
+            return !self.inputs.is_empty() && self.inputs.values().all(bytes);
+        }
+        self.inputs.get(input).is_some_and(bytes)
+    }
+
     /// The typed form of a variant's settings.
     ///
     /// # Errors
@@ -138,6 +147,14 @@ fn inputs(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTreeMap<String,
             "type_train" => spec.type_train = input_type(value),
             "type_rt" => spec.type_rt = Some(input_type(value)),
             "layout_train" if value.as_str() == Some("NHWC") => spec.layout_train = Layout::Nhwc,
+            "fit" => spec.fit = fit(value),
+            "pad" => match number(value).filter(|v| v.fract() == 0.0 && (0.0..=255.0).contains(v)) {
+                Some(level) => spec.pad = level as u8,
+                None => problems.push(Diagnostic::error(
+                    "MANIFEST15",
+                    format!("input.{name}: pad must be a whole number of 0..255"),
+                )),
+            },
             "mean" => spec.mean = numbers(value),
             "scale" => spec.scale = numbers(value),
             "std" => drop(stds.insert(name.clone(), numbers(value))),
@@ -163,12 +180,21 @@ fn inputs(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTreeMap<String,
     out
 }
 
+fn fit(value: &toml::Value) -> Fit {
+    match value.as_str() {
+        Some("pad") => Fit::Pad,
+        Some("stretch") => Fit::Stretch,
+        _ => Fit::Cover,
+    }
+}
+
 fn input_type(value: &toml::Value) -> InputType {
     match value.as_str() {
         Some("rgb") => InputType::Rgb,
         Some("bgr") => InputType::Bgr,
         Some("yuv444") => InputType::Yuv444,
         Some("gray") => InputType::Gray,
+        Some("bytes") => InputType::Bytes,
         _ => InputType::Featuremap,
     }
 }

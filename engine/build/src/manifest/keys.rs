@@ -38,7 +38,7 @@ pub struct Key {
     pub meaning: &'static str,
 }
 
-const TYPES: &[&str] = &["rgb", "bgr", "yuv444", "gray", "featuremap"];
+const TYPES: &[&str] = &["rgb", "bgr", "yuv444", "gray", "featuremap", "bytes"];
 
 macro_rules! key {
     ($path:literal, $kind:expr, $default:literal, $horizon:literal, $stage:literal, $meaning:literal) => {
@@ -89,7 +89,8 @@ pub const KEYS: &[Key] = &[
         "\"featuremap\"",
         "input_type_train",
         "calibrate",
-        "what the model was trained on and calibration data holds"
+        "what the model was trained on and calibration data holds; bytes: the first and last bytes of files of any kind, \
+         white space at the ends passed over, 256 where a file is too short, for an int32 input [1, even]"
     ),
     key!(
         "input.*.layout_train",
@@ -99,6 +100,16 @@ pub const KEYS: &[Key] = &[
         "calibrate",
         "axis order of an image input"
     ),
+    key!(
+        "input.*.fit",
+        KeyType::Word(&["cover", "pad", "stretch"]),
+        "\"cover\"",
+        "-",
+        "calibrate",
+        "how a picture of another size becomes the input's: scaled to cover it and cropped around the centre; scaled to \
+         fit inside, at the left top, the rest filled; or each side scaled on its own"
+    ),
+    key!("input.*.pad", KeyType::Number, "0", "-", "calibrate", "gray level 0..255 that fit = \"pad\" fills with"),
     key!(
         "input.*.type_rt",
         KeyType::Word(TYPES),

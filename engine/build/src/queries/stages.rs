@@ -101,7 +101,7 @@ pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
         if config.quantized == ptq_parse::Quantized::Keep {
             inputs.push(part(db, parse(db, m, v).tree()?, ptq_parse::GIVEN)?);
         }
-        if let Some(key) = sample_key(&config.data) {
+        if let Some(key) = sample_key(config) {
             inputs.push(ActionInput::tree("samples", Sources::get(db).samples(db).get(&key)?.all(db)?));
         }
         Some(inputs)
@@ -154,7 +154,7 @@ pub(crate) fn measure<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>
         inputs.dedup();
         inputs.push(part(db, partitioned, "placement.json")?);
         inputs.push(part(db, calibrate(db, m, v).tree()?, "quant")?);
-        if let Some(key) = sample_key(&config.data) {
+        if let Some(key) = sample_key(config) {
             inputs.push(ActionInput::tree("first sample", Sources::get(db).samples(db).get(&key)?.first(db)?));
         }
         Some(inputs)

@@ -1,15 +1,18 @@
 //! `ptq run`.
 
-use super::read;
+use super::{project, read};
 use crate::args::{Global, Run};
 use crate::failure::Failure;
+use ptq_engine::manifest::VariantConfig;
 use ptq_ir::{InputSpec, InputType, Layout, Tensor};
 use ptq_runtime::{Model, Port, RunOptions};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
     let model = load(&args.model)?;
-    let inputs = inputs(&model, &args.input)?;
+    let declared = args.variant.as_ref().map_or_else(|| Ok(BTreeMap::new()), |name| declared(global, name))?;
+    let inputs = inputs(&model, &args.input, &declared)?;
     let options = RunOptions { threads: args.threads.max(1) };
     let failed = |e: &dyn std::fmt::Display| Failure::Failed(format!("error: {}: {e}", args.model.display()));
     let mut dumped: Vec<(String, Tensor)> = Vec::new();
@@ -41,7 +44,21 @@ pub(crate) fn load(path: &Path) -> Result<Model, Failure> {
     Model::load(&read(path)?).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
 }
 
-fn inputs(model: &Model, given: &[(String, String)]) -> Result<Vec<Tensor>, Failure> {
+/// Descriptions of a variant's inputs.
+fn declared(global: &Global, variant: &str) -> Result<BTreeMap<String, InputSpec>, Failure> {
+    let project = project(global)?;
+    let Some(found) = project.manifest().variants.get(variant) else {
+        return Err(Failure::Usage(format!("error: the manifest has no variant {variant:?}")));
+    };
+    let listed = |problems: Vec<ptq_ir::Diagnostic>| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    Ok(VariantConfig::of(found).map_err(|problems| Failure::Usage(listed(problems).join("\n")))?.inputs)
+}
+
+fn inputs(
+    model: &Model,
+    given: &[(String, String)],
+    declared: &BTreeMap<String, InputSpec>,
+) -> Result<Vec<Tensor>, Failure> {
     let ports = model.inputs();
     let names: Vec<&str> = ports.iter().map(|p| p.name).collect();
     if let Some((unknown, _)) = given.iter().find(|(n, _)| !names.contains(&n.as_str())) {
@@ -60,7 +77,8 @@ fn inputs(model: &Model, given: &[(String, String)]) -> Result<Vec<Tensor>, Fail
                     port.name, port.name
                 ))
             })?;
-            ptq_sample::decode(file, &read(file.as_ref())?, &image_spec(port), port.dtype, port.shape)
+            let spec = declared.get(port.name).cloned().unwrap_or_else(|| image_spec(port));
+            ptq_sample::decode(file, &read(file.as_ref())?, &spec, port.dtype, port.shape)
                 .map_err(|d| Failure::Failed(d.value(port.name).to_string()))
         })
         .collect()
