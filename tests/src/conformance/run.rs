@@ -79,7 +79,10 @@ fn run(case: &Case) -> Result<(), String> {
 pub(super) fn parsed(model: Vec<u8>, inputs: &BTreeMap<&str, Tensor>) -> Result<ptq_ir::Graph, String> {
     let shape = |t: &Tensor| t.shape().iter().map(|&n| n as i64).collect();
     let spec = |t: &Tensor| InputSpec { shape: Some(shape(t)), ..InputSpec::default() };
-    let params = ParseParams { inputs: inputs.iter().map(|(n, t)| ((*n).to_owned(), spec(t))).collect() };
+    let params = ParseParams {
+        inputs: inputs.iter().map(|(n, t)| ((*n).to_owned(), spec(t))).collect(),
+        ..ParseParams::default()
+    };
     let params = serde_json::to_string(&params).map_err(|e| e.to_string())?;
     let blobs: Blobs = [("model".to_owned(), model.into())].into();
     let ctx = Context { inputs: &blobs, params: &params, progress: &Silent, threads: 1 };

@@ -26,7 +26,7 @@ fn parsed(file: &str, input: &str, shape: &[i64]) -> Option<Graph> {
         return None;
     };
     let spec = InputSpec { shape: Some(shape.to_vec()), ..InputSpec::default() };
-    let params = ParseParams { inputs: BTreeMap::from([(input.to_owned(), spec)]) };
+    let params = ParseParams { inputs: BTreeMap::from([(input.to_owned(), spec)]), ..ParseParams::default() };
     let params = serde_json::to_string(&params).expect("encodes");
     let inputs = Blobs::from([("model".to_owned(), bytes.into())]);
     let ctx = Context { inputs: &inputs, params: &params, progress: &Silent, threads: 1 };

@@ -3,7 +3,7 @@
 
 use super::parts::Parts;
 use super::{Conversion, Converted};
-use ptq_ir::{Attr, DType, Diagnostic, Tensor};
+use ptq_ir::{DType, Diagnostic, Tensor};
 
 /// A constant number of the type of input 0.
 fn number(parts: &mut Parts<'_>, what: &str, value: f64) -> Result<String, Diagnostic> {
