@@ -16,8 +16,8 @@ pub(crate) use interp::linear_resize;
 pub(crate) use moves::{depth_to_space, reshape, resize, slice, space_to_depth, transpose};
 pub(crate) use pool::{average_pool, max_pool};
 
-use ptq_ir::{DType, QNode, QTensor, numel};
-use ptq_kernels::Sign;
+use ptq_ir::{DType, QNode, QTensor};
+use ptq_kernels::{Isa, Sign};
 
 /// One node with the bytes of its inputs.
 pub(crate) struct Call<'a> {
@@ -25,6 +25,7 @@ pub(crate) struct Call<'a> {
     pub(crate) inputs: &'a [&'a [u8]],
     pub(crate) tensors: &'a [QTensor],
     pub(crate) threads: usize,
+    pub(crate) isa: Isa,
 }
 
 impl<'a> Call<'a> {
@@ -36,11 +37,6 @@ impl<'a> Call<'a> {
     /// What the result must be.
     pub(crate) fn output(&self) -> &'a QTensor {
         &self.tensors[self.node.outputs[0].0 as usize]
-    }
-
-    /// An empty result of the right size.
-    pub(crate) fn blank(&self) -> Vec<u8> {
-        vec![0; numel(&self.output().shape).unwrap_or(0) * self.output().dtype.bytes()]
     }
 }
 

@@ -5,6 +5,7 @@
 //! Small enough to embed: bytes in, tensors out, no files and no printing. Called by the command line and by verify.
 //! Start at [`Model::load`].
 
+mod arena;
 mod border;
 mod error;
 mod float_segment;

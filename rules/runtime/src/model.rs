@@ -57,7 +57,7 @@ impl Model {
     fn prepare(artifact: artifact::Model, isa: Isa) -> Result<Model, RuntimeError> {
         artifact.check()?;
         let pack = |segment: &artifact::Segment| match &segment.body {
-            Body::Int(nodes) => PackedSegment::new(nodes, &artifact.tensors, isa).map(Some),
+            Body::Int(nodes) => PackedSegment::new(segment, nodes, &artifact.tensors, isa).map(Some),
             Body::Float(_) | Body::Npu(_) => Ok(None),
         };
         let packed = artifact.segments.iter().map(pack).collect::<Result<_, _>>()?;

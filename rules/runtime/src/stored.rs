@@ -1,26 +1,34 @@
 //! Integer tensors as bytes in storage order (rank 4 channels-last), and back.
 
-use ptq_ir::{DType, Tensor, TensorError};
+use ptq_ir::{DType, QTensor, Tensor, TensorError, numel};
 use ptq_kernels::{Isa, bytes_of, bytes_of_mut, swap_axes};
 use ptq_sim::{from_storage, to_storage};
 
+/// Bytes that a tensor takes.
+pub(crate) fn stored_len(tensor: &QTensor) -> usize {
+    numel(&tensor.shape).unwrap_or(0) * tensor.dtype.bytes()
+}
+
 /// Bytes of an integer tensor in storage order.
 pub(crate) fn to_stored(tensor: &Tensor) -> Result<Vec<u8>, TensorError> {
+    let mut out = vec![0; tensor.shape().iter().product::<usize>() * tensor.dtype().bytes()];
+    store(tensor, &mut out)?;
+    Ok(out)
+}
+
+/// Writes an integer tensor in storage order.
+pub(crate) fn store(tensor: &Tensor, out: &mut [u8]) -> Result<(), TensorError> {
     let shape = tensor.shape();
-    let bytes = |bytes: &[u8]| {
-        let mut out = vec![0; bytes.len()];
-        store(bytes, shape, &mut out);
-        out
-    };
-    Ok(match tensor.dtype() {
-        DType::I8 => bytes(bytes_of(tensor.i8s()?)),
-        DType::U8 => bytes(tensor.u8s()?),
-        other => to_storage(&tensor.to_le_bytes(), shape, other.bytes()),
-    })
+    match tensor.dtype() {
+        DType::I8 => swap(bytes_of(tensor.i8s()?), shape, out),
+        DType::U8 => swap(tensor.u8s()?, shape, out),
+        other => out.copy_from_slice(&to_storage(&tensor.to_le_bytes(), shape, other.bytes())),
+    }
+    Ok(())
 }
 
 /// Single bytes in storage order.
-fn store(x: &[u8], shape: &[usize], out: &mut [u8]) {
+fn swap(x: &[u8], shape: &[usize], out: &mut [u8]) {
     match *shape {
         [n, c, h, w] if x.len() > n => {
             let image = x.len() / n;
@@ -41,12 +49,12 @@ pub(crate) fn from_stored(bytes: &[u8], dtype: DType, shape: &[usize]) -> Result
     match dtype {
         DType::U8 => {
             let mut out = vec![0; bytes.len()];
-            store(bytes, &back, &mut out);
+            swap(bytes, &back, &mut out);
             Tensor::from_u8(shape, out)
         }
         DType::I8 => {
             let mut out = vec![0i8; bytes.len()];
-            store(bytes, &back, bytes_of_mut(&mut out));
+            swap(bytes, &back, bytes_of_mut(&mut out));
             Tensor::from_i8(shape, out)
         }
         _ => Tensor::from_le_bytes(dtype, shape, &from_storage(bytes, shape, dtype.bytes())),

@@ -4,29 +4,31 @@ use super::{Call, sign, zero_point};
 use ptq_ir::{QConcat, Requant};
 use ptq_kernels::{lookup, requant_table};
 use ptq_sim::{storage_axes, storage_dims};
-use std::borrow::Cow;
 
 /// Concatenation along one axis.
-pub(crate) fn concat(call: &Call<'_>, concat: &QConcat) -> Vec<u8> {
-    let dims = storage_dims(&call.output().shape);
-    let at = storage_axes(dims.len()).iter().position(|&a| a == concat.axis).unwrap_or(0);
+pub(crate) fn concat(call: &Call<'_>, concat: &QConcat, out: &mut [u8]) {
+    let rank = call.output().shape.len();
+    let at = storage_axes(rank).iter().position(|&a| a == concat.axis).unwrap_or(0);
     let elem = call.output().dtype.bytes();
-    let run = |i: usize| storage_dims(&call.input(i).shape)[at..].iter().product::<usize>() * elem;
-    let parts: Vec<(Cow<'_, [u8]>, usize)> =
-        (0..call.inputs.len()).map(|i| (part(call, i, concat.requant[i].as_ref(), concat.out_zero), run(i))).collect();
-    let mut out = Vec::with_capacity(dims.iter().product::<usize>() * elem);
-    for row in 0..dims[..at].iter().product::<usize>() {
-        parts.iter().for_each(|(part, run)| out.extend_from_slice(&part[row * run..(row + 1) * run]));
+    let run = |shape: &[usize]| storage_dims(shape)[at..].iter().product::<usize>() * elem;
+    let row = run(&call.output().shape);
+    let mut first = 0;
+    for (i, x) in call.inputs.iter().enumerate() {
+        let own = run(&call.input(i).shape);
+        let table = concat.requant[i].as_ref().map(|requant| table(call, i, requant, concat.out_zero));
+        for (to, from) in out.chunks_exact_mut(row.max(1)).zip(x.chunks_exact(own.max(1))) {
+            let to = &mut to[first..first + own];
+            match &table {
+                Some(table) => lookup(table, from, to),
+                None => to.copy_from_slice(from),
+            }
+        }
+        first += own;
     }
-    out
 }
 
-/// An input in the output's units.
-fn part<'a>(call: &Call<'a>, i: usize, requant: Option<&Requant>, out_zero: i32) -> Cow<'a, [u8]> {
-    let Some(requant) = requant else { return Cow::Borrowed(call.inputs[i]) };
+/// From an input's units to the output's.
+fn table(call: &Call<'_>, i: usize, requant: &Requant, out_zero: i32) -> [u8; 256] {
     let (x, y) = (call.input(i), call.output());
-    let table = requant_table(requant, sign(x), zero_point(x), out_zero, sign(y).range());
-    let mut out = vec![0; call.inputs[i].len()];
-    lookup(&table, call.inputs[i], &mut out);
-    Cow::Owned(out)
+    requant_table(requant, sign(x), zero_point(x), out_zero, sign(y).range())
 }

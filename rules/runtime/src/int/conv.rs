@@ -37,15 +37,14 @@ impl PackedConv {
         Ok(PackedConv { kernel, int32: conv.requant.is_none() })
     }
 
-    pub(crate) fn run(&self, call: &Call<'_>) -> Result<Vec<u8>, KernelError> {
-        let mut out = call.blank();
+    pub(crate) fn run(&self, call: &Call<'_>, out: &mut [u8]) -> Result<(), KernelError> {
         let [batch, ..] = nchw(call.output());
-        if self.int32 {
-            let mut acc = vec![0i32; out.len() / 4];
-            self.kernel.run_i32(call.threads, batch, call.inputs[0], &mut acc)?;
-            return Ok(acc.into_iter().flat_map(i32::to_le_bytes).collect());
+        if !self.int32 {
+            return self.kernel.run(call.threads, batch, call.inputs[0], out);
         }
-        self.kernel.run(call.threads, batch, call.inputs[0], &mut out)?;
-        Ok(out)
+        let mut sums = vec![0i32; out.len() / 4];
+        self.kernel.run_i32(call.threads, batch, call.inputs[0], &mut sums)?;
+        out.as_chunks_mut::<4>().0.iter_mut().zip(sums).for_each(|(o, s)| *o = s.to_le_bytes());
+        Ok(())
     }
 }

@@ -3,13 +3,13 @@
 use super::moves::gather;
 use super::{Call, sign, zero_point};
 use ptq_ir::{QAdd, QLut, QMul, Requant};
-use ptq_kernels::{IntAdd, IntMul, Isa, KernelError, Sign, lookup};
+use ptq_kernels::{IntAdd, IntMul, KernelError, Sign, lookup};
 use ptq_sim::{storage_axes, storage_dims};
 use std::borrow::Cow;
 
 /// Element-wise sum with broadcasting.
-pub(crate) fn add(call: &Call<'_>, add: &QAdd) -> Result<Vec<u8>, KernelError> {
-    binary(call, |order, a, b, out| {
+pub(crate) fn add(call: &Call<'_>, add: &QAdd, out: &mut [u8]) -> Result<(), KernelError> {
+    binary(call, out, |order, a, b, out| {
         let requant = match (&add.requant, order) {
             (Requant::Float(m), [1, _]) => Requant::Float(vec![m[1], m[0]]),
             (Requant::Fixed(m), [1, _]) => Requant::Fixed(vec![m[1], m[0]]),
@@ -22,13 +22,13 @@ pub(crate) fn add(call: &Call<'_>, add: &QAdd) -> Result<Vec<u8>, KernelError> {
             out_zero: add.out_zero,
             clamp: (add.clamp_lo, add.clamp_hi),
         };
-        kernel.run(Isa::best(), a, b, out)
+        kernel.run(call.isa, a, b, out)
     })
 }
 
 /// Element-wise product with broadcasting.
-pub(crate) fn mul(call: &Call<'_>, mul: &QMul) -> Result<Vec<u8>, KernelError> {
-    binary(call, |order, a, b, out| {
+pub(crate) fn mul(call: &Call<'_>, mul: &QMul, out: &mut [u8]) -> Result<(), KernelError> {
+    binary(call, out, |order, a, b, out| {
         let kernel = IntMul {
             sign: order.map(|i| sign(call.input(i))),
             zero: order.map(|i| zero_point(call.input(i))),
@@ -36,7 +36,7 @@ pub(crate) fn mul(call: &Call<'_>, mul: &QMul) -> Result<Vec<u8>, KernelError> {
             out_zero: mul.out_zero,
             clamp: (mul.clamp_lo, mul.clamp_hi),
         };
-        kernel.run(Isa::best(), a, b, out)
+        kernel.run(call.isa, a, b, out)
     })
 }
 
@@ -44,19 +44,18 @@ pub(crate) fn mul(call: &Call<'_>, mul: &QMul) -> Result<Vec<u8>, KernelError> {
 /// full size and a `b` that is repeated to it. Sum and product do not mind the order.
 fn binary(
     call: &Call<'_>,
+    out: &mut [u8],
     run: impl Fn([usize; 2], &[u8], &[u8], &mut [u8]) -> Result<(), KernelError>,
-) -> Result<Vec<u8>, KernelError> {
-    let mut out = call.blank();
+) -> Result<(), KernelError> {
     let (a, b) = (aligned(call, 0), aligned(call, 1));
     if a.len() == out.len() {
-        run([0, 1], &a, &b, &mut out)?;
+        run([0, 1], &a, &b, out)
     } else if b.len() == out.len() {
-        run([1, 0], &b, &a, &mut out)?;
+        run([1, 0], &b, &a, out)
     } else {
         let full: Vec<u8> = a.iter().copied().cycle().take(out.len()).collect();
-        run([0, 1], &full, &b, &mut out)?;
+        run([0, 1], &full, &b, out)
     }
-    Ok(out)
 }
 
 /// An operand's bytes such that repeating them gives its broadcast form in the result's storage order: the operand
@@ -79,15 +78,15 @@ fn aligned<'a>(call: &Call<'a>, i: usize) -> Cow<'a, [u8]> {
     if moving.all(|d| strides[d] == natural[d]) {
         return Cow::Borrowed(call.inputs[i]);
     }
-    Cow::Owned(gather(call.inputs[i], &dims, &strides, 1))
+    let mut out = vec![0; dims.iter().product()];
+    gather(call.inputs[i], &dims, &strides, 1, &mut out);
+    Cow::Owned(out)
 }
 
 /// Table look-up.
-pub(crate) fn lut(call: &Call<'_>, lut: &QLut) -> Vec<u8> {
-    let mut out = call.blank();
+pub(crate) fn lut(call: &Call<'_>, lut: &QLut, out: &mut [u8]) {
     // The kernel's table is in the order of the input's bytes.
     let flip = if sign(call.input(0)) == Sign::Signed { 0x80 } else { 0 };
     let table: [u8; 256] = std::array::from_fn(|byte| lut.table[byte ^ flip] as u8);
-    lookup(&table, call.inputs[0], &mut out);
-    out
+    lookup(&table, call.inputs[0], out);
 }

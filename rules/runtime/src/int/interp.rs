@@ -4,16 +4,17 @@ use super::{Call, nchw, sign, zero_point};
 use ptq_ir::ops::{LinearResize, WEIGHT_BITS};
 
 /// Resizes the last two axes: along columns into 32-bit rows first, then along rows.
-pub(crate) fn linear_resize(call: &Call<'_>, resize: &LinearResize) -> Vec<u8> {
+pub(crate) fn linear_resize(call: &Call<'_>, resize: &LinearResize, out: &mut [u8]) {
     let [_, channels, h, w] = nchw(call.input(0));
     let (sign, zero) = (sign(call.input(0)), zero_point(call.input(0)));
     let one = 1i32 << WEIGHT_BITS;
     let width = resize.cols.len() * channels;
-    let mut out = Vec::with_capacity(call.inputs[0].len());
-    for image in call.inputs[0].chunks_exact(h * w * channels) {
+    let images = call.inputs[0].chunks_exact((h * w * channels).max(1));
+    let results = out.chunks_exact_mut((resize.rows.len() * width).max(1));
+    for (image, result) in images.zip(results) {
         // Each source row across its columns, made when first asked for.
         let mut rows: Vec<Option<Vec<i32>>> = vec![None; h];
-        for tap in &resize.rows {
+        for (tap, out) in resize.rows.iter().zip(result.chunks_exact_mut(width.max(1))) {
             for source in [tap.lo as usize, tap.hi as usize] {
                 rows[source].get_or_insert_with(|| {
                     let row = &image[source * w * channels..(source + 1) * w * channels];
@@ -32,14 +33,10 @@ pub(crate) fn linear_resize(call: &Call<'_>, resize: &LinearResize) -> Vec<u8> {
             }
             let down = tap.weight as i32;
             if let (Some(upper), Some(lower)) = (&rows[tap.lo as usize], &rows[tap.hi as usize]) {
-                out.extend(
-                    upper
-                        .iter()
-                        .zip(lower)
-                        .map(|(&a, &b)| (LinearResize::round(a * (one - down) + b * down) + zero) as u8),
-                );
+                for ((o, &a), &b) in out.iter_mut().zip(upper).zip(lower) {
+                    *o = (LinearResize::round(a * (one - down) + b * down) + zero) as u8;
+                }
             }
         }
     }
-    out
 }

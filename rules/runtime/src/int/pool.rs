@@ -5,7 +5,7 @@ use ptq_ir::{DType, QPool, ops::PoolGeom};
 use ptq_kernels::{IntAveragePool, KernelError, int_max_pool};
 
 /// Requantized average.
-pub(crate) fn average_pool(call: &Call<'_>, pool: &QPool) -> Result<Vec<u8>, KernelError> {
+pub(crate) fn average_pool(call: &Call<'_>, pool: &QPool, out: &mut [u8]) -> Result<(), KernelError> {
     let kernel = IntAveragePool {
         geom: &pool.geom,
         sign: [sign(call.input(0)), sign(call.output())],
@@ -13,32 +13,32 @@ pub(crate) fn average_pool(call: &Call<'_>, pool: &QPool) -> Result<Vec<u8>, Ker
         requant: &pool.requant,
         out_zero: pool.out_zero,
     };
-    each_image(call, |x, hw, channels, out| kernel.run(x, hw, channels, out))
+    each_image(call, out, |x, hw, channels, out| kernel.run(x, hw, channels, out))
 }
 
 /// Maximum.
-pub(crate) fn max_pool(call: &Call<'_>, geom: &PoolGeom) -> Result<Vec<u8>, KernelError> {
+pub(crate) fn max_pool(call: &Call<'_>, geom: &PoolGeom, out: &mut [u8]) -> Result<(), KernelError> {
     if call.output().dtype == DType::I32 {
-        return each_image(call, |x, hw, channels, out| {
+        return each_image(call, out, |x, hw, channels, out| {
             max_of_words(geom, x, hw, channels, nchw(call.output()), out);
             Ok(())
         });
     }
     let sign = sign(call.input(0));
-    each_image(call, |x, hw, channels, out| int_max_pool(geom, sign, x, hw, channels, out))
+    each_image(call, out, |x, hw, channels, out| int_max_pool(geom, sign, x, hw, channels, out))
 }
 
 fn each_image(
     call: &Call<'_>,
+    out: &mut [u8],
     mut run: impl FnMut(&[u8], [usize; 2], usize, &mut [u8]) -> Result<(), KernelError>,
-) -> Result<Vec<u8>, KernelError> {
+) -> Result<(), KernelError> {
     let [n, c, h, w] = nchw(call.input(0));
-    let mut out = call.blank();
     let (image, result) = (call.inputs[0].len() / n, out.len() / n);
     for (x, y) in call.inputs[0].chunks_exact(image).zip(out.chunks_exact_mut(result)) {
         run(x, [h, w], c, y)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Maximum of 32-bit accumulators; rare, so plain.
