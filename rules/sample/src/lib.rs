@@ -156,7 +156,7 @@ mod tests {
             t.to_i64s().unwrap()
         };
         assert_eq!(ends(b" \n\x0babcde \r"), [97, 98, 99, 99, 100, 101]);
-        assert_eq!(ends(b" x "), [120, 256, 256, 256, 256, 120]);
+        assert_eq!(ends(b" x "), [120, 32, 256, 256, 32, 120], "each end is trimmed on its own side alone");
         assert_eq!(ends(b""), [256; 6]);
         let mut long = vec![b' '; 4096];
         long.extend(b"far");
