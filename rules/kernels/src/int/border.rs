@@ -1,4 +1,5 @@
 //! Borders between float and bytes: ONNX QuantizeLinear and DequantizeLinear with one scale.
+#![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 
 use super::Sign;
 use crate::Isa;
@@ -10,10 +11,27 @@ use crate::requant::{dequantize, quantize};
 /// When the slices differ in length.
 pub fn quantize_bytes(isa: Isa, x: &[f32], scale: f32, zero: i32, sign: Sign, out: &mut [u8]) {
     assert_eq!(x.len(), out.len(), "slices differ in length");
-    let (lo, hi) = sign.range();
-    super::vectorized(isa, || {
-        out.iter_mut().zip(x).for_each(|(o, &x)| *o = quantize(x, scale, zero, lo, hi) as u8);
-    });
+    #[cfg(target_arch = "x86_64")]
+    if isa.avx2() {
+        // SAFETY: AVX2 is present (checked).
+        return unsafe { quantize_avx2(x, scale, zero, sign.range(), out) };
+    }
+    let _ = isa;
+    quantize_all(x, scale, zero, sign.range(), out);
+}
+
+/// The same code for AVX2. Not a closure: only what is inlined by force is sure to be compiled for it.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn quantize_avx2(x: &[f32], scale: f32, zero: i32, range: (i32, i32), out: &mut [u8]) {
+    quantize_all(x, scale, zero, range, out);
+}
+
+#[inline(always)]
+fn quantize_all(x: &[f32], scale: f32, zero: i32, (lo, hi): (i32, i32), out: &mut [u8]) {
+    for (o, &x) in out.iter_mut().zip(x) {
+        *o = quantize(x, scale, zero, lo, hi) as u8;
+    }
 }
 
 /// `(q - zero) · scale` of bytes.
@@ -22,19 +40,25 @@ pub fn quantize_bytes(isa: Isa, x: &[f32], scale: f32, zero: i32, sign: Sign, ou
 /// When the slices differ in length.
 pub fn dequantize_bytes(isa: Isa, x: &[u8], sign: Sign, scale: f32, zero: i32, out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "slices differ in length");
-    let table: [f32; 256] = std::array::from_fn(|b| dequantize(sign.value(b as u8), scale, zero));
-    // A difference of bytes is exact in f32 whichever way it is computed; a strange zero point goes by the table.
-    if !(-256..=256).contains(&zero) {
-        out.iter_mut().zip(x).for_each(|(o, &b)| *o = table[usize::from(b)]);
-        return;
+    #[cfg(target_arch = "x86_64")]
+    // The difference must not overflow 32 bits; that of another zero point goes the exact way.
+    if isa.avx2() && zero.abs() <= 1 << 16 {
+        // SAFETY: AVX2 is present (checked).
+        return unsafe { dequantize_avx2(x, sign, scale, zero, out) };
     }
-    match sign {
-        Sign::Unsigned => super::vectorized(isa, || {
-            out.iter_mut().zip(x).for_each(|(o, &b)| *o = (i32::from(b) - zero) as f32 * scale);
-        }),
-        Sign::Signed => super::vectorized(isa, || {
-            out.iter_mut().zip(x).for_each(|(o, &b)| *o = (i32::from(b as i8) - zero) as f32 * scale);
-        }),
+    let _ = isa;
+    for (o, &b) in out.iter_mut().zip(x) {
+        *o = dequantize(sign.value(b), scale, zero);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn dequantize_avx2(x: &[u8], sign: Sign, scale: f32, zero: i32, out: &mut [f32]) {
+    // Flipping the top bit and taking 128 away reads a byte as signed.
+    let (flip, zero) = if sign == Sign::Signed { (0x80, zero + 128) } else { (0, zero) };
+    for (o, &b) in out.iter_mut().zip(x) {
+        *o = (i32::from(b ^ flip) - zero) as f32 * scale;
     }
 }
 
