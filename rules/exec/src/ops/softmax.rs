@@ -1,4 +1,4 @@
-//! Softmax, LogSoftmax and Hardmax along one axis (opset 13 and later).
+//! Softmax and LogSoftmax along one axis (opset 13 and later).
 
 use crate::ExecError;
 use crate::call::Call;

@@ -144,7 +144,7 @@ mod tests {
     fn special_values_are_right() {
         let inf = f64::INFINITY;
         // The last two are hard for argument reduction: sin(1e22) and the float64 nearest to a multiple of π/2.
-        assert!((sin(1e22) + 0.852_200_849_767_138).abs() < 1e-14, "{}", sin(1e22));
+        assert!((sin(1e22) + 0.852_200_849_767_188_8).abs() < 1e-14, "{}", sin(1e22));
         let hard = 6_381_956_970_095_103.0 * 2f64.powi(797);
         assert!((cos(hard) / -4.687_165_924_254_624e-19 - 1.0).abs() < 1e-12, "{}", cos(hard));
         assert!(sin(inf).is_nan() && acos(1.5).is_nan() && asin(-2.0).is_nan() && acosh(0.5).is_nan());

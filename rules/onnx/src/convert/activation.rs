@@ -1,5 +1,5 @@
 //! Activations newer than operator set 17 as what they are made of: Gelu (20), Mish (18), Swish (24),
-//! SwiGLU (28); and Hardmax of old.
+//! SwiGLU (28).
 
 use super::parts::Parts;
 use super::{Conversion, Converted};
