@@ -157,19 +157,23 @@ impl Pass {
                 }
                 self.push(node);
             }
-            _ if node.op == "Cast" => self.push_cast(node),
+            _ if node.op == "Cast" => return self.cast(node),
             _ => return Err(refuse(&node, "it computes with integers")),
         }
         Ok(())
     }
 
-    /// Integers cast to float are their numbers: the real value over the scale, plus the zero point; of what dynamic
-    /// quantization made, the real value itself.
-    fn push_cast(&mut self, mut node: RawNode) {
-        if let Some((real, _)) = node.input(0).and_then(|n| self.integer.get(n)).cloned() {
+    /// Integers cast to float are their numbers, which a real value stands for only where the grid is that of the
+    /// integers themselves (dynamic quantization, whose scale comes in a later Mul).
+    fn cast(&mut self, mut node: RawNode) -> Done {
+        if let Some((real, grid)) = node.input(0).and_then(|n| self.integer.get(n)).cloned() {
+            if grid.scale.iter().any(|&s| s != 1.0) || grid.zero.iter().any(|&z| z != 0) {
+                return Err(refuse(&node, "it reads quantized integers as numbers"));
+            }
             node.inputs[0] = Some(real);
         }
         self.push(node);
+        Ok(())
     }
 
     fn push(&mut self, node: RawNode) {
