@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// All cases with their verdicts, run once for all tests.
-static JUDGED: LazyLock<Result<(Vec<Case>, Vec<Verdict>), String>> = LazyLock::new(|| {
+/// Every case with its verdict, or why there is none.
+type Judged = Result<(Vec<Case>, Vec<Verdict>), String>;
+
+static JUDGED: LazyLock<Judged> = LazyLock::new(|| {
     let cases = cases()?;
     let verdicts = judge(&cases);
     Ok((cases, verdicts))

@@ -203,7 +203,7 @@ impl Builder {
         for (i, (output, result)) in node.outputs.iter().zip(results).enumerate() {
             let base = if i == 0 { node.name.clone() } else { format!("{}_{i}", node.name) };
             let name = if i == 0 { base } else { self.fresh_node_name(&base) };
-            self.add_node(name, "Identity", &[result.clone()], output.clone(), Attrs::default())?;
+            self.add_node(name, "Identity", std::slice::from_ref(result), output.clone(), Attrs::default())?;
         }
         Ok(())
     }

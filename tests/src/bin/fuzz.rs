@@ -3,6 +3,7 @@
 //! Seeds are the small models in `tests/fuzz/corpus`. Each case damages one of them: flipped bits, cut ends, bytes of another
 //! model, lengths and dimensions made extreme. A panic, or more memory than the budget allows, saves the case and ends
 //! the run with an error.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 #![allow(unsafe_code)]
 
 use ptq_rule::{Blobs, BuildRule, Context, Silent, Step};

@@ -45,7 +45,8 @@ fn is_float(t: &Tensor) -> bool {
 fn first(ours: &Tensor, expected: &Tensor, rtol: f64, atol: f64) -> String {
     let (a, b) = (ours.to_f64s(), expected.to_f64s());
     let off = |&i: &usize| {
-        a[i] != b[i] && !(a[i].is_nan() && b[i].is_nan()) && !((a[i] - b[i]).abs() <= atol + rtol * b[i].abs())
+        let near = (a[i] - b[i]).abs() <= atol + rtol * b[i].abs();
+        a[i] != b[i] && !(a[i].is_nan() && b[i].is_nan()) && !near
     };
     let wrong: Vec<usize> = (0..a.len()).filter(off).collect();
     let Some(&i) = wrong.first() else { return "bytes differ".to_owned() };

@@ -100,6 +100,7 @@ pub(super) fn is_inf(call: &Call<'_>) -> Result<Tensor, ExecError> {
     tested(call, move |v| (positive && v == f64::INFINITY) || (negative && v == f64::NEG_INFINITY))
 }
 
+#[allow(clippy::useless_conversion, reason = "one body for float32 and float64")]
 fn tested(call: &Call<'_>, test: impl Fn(f64) -> bool) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
     each_number!(x,

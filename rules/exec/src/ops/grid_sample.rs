@@ -12,6 +12,9 @@ enum Padding {
     Reflection,
 }
 
+/// Weight and index of each pixel that a coordinate reads; `None` is outside and reads zero.
+type Taps = fn(&Axis, f32) -> Vec<(f32, Option<usize>)>;
+
 /// Coordinates along one axis.
 #[derive(Clone, Copy)]
 struct Axis {
@@ -36,7 +39,7 @@ pub(super) fn grid_sample(call: &Call<'_>) -> Result<Tensor, ExecError> {
     };
     let corners = call.attrs.int("align_corners", 0) != 0;
     let [ay, ax] = [h, w].map(|extent| Axis { extent, corners, padding });
-    let taps: fn(&Axis, f32) -> Vec<(f32, Option<usize>)> = match call.attrs.str("mode", "bilinear") {
+    let taps: Taps = match call.attrs.str("mode", "bilinear") {
         "bilinear" => Axis::linear,
         "nearest" => Axis::nearest,
         "bicubic" => Axis::cubic,

@@ -179,10 +179,12 @@ pub(super) fn reduce_log_sum_exp(call: &Call<'_>) -> Result<Tensor, ExecError> {
     reduce(call, &Reduction { single, double, integer: Integers::Cut })
 }
 
+#[allow(clippy::bool_comparison, reason = "one body for all types")]
 pub(super) fn arg_max(call: &Call<'_>) -> Result<Tensor, ExecError> {
     each_type!(call.input(0)?, v => arg(call, v, |best, v| v > best))
 }
 
+#[allow(clippy::bool_comparison, reason = "one body for all types")]
 pub(super) fn arg_min(call: &Call<'_>) -> Result<Tensor, ExecError> {
     each_type!(call.input(0)?, v => arg(call, v, |best, v| v < best))
 }

@@ -25,6 +25,7 @@ pub(super) fn blocks(call: &Call<'_>) -> Result<Tensor, ExecError> {
 }
 
 /// The data with runs of `block` updates joined in at the offsets.
+#[allow(clippy::bool_comparison, reason = "one body for all types")]
 fn updated(call: &Call<'_>, offsets: &[usize], block: usize) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
     let bools = || call.bad("truth values are not numbers");

@@ -20,7 +20,7 @@ pub(crate) fn operators(nodes: &[RawNode], quantized: bool) -> Vec<Diagnostic> {
         return vec![Diagnostic::error("ONNX06", message).node(&first.name).hint(hint)];
     }
     let mut unknown: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for node in nodes.iter().filter(|n| !is_quantized(n) && !(n.domain.is_empty() && is_control(&n.op))) {
+    for node in nodes.iter().filter(|n| !is_quantized(n) && !is_standard_control(n)) {
         if !node.domain.is_empty() || !is_known_op(&node.op) {
             unknown.entry((&node.domain, &node.op)).or_default().push(&node.name);
         }
@@ -77,4 +77,9 @@ pub(crate) fn opset(version: Option<i64>) -> Result<i64, Diagnostic> {
             Err(Diagnostic::error("ONNX04", message).hint("export the model with operator set 17"))
         }
     }
+}
+
+/// If, Loop or Scan of the standard domain, which parse resolves.
+fn is_standard_control(node: &RawNode) -> bool {
+    node.domain.is_empty() && is_control(&node.op)
 }
