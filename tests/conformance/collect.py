@@ -4,6 +4,7 @@ Sets: `node` (the package's node cases), `pytorch-operator`, `pytorch-converted`
 older.py). Three things are changed on the way:
 
 * An integer input that an operator needs as a constant (`PARAMETERS`: Reshape's shape, Slice's starts, ...) becomes an initializer.
+* Empty inputs become initializers, and all inputs of operators that are claimed for constants only (`FOLDED`).
 * float16 and bfloat16 tensors are written as float32, as .npy has no bfloat16 and our graphs compute float32.
 * A model of operator set 6 is raised to 7 by the package's own converter.
 """
@@ -59,8 +60,10 @@ PARAMETERS = {
     "Upsample": [1],
     **{f"Reduce{kind}": [1] for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")},
 }
+# Operators that operator set 17 lacks or whose results have no fixed shape: claimed where all their inputs are constant.
+FOLDED = {"BitCast", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Compress", "CumProd", "NonMaxSuppression",
+          "NonZero", "Unique"}
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
-DATA_DEPENDENT = {"NonZero", "Unique", "Compress", "NonMaxSuppression"}
 SETS = ("pytorch-operator", "pytorch-converted", "simple")
 
 
@@ -84,6 +87,23 @@ def parameters(case):
     return found
 
 
+def folded(graph):
+    """Whether a case is about an operator, or an option of one, that is claimed for constants only."""
+
+    def newer(node):
+        reduction = next((a.s for a in node.attribute if a.name == "reduction"), b"")
+        return node.op_type in FOLDED or node.op_type.startswith("Scatter") and reduction in (b"max", b"min")
+
+    return any(newer(node) for node in nodes(graph))
+
+
+def beyond(outputs):
+    """Whether a result is finite, but larger than any float32."""
+    largest = np.finfo(np.float32).max
+    arrays = [o for o in outputs if isinstance(o, np.ndarray) and o.dtype == np.float64]
+    return any(np.any(np.isfinite(a) & (np.abs(a) > largest)) for a in arrays)
+
+
 def kinds(value):
     """Names of the element types in a graph input or output, and of what is not a tensor."""
     kind = value.type.WhichOneof("value")
@@ -98,12 +118,14 @@ def flags(model):
     for node in nodes(model.graph):
         if node.op_type in RANDOM:
             found.add("random")
-        if node.op_type in DATA_DEPENDENT:
-            found.add("data-dependent")
         if node.domain.startswith("ai.onnx.preview.training"):
             found.add("training")
         if any(a.name == "training_mode" and a.i for a in node.attribute):
             found.add("training")
+        if node.op_type == "GridSample" and any(
+            v.name == node.input[0] and len(v.type.tensor_type.shape.dim) == 5 for v in model.graph.input
+        ):
+            found.add("volume")
         if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]:
             found.add("training")
     return sorted(found)
@@ -168,13 +190,27 @@ class Writer:
         place = self.folder / "cases" / f"{group}-{name}"
         place.mkdir(parents=True)
         constants = parameters({"nodes": parameter_source or list(nodes(graph))})
+        fold = folded(graph) or any(n.op_type in FOLDED for n in parameter_source or [])
         known = {t.name for t in graph.initializer}
         feeds = [v for v in graph.input if v.name not in known] if len(inputs) < len(graph.input) else list(graph.input)
         types = set().union(*(kinds(v) for v in [*graph.input, *graph.output]))
         written, loose = [], []
         for value, data in zip(feeds, inputs):
             array = data if isinstance(data, np.ndarray) else np.asarray(data) if np.isscalar(data) else None
-            if value.name in constants and array is not None and array.dtype.kind in "biuf":
+            real = widened(data)
+            nothing = real is not None and not real.size
+            if isinstance(data, TensorProto) and (fold or nothing or value.name in constants):
+                message = TensorProto()
+                message.CopyFrom(data)
+                message.name = value.name
+                graph.initializer.append(message)
+                loose.append(value.name)
+                continue
+            if (fold or nothing) and array is not None:
+                graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), value.name))
+                loose.append(value.name)
+                continue
+            if value.name in constants and array is not None and array.dtype.kind in "biufV":
                 graph.initializer.append(numpy_helper.from_array(array, value.name))
                 loose.append(value.name)
                 continue
@@ -182,10 +218,6 @@ class Writer:
                 for tensor in [t for t in graph.initializer if t.name == value.name]:
                     graph.initializer.remove(tensor)
             array = widened(data)
-            if array is not None and not array.size:  # only a model can ask for nothing, no description of an input can
-                for dim, size in zip(value.type.tensor_type.shape.dim, array.shape):
-                    dim.Clear()
-                    dim.dim_value = size
             if array is None:
                 written.append([value.name, None])
                 continue
@@ -211,7 +243,7 @@ class Writer:
                 "ops": operators(model),
                 "opset": max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0),
                 "types": sorted(types),
-                "flags": flags(model),
+                "flags": flags(model) + (["float64-range"] if beyond(outputs) else []),
                 "inputs": written,
                 "outputs": results,
                 "rtol": rtol,

@@ -109,6 +109,11 @@ def answer(model, feeds):
         return session.run(None, inputs), "ONNX Runtime, version before"
 
 
+# Cases that ONNX Runtime answers otherwise than the standard's own results: indices of MaxUnpool count in the output's shape
+# there, in the pooled input's here.
+DEVIATING = {"test_maxunpool_export_with_output_shape"}
+
+
 def random_like(rng, data):
     """Random values in the range of the given ones; data that is not plain float stays."""
     if data.dtype != np.float32 or data.size < 2 or not np.isfinite(data).all():
@@ -145,6 +150,8 @@ def cases(package):
                 continue
             made = 0
             for case in by_op[op]:
+                if case.name in DEVIATING:
+                    continue
                 if made == CASES:
                     break
                 try:
@@ -153,7 +160,9 @@ def cases(package):
                         continue
                     model, feeds = older
                     onnx.checker.check_model(model, full_check=True)
-                    feeds = [random_like(rng, np.asarray(f)) for f in feeds]
+                    # Scales and regions of a resize decide its shape.
+                    kept = op in ("Resize", "Upsample")
+                    feeds = [f if kept and i else random_like(rng, np.asarray(f)) for i, f in enumerate(feeds)]
                     outputs, oracle = answer(model, feeds)
                 except Exception:  # checker, ONNX Runtime, reference: the older schema does not take this case
                     continue

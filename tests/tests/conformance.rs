@@ -5,7 +5,6 @@
 use ptq_tests::conformance::{Case, Skip, Verdict, cases, judge, page, schemas};
 use ptq_tests::skip::need;
 use ptq_tests::workspace_root;
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// All cases with their verdicts, run once for all tests.
@@ -22,40 +21,31 @@ fn judged() -> Option<&'static (Vec<Case>, Vec<Verdict>)> {
     need(JUDGED.as_ref().map_err(Clone::clone))
 }
 
-/// Names in `tests/conformance/open.txt`: cases known to fail, and operator versions known to lack a passing case. The list
-/// only shrinks: whatever is not on it must hold.
-fn open() -> BTreeSet<String> {
-    let text = std::fs::read_to_string(workspace_root().join("tests/conformance/open.txt")).expect("open.txt");
-    text.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).map(str::to_owned).collect()
-}
-
 #[test]
 fn cases_of_claimed_operators_pass() {
     let Some((cases, verdicts)) = judged() else { return };
-    let open = open();
     let wrong: Vec<String> = cases
         .iter()
         .zip(verdicts)
         .filter_map(|(c, v)| match v {
-            Verdict::Failed(why) if !open.contains(&c.name) => Some(format!("{}: {why}", c.name)),
+            Verdict::Failed(why) => Some(format!("{}: {why}", c.name)),
             _ => None,
         })
         .collect();
-    println!("{} cases, {} known to fail", cases.len(), open.iter().filter(|l| l.contains('-')).count());
+    println!("{} cases", cases.len());
     assert!(wrong.is_empty(), "{} cases fail:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn every_claimed_operator_passes_in_every_version() {
     let Some((cases, verdicts)) = judged() else { return };
-    let (counts, schemas, open) = (page::counts(cases, verdicts), schemas().expect("schemas"), open());
+    let (counts, schemas) = (page::counts(cases, verdicts), schemas().expect("schemas"));
     let claimed = ptq_onnx::operators();
     assert!(claimed.len() >= 100, "only {} operators are claimed", claimed.len());
     let versions = claimed.iter().flat_map(|op| schemas.get(*op).into_iter().flatten().map(move |v| (*op, *v)));
     let lacking: Vec<String> = versions
         .filter(|key| counts.get(key).is_none_or(|c| c.passed == 0))
         .map(|(op, version)| format!("{op} {version}"))
-        .filter(|name| !open.contains(name))
         .collect();
     assert!(lacking.is_empty(), "no case passes for: {}", lacking.join(", "));
 }

@@ -99,6 +99,7 @@ const TABLE: &[(&str, Convert)] = &[
     ("Mish", activation::mish),
     ("Mod", modulo::modulo),
     ("NonMaxSuppression", non_max_suppression::non_max_suppression),
+    ("PRelu", activation::prelu),
     ("Pad", pad::pad),
     ("RMSNormalization", norm::root_mean_square),
     ("Range", options::range),

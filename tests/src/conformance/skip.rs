@@ -21,13 +21,17 @@ pub enum Skip {
     Random,
     /// A training step.
     Training,
+    /// Sampling of volumes, which operator set 17 cannot say.
+    Volume,
+    /// Results that float32 cannot hold.
+    Float64Range,
     /// The file is older than operator set 7 and cannot be raised to it.
     OldOpset,
 }
 
 impl Skip {
     /// All reasons, in the order in which they are tried.
-    pub const ALL: [Skip; 9] = [
+    pub const ALL: [Skip; 11] = [
         Skip::NotATensor,
         Skip::String,
         Skip::Complex,
@@ -36,6 +40,8 @@ impl Skip {
         Skip::DataDependentShape,
         Skip::Random,
         Skip::Training,
+        Skip::Volume,
+        Skip::Float64Range,
         Skip::OldOpset,
     ];
 
@@ -50,6 +56,8 @@ impl Skip {
             Skip::DataDependentShape => "data-dependent-shape",
             Skip::Random => "random",
             Skip::Training => "training",
+            Skip::Volume => "volume",
+            Skip::Float64Range => "float64-range",
             Skip::OldOpset => "old-opset",
         }
     }
@@ -67,6 +75,8 @@ impl Skip {
             }
             Skip::Random => "every run may give another result",
             Skip::Training => "a training step: we run inference",
+            Skip::Volume => "GridSample of volumes has no form in operator set 17, which our graphs hold",
+            Skip::Float64Range => "float64 results beyond the range of float32, in which we compute",
             Skip::OldOpset => "the file is older than operator set 7",
         }
     }
@@ -93,6 +103,8 @@ impl Skip {
             Skip::DataDependentShape => flag("data-dependent"),
             Skip::Random => flag("random"),
             Skip::Training => flag("training"),
+            Skip::Volume => flag("volume"),
+            Skip::Float64Range => flag("float64-range"),
             Skip::OldOpset => case.opset < 7,
         }
     }

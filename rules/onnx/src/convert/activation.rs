@@ -70,3 +70,19 @@ pub(super) fn swish(c: Conversion<'_>) -> Converted {
     let (swish, linear) = (parts.op("Mul", &[&x, &gate], &[]), parts.input(1)?);
     parts.finish("Mul", &[&swish, &linear], &[])
 }
+
+/// PRelu: exporters of the first operator sets give one slope a channel without the axes behind it.
+pub(super) fn prelu(c: Conversion<'_>) -> Converted {
+    let x = c.shape()?;
+    let slope = c.node.input(1).and_then(|n| c.env.typed(n)).map(|t| t.1).unwrap_or_default();
+    let by_channel = x.len() > 2 && slope.len() == 1 && slope[0] > 1 && x[1] == slope[0] && x.last() != slope.last();
+    if !by_channel {
+        return c.done();
+    }
+    let mut parts = Parts::of(c);
+    let (data, slope_name) = (parts.input(0)?, parts.input(1)?);
+    let mut shape = vec![1; x.len() - 1];
+    shape[0] = slope[0];
+    let slope = parts.reshape(&slope_name, &shape);
+    parts.finish("PRelu", &[&data, &slope], &[])
+}

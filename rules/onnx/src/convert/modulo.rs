@@ -1,4 +1,5 @@
-//! Mod of floating-point numbers with `fmod = 0` (28): the remainder gets the divisor's sign.
+//! Mod of floating-point numbers with `fmod = 0`: the remainder gets the divisor's sign. Defined since 28; older files
+//! that have it mean the same in ONNX Runtime.
 
 use super::parts::Parts;
 use super::{Conversion, Converted};
@@ -8,7 +9,7 @@ use ptq_ir::{Attr, DType, Tensor};
 pub(super) fn modulo(c: Conversion<'_>) -> Converted {
     let dtype = c.node.input(0).and_then(|n| c.env.typed(n)).map(|t| t.0);
     let floats = dtype.is_some_and(DType::is_float);
-    if c.opset < 28 || !floats || c.node.attrs.int("fmod", 0) != 0 {
+    if !floats || c.node.attrs.int("fmod", 0) != 0 {
         return c.done();
     }
     let mut parts = Parts::of(c);

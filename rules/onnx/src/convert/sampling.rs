@@ -7,13 +7,10 @@ use ptq_ir::{Attr, Diagnostic};
 
 /// GridSample: the modes have other names since 20; volumes have no form in operator set 17.
 pub(super) fn grid_sample(mut c: Conversion<'_>) -> Converted {
-    if c.opset < 20 {
-        return c.done();
-    }
     if c.shape()?.len() != 4 {
         return Err(c.error("only images (rank 4) have a form in operator set 17"));
     }
-    let mode = match c.node.attrs.str("mode", "linear") {
+    let mode = match c.node.attrs.str("mode", "bilinear") {
         "linear" => "bilinear",
         "cubic" => "bicubic",
         other => other,
