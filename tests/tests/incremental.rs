@@ -100,6 +100,27 @@ fn only_what_an_edit_affects_runs_again() {
 }
 
 #[test]
+fn searches_share_observations_scores_and_the_float_run() {
+    let p = project();
+    let search = |kind: &str| [format!("-Dcalibration.type={kind}")];
+    let of = |ran: &[String], stage: &str| stages(ran).iter().filter(|s| **s == stage).count();
+    ran(p.path(), &[]);
+    let args = search("default");
+    let default = ran(p.path(), &args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((of(&default, "observe"), of(&default, "calibrate")), (0, 2), "{default:?}");
+    assert_eq!(of(&default, "reference"), 1, "marches share the float run: {default:?}");
+    assert!((6..=10).contains(&of(&default, "score")), "three to five candidates a march: {default:?}");
+    let args = search("mix");
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mix = ran(p.path(), &args);
+    assert_eq!((of(&mix, "observe"), of(&mix, "reference")), (0, 0), "{mix:?}");
+    assert!(of(&mix, "score") <= 2, "only the mixture itself is new: {mix:?}");
+    assert_eq!(ran(p.path(), &args), Vec::<String>::new());
+    let report = std::fs::read_to_string(p.file("out/a/report.md")).expect("report");
+    assert!(report.contains("## Calibration search") && report.contains("max-percentile 0.99995"), "{report}");
+}
+
+#[test]
 fn outputs_are_restored_and_do_not_depend_on_jobs() {
     let p = project();
     ran(p.path(), &["--jobs", "2"]);

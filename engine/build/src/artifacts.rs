@@ -6,6 +6,7 @@ use crate::executor::internal;
 use crate::session::Session;
 use bytes::Bytes;
 use ptq_cache::Digest;
+use ptq_calibrate::SearchReport;
 use ptq_fuse::FuseLog;
 use ptq_ir::{Diagnostic, Graph, QuantTable};
 use ptq_onnx::ExportMeta;
@@ -14,7 +15,7 @@ use ptq_rule::{Blobs, Failure, read_graph, read_qgraph};
 use std::collections::BTreeMap;
 
 /// Version of the assembly: a change of any file for equal stages needs a higher number.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Files of a variant, in the order of the stages that they come from.
 pub const FILES: [&str; 8] = [
@@ -47,7 +48,7 @@ pub(crate) fn file(session: &Session, stages: &Stages<'_>, name: &str) -> Result
         "model.bin" => &["compile"],
         "node_info.csv" => &["measure"],
         "quant_info.json" => &["calibrate", "measure"],
-        _ => &["fuse", "measure"],
+        _ => &["fuse", "calibrate", "measure"],
     };
     let mut inputs = Vec::new();
     for stage in needs {
@@ -91,17 +92,21 @@ fn assemble(session: &Session, stages: &Stages<'_>, name: &str) -> Result<Bytes,
         "quant_info.json" => {
             ptq_report::quant_info_json(&quant(&blobs("calibrate")?)?, &measure(&blobs("measure")?)?).into()
         }
-        _ => report(stages, &measure(&blobs("measure")?)?, &fuse_log(&blobs("fuse")?)?).into(),
+        _ => {
+            let search = search(&blobs("calibrate")?);
+            report(stages, &measure(&blobs("measure")?)?, search.as_ref(), &fuse_log(&blobs("fuse")?)?).into()
+        }
     })
 }
 
-fn report(stages: &Stages<'_>, measure: &Measure, log: &FuseLog) -> String {
+fn report(stages: &Stages<'_>, measure: &Measure, search: Option<&SearchReport>, log: &FuseLog) -> String {
     ptq_report::report_markdown(&ReportInput {
         variant: stages.variant,
         model: stages.model,
         march: stages.march,
         settings: &stages.settings,
         measure,
+        search,
         rules: ptq_fuse::rules(),
         fired: &log.fired,
         skipped: &log.skipped,
@@ -130,6 +135,11 @@ pub(crate) fn quant(blobs: &Blobs) -> Result<QuantTable, Failure> {
 /// The measures of measure's tree.
 pub(crate) fn measure(blobs: &Blobs) -> Result<Measure, Failure> {
     serde_json::from_slice(&part(blobs, "measure.json")?).map_err(|e| internal(&e.to_string()))
+}
+
+/// What calibrate's search tried; `None` without a search.
+pub(crate) fn search(blobs: &Blobs) -> Option<SearchReport> {
+    serde_json::from_slice(blobs.get("search.json")?).ok()
 }
 
 fn fuse_log(blobs: &Blobs) -> Result<FuseLog, Failure> {

@@ -132,8 +132,10 @@ impl Project {
         }
         if let Ok(measure) = measured {
             if finished.iter().any(|f| f.name == "measure" && f.ran) {
-                report.tables =
-                    Some(format!("{}\n{}", ptq_report::node_table(&measure), ptq_report::output_table(&measure)));
+                let search = artifacts::tree(session, &stages, "calibrate").ok().and_then(|b| artifacts::search(&b));
+                let search = search.map_or_else(String::new, |s| format!("{}\n", ptq_report::search_table(&s)));
+                let (nodes, outputs) = (ptq_report::node_table(&measure), ptq_report::output_table(&measure));
+                report.tables = Some(format!("{search}{nodes}\n{outputs}"));
             }
             report.min_cosine = measure.outputs.iter().map(|o| o.cosine.0).reduce(f64::min);
         }

@@ -95,6 +95,16 @@ impl Histogram {
         if self.min > self.max { 0.0 } else { self.max.max(-self.min).max(0.0) }
     }
 
+    /// Counts of positive elements, bin 0 first.
+    pub fn positive(&self) -> &[u64] {
+        &self.positive
+    }
+
+    /// Counts of negative elements by magnitude, bin 0 first.
+    pub fn negative(&self) -> &[u64] {
+        &self.negative
+    }
+
     /// Counts of both signs by magnitude, bin 0 first.
     pub fn magnitudes(&self) -> Vec<u64> {
         self.positive.iter().zip(&self.negative).map(|(p, n)| p + n).collect()

@@ -27,7 +27,9 @@ pub(crate) fn kept_activation(
         }
         (ActScheme::AffineUint8, DType::U8) => QuantParams::per_tensor(DType::U8, scale, zero),
         (ActScheme::AffineUint8, DType::I8) => QuantParams::per_tensor(DType::U8, scale, zero + 128),
-        (ActScheme::AffineUint8, _) => return None,
+        (ActScheme::AffineInt8, DType::I8) => QuantParams::per_tensor(DType::I8, scale, zero),
+        (ActScheme::AffineInt8, DType::U8) => QuantParams::per_tensor(DType::I8, scale, zero - 128),
+        (ActScheme::AffineUint8 | ActScheme::AffineInt8, _) => return None,
     };
     (params.scale0().is_normal()).then(|| ActivationQuant { params, ..file.clone() })
 }

@@ -5,6 +5,8 @@
 //! (`methods/`), activation parameters and weight scales. One more sample is one more shard; another method is none.
 //! Not here: where nodes run (`ptq-place`), integer constants (`ptq-partition`).
 
+mod answers;
+mod channels;
 mod histogram;
 mod kept;
 pub mod methods;
@@ -12,11 +14,18 @@ mod observe;
 mod params;
 mod rule;
 mod samples;
+mod score;
+mod search;
+mod spread;
+mod table;
 mod values;
 mod weights;
 
+pub use channels::{ChannelParams, ChannelRule};
 pub use histogram::{BINS_PER_OCTAVE, Histogram};
 pub use observe::{ObserveParams, ObserveRule};
-pub use params::{Calibration, Method, quant_params};
+pub use params::{Calibration, Method, Pick, ScoreAt, Way, quant_params};
 pub use rule::{CalibrateParams, CalibrateRule};
 pub use samples::{Sample, samples};
+pub use score::{ReferenceRule, ScoreParams, ScoreRule, SensitivityRule};
+pub use search::{SearchReport, Sensitive, Tried};

@@ -1,7 +1,9 @@
-//! How a threshold is chosen from a histogram, one file a method.
+//! How a range is chosen from a histogram, one file a method.
 
 mod kl;
+mod mse;
 mod percentile;
 
 pub use kl::kl;
+pub use mse::mse;
 pub use percentile::percentile;

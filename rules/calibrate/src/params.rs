@@ -13,8 +13,32 @@ pub enum Method {
     Max,
     /// Least Kullback-Leibler divergence.
     Kl,
+    /// Least mean squared error.
+    Mse,
+    /// The best of up to five ways, by cosine similarity of the outputs ([`crate::search`]).
+    Default,
+    /// Different ways for sensitive nodes, by cosine similarity of the outputs ([`crate::search`]).
+    Mix,
     /// No data: thresholds from synthetic samples, for checks of speed and placement only.
     Skip,
+}
+
+impl Method {
+    /// Whether candidates are scored.
+    pub fn is_search(self) -> bool {
+        matches!(self, Method::Default | Method::Mix)
+    }
+}
+
+/// Where a search compares float and quantized results (`calibration.score_at`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreAt {
+    /// At the model's outputs.
+    #[default]
+    Output,
+    /// At the last quantized value in front of each output: behind it, a Softmax would hide the loss.
+    LastQuantized,
 }
 
 /// The calibration part of a variant's settings.
@@ -26,42 +50,151 @@ pub struct Calibration {
     pub method: Method,
     /// Share of elements that the threshold of `max` covers; 1.0 is the plain maximum.
     pub max_percentile: f64,
+    /// Zero points that follow the range, on a march whose scheme is symmetric.
+    pub asymmetric: bool,
+    /// Thresholds per channel of a feature map, where its producer and consumers can absorb that.
+    pub per_channel: bool,
+    /// Samples that a search scores on, from the first in name order.
+    pub score_samples: usize,
+    /// Where a search compares.
+    pub score_at: ScoreAt,
+    /// `mix`: a node whose score alone is below this is sensitive.
+    pub sensitive_below: f64,
 }
 
 impl Default for Calibration {
     fn default() -> Calibration {
-        Calibration { method: Method::Max, max_percentile: 1.0 }
+        Calibration {
+            method: Method::Max,
+            max_percentile: 1.0,
+            asymmetric: false,
+            per_channel: false,
+            score_samples: 8,
+            score_at: ScoreAt::Output,
+            sensitive_below: 0.999,
+        }
     }
 }
 
-/// Parameters of an activation after this calibration in this scheme.
-pub fn quant_params(histogram: &Histogram, calibration: &Calibration, scheme: ActScheme) -> ActivationQuant {
-    let (threshold, method) = match calibration.method {
-        Method::Max if calibration.max_percentile < 1.0 => {
-            (methods::percentile(histogram, calibration.max_percentile), "max-percentile")
+/// What chooses a range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pick {
+    /// The exact extremes.
+    Max,
+    /// The percentile of magnitudes, 0..1.
+    Percentile(f64),
+    /// Least Kullback-Leibler divergence.
+    Kl,
+    /// Least mean squared error.
+    Mse,
+}
+
+/// One way to choose the parameters of an activation: what chooses the range, and in which scheme.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Way {
+    /// What chooses the range.
+    pub pick: Pick,
+    /// Whether the zero point follows the range also where the march's scheme is symmetric.
+    pub asymmetric: bool,
+    /// Whether every channel has a threshold of its own, where its producer and consumers can absorb that.
+    pub per_channel: bool,
+}
+
+impl Way {
+    /// A range in the march's own scheme.
+    pub const fn of(pick: Pick) -> Way {
+        Way { pick, asymmetric: false, per_channel: false }
+    }
+
+    /// The one way that settings without a search name.
+    pub fn named(calibration: &Calibration) -> Way {
+        let pick = match calibration.method {
+            Method::Kl => Pick::Kl,
+            Method::Mse => Pick::Mse,
+            Method::Max if calibration.max_percentile < 1.0 => Pick::Percentile(calibration.max_percentile),
+            Method::Max | Method::Default | Method::Mix | Method::Skip => Pick::Max,
+        };
+        Way { pick, asymmetric: calibration.asymmetric, per_channel: calibration.per_channel }
+    }
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pick {
+            Pick::Max => f.write_str("max")?,
+            Pick::Percentile(p) => write!(f, "max-percentile {p}")?,
+            Pick::Kl => f.write_str("kl")?,
+            Pick::Mse => f.write_str("mse")?,
         }
-        Method::Max => (histogram.abs_max(), "max"),
-        Method::Kl => (methods::kl(histogram), "kl"),
-        Method::Skip => (histogram.abs_max(), "skip"),
+        f.write_str(if self.per_channel { " + per-channel" } else { "" })?;
+        f.write_str(if self.asymmetric { " + asymmetric" } else { "" })
+    }
+}
+
+/// Parameters of an activation chosen this way; `scheme` is the march's.
+pub fn quant_params(histogram: &Histogram, way: Way, scheme: ActScheme) -> ActivationQuant {
+    let scheme = if way.asymmetric { scheme.asymmetric() } else { scheme };
+    let (lo, hi) = match way.pick {
+        Pick::Max => clipped(histogram, histogram.abs_max()),
+        Pick::Percentile(p) => clipped(histogram, methods::percentile(histogram, p)),
+        Pick::Kl => clipped(histogram, methods::kl(histogram)),
+        Pick::Mse => methods::mse(histogram, scheme),
     };
-    let seen = histogram.min <= histogram.max;
-    let lo = if seen { histogram.min.max(-threshold).min(0.0) } else { 0.0 };
-    let hi = if seen { histogram.max.min(threshold).max(0.0) } else { 0.0 };
-    ActivationQuant { params: from_range(lo, hi, scheme), lo, hi, method: method.to_owned() }
+    ActivationQuant { params: from_range(lo, hi, scheme), lo, hi, method: way.to_string() }
+}
+
+/// The same choice with a threshold of its own for each channel: the channel's extremes, clipped to the range that was
+/// chosen for the whole tensor. Stays per tensor when the channels' zero points would differ (the readers add one), and
+/// gives a channel without elements other than zero the whole tensor's scale.
+pub(crate) fn per_channel(
+    whole: &ActivationQuant,
+    ranges: &[(f32, f32)],
+    way: Way,
+    scheme: ActScheme,
+) -> ActivationQuant {
+    let scheme = if way.asymmetric { scheme.asymmetric() } else { scheme };
+    let of = |&(min, max): &(f32, f32)| {
+        let (lo, hi) = (min.max(whole.lo).min(0.0), max.min(whole.hi).max(0.0));
+        if lo == hi { whole.params.clone() } else { from_range(lo, hi, scheme) }
+    };
+    let each: Vec<QuantParams> = ranges.iter().map(of).collect();
+    let zero = each.first().map_or(0, QuantParams::zero_point0);
+    if each.is_empty() || each.iter().any(|p| p.zero_point0() != zero) {
+        return whole.clone();
+    }
+    let params = QuantParams {
+        dtype: whole.params.dtype,
+        scale: each.iter().map(QuantParams::scale0).collect(),
+        zero_point: vec![zero; each.len()],
+        axis: Some(1),
+    };
+    ActivationQuant { params, ..whole.clone() }
+}
+
+/// The observed range, widened to contain zero and clipped to this magnitude.
+fn clipped(histogram: &Histogram, threshold: f32) -> (f32, f32) {
+    if histogram.min > histogram.max {
+        return (0.0, 0.0);
+    }
+    (histogram.min.max(-threshold).min(0.0), histogram.max.min(threshold).max(0.0))
 }
 
 /// Parameters that cover `lo..hi` (which contains 0). Symmetric: `scale = max(|lo|, |hi|) / 127`. Affine:
-/// `scale = (hi - lo) / 255`, `zero_point = round(-lo / scale)` (ONNX QuantizeLinear). A range without extent gets scale 1.
-fn from_range(lo: f32, hi: f32, scheme: ActScheme) -> QuantParams {
+/// `scale = (hi - lo) / 255`, `zero_point = round(-lo / scale)` (ONNX QuantizeLinear), 128 lower for int8. A range without
+/// extent gets scale 1.
+pub(crate) fn from_range(lo: f32, hi: f32, scheme: ActScheme) -> QuantParams {
     let usable = |s: f32| if s.is_normal() { s } else { 1.0 };
     match scheme {
         ActScheme::SymmetricInt8 => {
             QuantParams::per_tensor(DType::I8, usable(((f64::from(hi).max(-f64::from(lo))) / 127.0) as f32), 0)
         }
-        ActScheme::AffineUint8 => {
-            let scale = usable(not_above((f64::from(hi) - f64::from(lo)) / 255.0));
-            let zero = (-f64::from(lo) / f64::from(scale)).round_ties_even().clamp(0.0, 255.0) as i32;
-            QuantParams::per_tensor(DType::U8, scale, zero)
+        ActScheme::AffineUint8 | ActScheme::AffineInt8 => {
+            let step = usable(not_above((f64::from(hi) - f64::from(lo)) / 255.0));
+            let zero = (-f64::from(lo) / f64::from(step)).round_ties_even().clamp(0.0, 255.0) as i32;
+            match scheme {
+                ActScheme::AffineInt8 => QuantParams::per_tensor(DType::I8, step, zero - 128),
+                _ => QuantParams::per_tensor(DType::U8, step, zero),
+            }
         }
     }
 }
@@ -85,30 +218,38 @@ mod tests {
 
     #[test]
     fn symmetric_scale_is_threshold_over_127() {
-        let q = quant_params(&histogram(&[-2.54, 1.0]), &Calibration::default(), ActScheme::SymmetricInt8);
+        let q = quant_params(&histogram(&[-2.54, 1.0]), Way::of(Pick::Max), ActScheme::SymmetricInt8);
         assert_eq!((q.params.scale0(), q.params.zero_point0()), (2.54f32 / 127.0, 0));
         assert!((q.params.threshold() - 2.54).abs() < 1e-6);
     }
 
     #[test]
     fn tensors_that_are_never_negative_have_zero_point_0_and_stay_below_their_clip() {
-        let q = quant_params(&histogram(&[0.0, 6.0]), &Calibration::default(), ActScheme::AffineUint8);
+        let q = quant_params(&histogram(&[0.0, 6.0]), Way::of(Pick::Max), ActScheme::AffineUint8);
         assert_eq!(q.params.zero_point0(), 0);
         assert!(f64::from(q.params.scale0()) * 255.0 <= 6.0);
+    }
+
+    #[test]
+    fn asymmetric_int8_is_affine_uint8_moved_by_128() {
+        let h = histogram(&[-1.0, 3.0]);
+        let i = quant_params(&h, Way { asymmetric: true, ..Way::of(Pick::Max) }, ActScheme::SymmetricInt8).params;
+        let u = quant_params(&h, Way::of(Pick::Max), ActScheme::AffineUint8).params;
+        assert_eq!((i.dtype, i.scale0(), i.zero_point0()), (DType::I8, u.scale0(), u.zero_point0() - 128));
     }
 
     #[test]
     fn an_empty_or_constant_zero_tensor_gets_scale_1() {
         for h in [histogram(&[]), histogram(&[0.0; 9])] {
             for scheme in [ActScheme::SymmetricInt8, ActScheme::AffineUint8] {
-                assert_eq!(quant_params(&h, &Calibration::default(), scheme).params.scale0(), 1.0);
+                assert_eq!(quant_params(&h, Way::of(Pick::Max), scheme).params.scale0(), 1.0);
             }
         }
     }
 
     #[test]
     fn a_positive_range_is_widened_to_contain_zero() {
-        let q = quant_params(&histogram(&[5.0, 10.0]), &Calibration::default(), ActScheme::AffineUint8);
+        let q = quant_params(&histogram(&[5.0, 10.0]), Way::of(Pick::Max), ActScheme::AffineUint8);
         assert_eq!((q.lo, q.params.zero_point0()), (0.0, 0));
     }
 }

@@ -1,15 +1,19 @@
 //! The calibrate stage as the engine sees it: ask for observations, then choose parameters.
 
 use crate::Histogram;
-use crate::kept::{GIVEN, kept_activation};
-use crate::observe::ObserveParams;
-use crate::params::{Calibration, Method, quant_params};
-use crate::samples::samples;
-use crate::values::{observed, origin};
-use crate::weights::weight_params;
-use ptq_ir::{ActivationQuant, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
+use crate::answers::{Answers, Stop};
+use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, absorbable, merge};
+use crate::kept::GIVEN;
+use crate::observe::{HISTOGRAMS, ObserveParams};
+use crate::params::{Calibration, Method, Way};
+use crate::samples::{Sample, samples};
+use crate::score::ScoreParams;
+use crate::search::{Scorer, compared, search};
+use crate::table::Observations;
+use crate::values::observed;
+use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
 use ptq_march::March;
-use ptq_place::{Requests, Scale, place, scales};
+use ptq_place::{Placement, Requests, Scale, place, scales};
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, GRAPH, InputRef, Step, TENSOR_PREFIX, read_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,7 +48,8 @@ impl Default for CalibrateParams {
     }
 }
 
-/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on). Outputs: `quant`, `placement.json`.
+/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on). Outputs: `quant`, `placement.json`, and of a
+/// search `search.json`.
 pub struct CalibrateRule;
 
 impl BuildRule for CalibrateRule {
@@ -57,73 +62,123 @@ impl BuildRule for CalibrateRule {
     }
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
-        let params: CalibrateParams = ctx.params()?;
-        let graph = read_graph(ctx.inputs)?;
-        let march = String::from_utf8_lossy(&ctx.input("march")?).into_owned();
-        let march = March::from_toml(&march).map_err(Failure::from)?;
-        let placed = place(&graph, &march, &params.requests);
-        let scales = scales(&graph, &placed.placement);
-        if results.is_empty() {
-            return Ok(Step::Need(requests(ctx, &params, &graph, &scales)?));
+        match calibrate(ctx, &mut Answers::new(results)) {
+            Ok(blobs) => Ok(Step::Done(blobs)),
+            Err(Stop::Need(requests)) => Ok(Step::Need(requests)),
+            Err(Stop::Failed(failure)) => Err(failure),
         }
-        let histograms = merged(results)?;
-        let internal = |e: String| Failure::from(Diagnostic::error("CALIB03", e));
-        let given = match ctx.inputs.read(GIVEN) {
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| internal(e.to_string()))?,
-            None => QuantTable::default(),
-        };
-        let activations = activations(&graph, &march, &params, &scales, &histograms, &given)?;
-        let mut table = QuantTable { activations, weights: BTreeMap::new() };
-        table.weights = weight_params(&graph, &placed.placement, &table, &given).map_err(Failure::from)?;
-        let quant = ptq_ir::to_bytes(&table).map_err(|e| internal(e.to_string()))?;
-        let placement = serde_json::to_vec(&placed.placement).map_err(|e| internal(e.to_string()))?;
-        Ok(Step::Done(Blobs::from([("quant".to_owned(), quant), ("placement.json".to_owned(), placement.into())])))
     }
 }
 
-/// One observe action a shard of samples.
-fn requests(
-    ctx: &Context<'_>,
-    params: &CalibrateParams,
-    graph: &Graph,
-    scales: &BTreeMap<ValueId, Scale>,
-) -> Result<Vec<ActionRequest>, Failure> {
-    let skip = params.calibration.method == Method::Skip;
-    let files = if skip { Vec::new() } else { samples(graph, &ctx.inputs.names()).map_err(Failure::from)? };
-    if files.is_empty() && !skip {
+fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop> {
+    let params: CalibrateParams = ctx.params()?;
+    let graph = read_graph(ctx.inputs)?;
+    let march = String::from_utf8_lossy(&ctx.input("march")?).into_owned();
+    let march = March::from_toml(&march)?;
+    let placed = place(&graph, &march, &params.requests);
+    let scales = scales(&graph, &placed.placement);
+    let files = files(ctx, &params, &graph)?;
+    let histograms = merged(answers.ask(observations_of(&params, &graph, &scales, &files)?)?)?;
+    let given = match ctx.inputs.read(GIVEN) {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| internal(&e))?,
+        None => QuantTable::default(),
+    };
+    let no_channels = ChannelRanges::new();
+    let observations = Observations {
+        graph: &graph,
+        march: &march,
+        placement: &placed.placement,
+        inputs: &params.inputs,
+        scales: &scales,
+        histograms: &histograms,
+        channels: &no_channels,
+        given: &given,
+    };
+    let per_channel = channels_of(&params, &graph, &placed.placement, &files)?;
+    let mut out = Blobs::new();
+    let table = if params.calibration.method.is_search() {
+        let first = files.iter().take(params.calibration.score_samples.max(1));
+        let samples = first.map(|s| s.iter().map(|(blob, _)| blob.clone()).collect()).collect();
+        let at = compared(&observations, params.calibration.score_at);
+        let score = ScoreParams { inputs: params.inputs.clone(), at, nodes: Vec::new() };
+        let mut scorer = Scorer::new(answers, score, samples, per_channel);
+        let (table, report) = search(&observations, &params.calibration, &mut scorer)?;
+        out.insert("search.json".to_owned(), serde_json::to_vec(&report).map_err(|e| internal(&e))?.into());
+        table
+    } else {
+        let way = Way::named(&params.calibration);
+        let channels = if way.per_channel { merged_channels(answers.ask(per_channel)?)? } else { no_channels.clone() };
+        Observations { channels: &channels, ..observations }.table(&|_| way)?
+    };
+    out.insert("quant".to_owned(), ptq_ir::to_bytes(&table).map_err(|e| internal(&e))?);
+    let placement = serde_json::to_vec(&placed.placement).map_err(|e| internal(&e))?;
+    out.insert("placement.json".to_owned(), placement.into());
+    Ok(out)
+}
+
+fn internal(e: &dyn std::fmt::Display) -> Failure {
+    Diagnostic::error("CALIB03", e.to_string()).into()
+}
+
+/// The samples; none for calibration type `skip`.
+fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<Vec<Sample>, Failure> {
+    if params.calibration.method == Method::Skip {
+        return Ok(Vec::new());
+    }
+    let files = samples(graph, &ctx.inputs.names())?;
+    if files.is_empty() {
         return Err(Diagnostic::error("CALIB06", "there are no calibration samples")
             .hint("set calibration.data, or calibration.type = \"skip\" for a run without data")
             .into());
     }
+    Ok(files)
+}
+
+/// One observe action a shard of samples, or one of synthetic samples.
+fn observations_of(
+    params: &CalibrateParams,
+    graph: &Graph,
+    scales: &BTreeMap<ValueId, Scale>,
+    files: &[Sample],
+) -> Result<Vec<ActionRequest>, Failure> {
     let observe = ObserveParams {
         inputs: params.inputs.clone(),
         values: observed(graph, scales).into_iter().map(|v| graph.value(v).name.clone()).collect(),
-        synthetic: if skip { SYNTHETIC_SAMPLES } else { 0 },
+        synthetic: if files.is_empty() { SYNTHETIC_SAMPLES } else { 0 },
     };
-    let observe =
-        serde_json::to_string(&observe).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
-    let request = |shard: &[crate::samples::Sample]| {
-        let mut inputs = vec![
-            (GRAPH.to_owned(), InputRef::Own(GRAPH.to_owned())),
-            (TENSOR_PREFIX.to_owned(), InputRef::OwnPrefix(TENSOR_PREFIX.to_owned())),
-        ];
-        inputs.extend(shard.iter().flatten().map(|(blob, _)| (blob.clone(), InputRef::Own(blob.clone()))));
-        ActionRequest { rule: "observe", params: observe.clone(), inputs }
-    };
-    if skip {
-        return Ok(vec![request(&[])]);
+    let observe = serde_json::to_string(&observe).map_err(|e| internal(&e))?;
+    if files.is_empty() {
+        return Ok(vec![request("observe", &observe, &[])]);
     }
-    Ok(files.chunks(params.shard.max(1)).map(request).collect())
+    Ok(files.chunks(params.shard.max(1)).map(|shard| request("observe", &observe, shard)).collect())
+}
+
+/// One action a shard of samples for the channel ranges of the values that may have one scale a channel.
+fn channels_of(
+    params: &CalibrateParams,
+    graph: &Graph,
+    placement: &Placement,
+    files: &[Sample],
+) -> Result<Vec<ActionRequest>, Failure> {
+    let values = absorbable(graph, placement).into_iter().map(|v| graph.value(v).name.clone()).collect();
+    let channels = ChannelParams { inputs: params.inputs.clone(), values };
+    let channels = serde_json::to_string(&channels).map_err(|e| internal(&e))?;
+    Ok(files.chunks(params.shard.max(1)).map(|shard| request("channels", &channels, shard)).collect())
+}
+
+fn request(rule: &'static str, params: &str, shard: &[Sample]) -> ActionRequest {
+    let mut inputs = vec![
+        (GRAPH.to_owned(), InputRef::Own(GRAPH.to_owned())),
+        (TENSOR_PREFIX.to_owned(), InputRef::OwnPrefix(TENSOR_PREFIX.to_owned())),
+    ];
+    inputs.extend(shard.iter().flatten().map(|(blob, _)| (blob.clone(), InputRef::Own(blob.clone()))));
+    ActionRequest { rule, params: params.to_owned(), inputs }
 }
 
 fn merged(results: &[Blobs]) -> Result<BTreeMap<String, Histogram>, Failure> {
     let mut all: BTreeMap<String, Histogram> = BTreeMap::new();
     for result in results {
-        let bytes = result
-            .get("histograms")
-            .ok_or_else(|| Failure::from(Diagnostic::error("CALIB03", "an observation has no histograms")))?;
-        let shard: BTreeMap<String, Histogram> = ptq_ir::from_bytes(bytes)
-            .map_err(|e| Failure::from(Diagnostic::error("CALIB03", format!("histograms: {e}"))))?;
+        let shard: BTreeMap<String, Histogram> = decoded(result, HISTOGRAMS)?;
         for (name, histogram) in shard {
             all.entry(name).or_default().merge(&histogram);
         }
@@ -131,79 +186,16 @@ fn merged(results: &[Blobs]) -> Result<BTreeMap<String, Histogram>, Failure> {
     Ok(all)
 }
 
-fn activations(
-    graph: &Graph,
-    march: &March,
-    params: &CalibrateParams,
-    scales: &BTreeMap<ValueId, Scale>,
-    histograms: &BTreeMap<String, Histogram>,
-    given: &QuantTable,
-) -> Result<BTreeMap<String, ActivationQuant>, Failure> {
-    let mut out = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (&v, scale) in scales {
-        if *scale == Scale::Own {
-            let kept = kept_activation(graph, given, v, march.quantization.activations);
-            if let Some(a) = kept.filter(|_| !is_image(graph, params, v)) {
-                out.insert(graph.value(v).name.clone(), a);
-                continue;
-            }
-            match own(graph, march, params, histograms, v) {
-                Ok(a) => drop(out.insert(graph.value(v).name.clone(), a)),
-                Err(d) => problems.push(d),
-            }
-        }
+/// Channel ranges over all shards.
+pub(crate) fn merged_channels(results: &[Blobs]) -> Result<ChannelRanges, Failure> {
+    let mut all = ChannelRanges::new();
+    for result in results {
+        merge(&mut all, &decoded(result, CHANNELS)?);
     }
-    if !problems.is_empty() {
-        return Err(problems.into());
-    }
-    for &v in scales.keys() {
-        let root = shared_root(scales, v);
-        if let (true, Some(a)) = (root != v, out.get(&graph.value(root).name).cloned()) {
-            out.insert(graph.value(v).name.clone(), ActivationQuant { method: "shared".into(), ..a });
-        }
-    }
-    Ok(out)
+    Ok(all)
 }
 
-fn shared_root(scales: &BTreeMap<ValueId, Scale>, mut v: ValueId) -> ValueId {
-    while let Some(Scale::Shared(from)) = scales.get(&v) {
-        v = *from;
-    }
-    v
-}
-
-fn is_image(graph: &Graph, params: &CalibrateParams, v: ValueId) -> bool {
-    let image = params.inputs.get(&graph.value(v).name).is_some_and(|s| s.type_train.is_image());
-    image && graph.inputs.contains(&v)
-}
-
-fn own(
-    graph: &Graph,
-    march: &March,
-    params: &CalibrateParams,
-    histograms: &BTreeMap<String, Histogram>,
-    v: ValueId,
-) -> Result<ActivationQuant, Diagnostic> {
-    let value = graph.value(v);
-    if is_image(graph, params, v) {
-        let stored = march.quantization.image_input;
-        let params = QuantParams::per_tensor(stored.dtype, 1.0, stored.zero_point);
-        return Ok(ActivationQuant { params, lo: 0.0, hi: 255.0, method: "image".into() });
-    }
-    let observed = &graph.value(origin(graph, v)).name;
-    let histogram =
-        histograms.get(observed).ok_or_else(|| Diagnostic::error("CALIB07", "was not observed").value(&value.name))?;
-    if histogram.nans + histogram.infinities > 0 {
-        return Err(Diagnostic::error(
-            "CALIB08",
-            format!(
-                "holds {} NaN and {} infinite elements on the calibration data",
-                histogram.nans, histogram.infinities
-            ),
-        )
-        .value(&value.name)
-        .hint("check preprocessing and the samples; the float model itself overflows on them"));
-    }
-    Ok(quant_params(histogram, &params.calibration, march.quantization.activations))
+fn decoded<T: serde::de::DeserializeOwned>(result: &Blobs, name: &str) -> Result<T, Failure> {
+    let bytes = result.get(name).ok_or_else(|| internal(&format!("an action's result has no {name}")))?;
+    ptq_ir::from_bytes(bytes).map_err(|e| internal(&format!("{name}: {e}")))
 }

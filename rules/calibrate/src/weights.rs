@@ -1,7 +1,9 @@
 //! Scales of weights: int8, symmetric, per output channel, with room for the bias.
 
 use crate::kept::kept_weights;
-use ptq_ir::{DType, Device, Diagnostic, Graph, Node, QuantParams, QuantTable};
+use ptq_ir::{
+    DType, Device, Diagnostic, Graph, Node, QuantParams, QuantTable, fold_into_weights, input_channel_scales,
+};
 use ptq_place::Placement;
 use std::collections::BTreeMap;
 
@@ -10,7 +12,7 @@ const MAX_ACTIVATION: f64 = 255.0;
 
 /// Scales for the weights of every accelerated Conv.
 ///
-/// `scale[o] = max|w[o]| / 127`, raised where the int32 bias `b / (input scale · scale[o])` would leave no room for the
+/// `scale[o] = max|w[o]| / 127` of the weights with the channel scales of the input folded in, raised where the int32 bias `b / (input scale · scale[o])` would leave no room for the
 /// products (as MobileNetV3-like nets with tiny filters need).
 pub(crate) fn weight_params(
     graph: &Graph,
@@ -43,7 +45,15 @@ fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String
     let bad = |e: String| Diagnostic::error("CALIB05", e).node(&node.name);
     let value = node.input(1).ok_or_else(|| bad("weights are missing".into()))?;
     let weights = graph.constant(value).ok_or_else(|| bad("weights are not constant".into()))?;
-    let w = weights.f32s().map_err(|e| bad(e.to_string()))?;
+    let channels = input_channel_scales(graph, node, table);
+    let folded = match channels {
+        Some(scales) => {
+            let group = usize::try_from(node.attrs.int("group", 1)).unwrap_or(0);
+            &fold_into_weights(weights, group, scales).map_err(|e| bad(e.to_string()))?
+        }
+        None => weights,
+    };
+    let w = folded.f32s().map_err(|e| bad(e.to_string()))?;
     if let Some(v) = w.iter().find(|v| !v.is_finite()) {
         return Err(bad(format!("weights hold {v}")));
     }
@@ -53,6 +63,7 @@ fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String
     let input_scale = node
         .input(0)
         .and_then(|v| table.activations.get(&graph.value(v).name))
+        .filter(|_| channels.is_none())
         .map_or(1.0, |a| f64::from(a.params.scale0()));
     let room = (f64::from(i32::MAX) - taps as f64 * 127.0 * MAX_ACTIVATION).max(f64::from(1 << 20));
     let scale = (0..filters)

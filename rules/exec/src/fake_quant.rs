@@ -2,7 +2,9 @@
 
 use crate::ExecError;
 use crate::float_plan::{FloatPlan, FloatSink};
-use ptq_ir::{Graph, QuantParams, QuantTable, Tensor, ValueId};
+use ptq_ir::{
+    Graph, QuantParams, QuantTable, Tensor, ValueId, fold_into_weights, input_channel_scales, unfold_from_weights,
+};
 use ptq_kernels::requant::{dequantize, quantize};
 use std::collections::BTreeMap;
 
@@ -25,17 +27,8 @@ impl FakeQuantPlan {
         table: &QuantTable,
         weights: &BTreeMap<ValueId, QuantParams>,
     ) -> Result<FakeQuantPlan, ExecError> {
-        let mut graph = graph.clone();
-        for (&v, params) in weights {
-            let name = graph.values.get(v.0 as usize).map(|v| v.name.clone()).unwrap_or_default();
-            let Some(constant) = graph.constants.get_mut(&v) else {
-                return Err(ExecError::Input { name, why: "has weight parameters but is not constant".into() });
-            };
-            *constant = fake_quantize(constant, params, true).map_err(|e| e.at(&name))?;
-        }
-        let activations =
-            graph.values.iter().map(|v| table.activations.get(&v.name).map(|a| a.params.clone())).collect();
-        Ok(FakeQuantPlan { plan: FloatPlan::new(&graph)?, activations })
+        let activations = activation_params(graph, table);
+        Ok(FakeQuantPlan { plan: FloatPlan::new(&with_rounded_weights(graph, table, weights)?)?, activations })
     }
 
     /// The same plan with this many threads inside large kernels. Results do not depend on it.
@@ -58,9 +51,45 @@ impl FakeQuantPlan {
     }
 }
 
+/// The graph with these constants rounded to their grid; where their reader's input has one scale a channel, to the grid
+/// of the folded weights.
+pub(crate) fn with_rounded_weights(
+    graph: &Graph,
+    table: &QuantTable,
+    weights: &BTreeMap<ValueId, QuantParams>,
+) -> Result<Graph, ExecError> {
+    let mut folds = BTreeMap::new();
+    for node in &graph.nodes {
+        if let (Some(w), Some(scales)) = (node.input(1), input_channel_scales(graph, node, table)) {
+            folds.insert(w, (usize::try_from(node.attrs.int("group", 1)).unwrap_or(0), scales));
+        }
+    }
+    let mut graph = graph.clone();
+    for (&v, params) in weights {
+        let name = graph.values.get(v.0 as usize).map(|v| v.name.clone()).unwrap_or_default();
+        let Some(constant) = graph.constants.get_mut(&v) else {
+            return Err(ExecError::Input { name, why: "has weight parameters but is not constant".into() });
+        };
+        let rounded = match folds.get(&v) {
+            None => fake_quantize(constant, params, true),
+            Some((group, scales)) => fold_into_weights(constant, *group, scales)
+                .map_err(ExecError::from)
+                .and_then(|w| fake_quantize(&w, params, true))
+                .and_then(|w| Ok(unfold_from_weights(&w, *group, scales)?)),
+        };
+        *constant = rounded.map_err(|e| e.at(&name))?;
+    }
+    Ok(graph)
+}
+
+/// Parameters of the graph's values, by value number.
+pub(crate) fn activation_params(graph: &Graph, table: &QuantTable) -> Vec<Option<QuantParams>> {
+    graph.values.iter().map(|v| table.activations.get(&v.name).map(|a| a.params.clone())).collect()
+}
+
 /// `(clamp(round_half_even(x / s) + z) - z) · s`, per tensor or along an axis. `symmetric` leaves out the lowest value
 /// of a signed type.
-fn fake_quantize(x: &Tensor, params: &QuantParams, symmetric: bool) -> Result<Tensor, ExecError> {
+pub(crate) fn fake_quantize(x: &Tensor, params: &QuantParams, symmetric: bool) -> Result<Tensor, ExecError> {
     let bad = |why: String| ExecError::Invalid { op: "fake quantization".into(), why };
     let (lo, hi) =
         params.dtype.quant_range().ok_or_else(|| bad(format!("{} is not a quantized type", params.dtype)))?;

@@ -13,6 +13,18 @@ use ptq_kernels::{Activation, FloatConv};
 /// What observers of a float plan see: every value that is not constant, once, model inputs first.
 pub type FloatSink<'a> = dyn FnMut(ValueId, &Tensor) + 'a;
 
+/// Replaces a value that is not constant right after it was produced.
+pub(crate) type Change<'a> = dyn FnMut(ValueId, Tensor) -> Result<Tensor, ExecError> + 'a;
+
+/// A run between two nodes: the values that are still read. Cloning it forks the run.
+#[derive(Clone)]
+pub(crate) struct State {
+    /// Values by number.
+    pub(crate) live: Vec<Option<Tensor>>,
+    /// Nodes that an earlier one computed along.
+    computed: Vec<bool>,
+}
+
 /// Runs a float graph on inputs, any number of times.
 #[derive(Clone, Debug)]
 pub struct FloatPlan {
@@ -81,10 +93,9 @@ impl FloatPlan {
     pub(crate) fn run_with(
         &self,
         inputs: &[Tensor],
-        change: &mut dyn FnMut(ValueId, Tensor) -> Result<Tensor, ExecError>,
+        change: &mut Change<'_>,
         sink: &mut FloatSink<'_>,
     ) -> Result<Vec<Tensor>, ExecError> {
-        self.check(inputs)?;
         let buffers = self.buffers.take();
         let result = self.steps(inputs, change, sink, &buffers);
         self.buffers.give(buffers);
@@ -94,38 +105,73 @@ impl FloatPlan {
     fn steps(
         &self,
         inputs: &[Tensor],
-        change: &mut dyn FnMut(ValueId, Tensor) -> Result<Tensor, ExecError>,
+        change: &mut Change<'_>,
         sink: &mut FloatSink<'_>,
         buffers: &Buffers,
     ) -> Result<Vec<Tensor>, ExecError> {
+        let mut state = self.start(inputs, change, sink)?;
+        for i in 0..self.graph.nodes.len() {
+            self.step(i, &mut state, change, sink, buffers)?;
+        }
+        self.graph.outputs.iter().map(|&v| self.value(v, &state.live).cloned()).collect()
+    }
+
+    /// The state in front of the first node.
+    pub(crate) fn start(
+        &self,
+        inputs: &[Tensor],
+        change: &mut Change<'_>,
+        sink: &mut FloatSink<'_>,
+    ) -> Result<State, ExecError> {
+        self.check(inputs)?;
         let mut live: Vec<Option<Tensor>> = vec![None; self.graph.values.len()];
         for (&v, tensor) in self.graph.inputs.iter().zip(inputs) {
             let tensor = change(v, tensor.clone())?;
             sink(v, &tensor);
             live[v.0 as usize] = Some(tensor);
         }
-        let mut computed = vec![false; self.graph.nodes.len()];
-        for (i, node) in self.graph.nodes.iter().enumerate() {
-            if computed[i] {
-                continue;
-            }
-            let made = self.computes[i].map_or(node, |j| &self.graph.nodes[j]);
-            let outputs = self.node(i, node, &made.outputs, &live, buffers).map_err(|e| e.at(&node.name))?;
-            if let Some(j) = self.computes[i] {
-                computed[j] = true;
-            }
-            for (&v, tensor) in made.outputs.iter().zip(outputs) {
-                let tensor = change(v, tensor).map_err(|e| e.at(&node.name))?;
-                sink(v, &tensor);
-                live[v.0 as usize] = Some(tensor);
-            }
-            for &v in &self.release[i] {
-                if let Some(tensor) = live[v].take() {
-                    buffers.recycle(tensor);
-                }
+        Ok(State { live, computed: vec![false; self.graph.nodes.len()] })
+    }
+
+    /// Runs node `i`, which must follow all nodes that it reads, and drops what nobody reads any more.
+    pub(crate) fn step(
+        &self,
+        i: usize,
+        state: &mut State,
+        change: &mut Change<'_>,
+        sink: &mut FloatSink<'_>,
+        buffers: &Buffers,
+    ) -> Result<(), ExecError> {
+        if state.computed[i] {
+            return Ok(());
+        }
+        let node = &self.graph.nodes[i];
+        let made = self.computes[i].map_or(node, |j| &self.graph.nodes[j]);
+        let outputs = self.node(i, node, &made.outputs, &state.live, buffers).map_err(|e| e.at(&node.name))?;
+        if let Some(j) = self.computes[i] {
+            state.computed[j] = true;
+        }
+        for (&v, tensor) in made.outputs.iter().zip(outputs) {
+            let tensor = change(v, tensor).map_err(|e| e.at(&node.name))?;
+            sink(v, &tensor);
+            state.live[v.0 as usize] = Some(tensor);
+        }
+        for &v in &self.release[i] {
+            if let Some(tensor) = state.live[v].take() {
+                buffers.recycle(tensor);
             }
         }
-        self.graph.outputs.iter().map(|&v| self.value(v, &live).cloned()).collect()
+        Ok(())
+    }
+
+    /// Free memory for a run by steps.
+    pub(crate) fn take_buffers(&self) -> Buffers {
+        self.buffers.take()
+    }
+
+    /// Keeps the memory for the next run.
+    pub(crate) fn give_buffers(&self, buffers: Buffers) {
+        self.buffers.give(buffers);
     }
 
     fn check(&self, inputs: &[Tensor]) -> Result<(), ExecError> {

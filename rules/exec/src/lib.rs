@@ -4,6 +4,7 @@
 //! value. Not here: arithmetic on slices (`ptq-kernels`), decisions. Called by parse and fuse (folding), calibrate,
 //! partition (tables), report and runtime (CPU segments). Start at [`eval()`], [`FloatPlan`], [`Interpreter`].
 
+mod alone;
 mod broadcast;
 mod buffers;
 mod call;
@@ -15,9 +16,11 @@ mod float_plan;
 mod integer;
 mod lifetimes;
 mod loops;
+pub mod metrics;
 mod ops;
 mod vanish;
 
+pub use alone::AlonePlan;
 pub use error::ExecError;
 pub use eval::{eval, eval_outputs, is_supported, supported_ops};
 pub use fake_quant::FakeQuantPlan;

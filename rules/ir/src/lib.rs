@@ -7,6 +7,7 @@
 
 mod attr;
 mod builder;
+mod channel_scale;
 mod codec;
 mod diag;
 mod dtype;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use attr::{Attr, Attrs};
 pub use builder::GraphBuilder;
+pub use channel_scale::{channel_scales, fold_into_weights, input_channel_scales, unfold_from_weights};
 pub use codec::{
     CodecError, EncodedGraph, INLINE_TENSOR_BYTES, decode, decode_q, encode, encode_q, from_bytes, to_bytes,
 };

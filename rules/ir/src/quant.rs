@@ -56,6 +56,24 @@ pub enum ActScheme {
     SymmetricInt8,
     /// uint8 with a zero point; 0 for tensors that are never negative.
     AffineUint8,
+    /// int8 with a zero point: what `calibration.asymmetric` makes of [`ActScheme::SymmetricInt8`].
+    AffineInt8,
+}
+
+impl ActScheme {
+    /// Whether the zero point follows the range.
+    pub fn is_affine(self) -> bool {
+        self != ActScheme::SymmetricInt8
+    }
+
+    /// The scheme of the same type with a zero point.
+    #[must_use]
+    pub fn asymmetric(self) -> ActScheme {
+        match self {
+            ActScheme::SymmetricInt8 => ActScheme::AffineInt8,
+            affine => affine,
+        }
+    }
 }
 
 /// Rounding of a requantization; a property of the march.
@@ -97,4 +115,14 @@ pub struct QuantTable {
     pub activations: BTreeMap<String, ActivationQuant>,
     /// Weights of accelerated nodes: int8, symmetric, per output channel.
     pub weights: BTreeMap<String, QuantParams>,
+}
+
+impl QuantTable {
+    /// Whether both tables give every value the same integers; ranges and names of methods do not count.
+    pub fn same_parameters(&self, other: &QuantTable) -> bool {
+        let params = |t: &QuantTable| -> Vec<(String, QuantParams)> {
+            t.activations.iter().map(|(n, a)| (n.clone(), a.params.clone())).collect()
+        };
+        self.weights == other.weights && params(self) == params(other)
+    }
 }

@@ -47,9 +47,14 @@ impl Factor {
     }
 }
 
-/// Lowest and highest stored value of a result with this activation.
+/// Lowest and highest stored value of a result with this activation. With one scale a channel, calibration chose every
+/// threshold below the activation's upper bound, so that only its lower bound, zero, is left.
 pub(crate) fn clamp(activation: Activation, out: &QuantParams) -> (i32, i32) {
     let (lo, hi) = out.dtype.quant_range().unwrap_or((i32::MIN, i32::MAX));
+    let activation = match activation {
+        Activation::Clip { .. } if out.axis.is_some() => Activation::Relu,
+        other => other,
+    };
     let at = |x: f32| quantize(x, out.scale0(), out.zero_point0(), lo, hi);
     match activation {
         Activation::None => (lo, hi),

@@ -1,6 +1,6 @@
 //! What a build tells its user: measures, tables, files, and the comparison of all stages.
 //!
-//! What: error measures ([`metrics`]), the build rule that measures a variant on one sample ([`MeasureRule`]), its
+//! What: the build rule that measures a variant on one sample ([`MeasureRule`]), its
 //! tables and files as text ([`node_table`], [`output_table`], [`report_markdown`], [`node_info_csv`],
 //! [`quant_info_json`]) and [`verify()`]. Everything is a pure function that returns values; only the command line
 //! prints. Called by the engine and the command line.
@@ -10,11 +10,11 @@ mod figure;
 mod markdown;
 mod measure;
 mod measure_rule;
-pub mod metrics;
 mod node_info;
 mod operators;
 mod quant_info;
 mod samples;
+mod search_table;
 mod tables;
 mod text_table;
 pub mod verify;
@@ -26,5 +26,6 @@ pub use measure_rule::{MeasureParams, MeasureRule};
 pub use node_info::node_info_csv;
 pub use operators::{OperatorRow, operators, operators_markdown};
 pub use quant_info::quant_info_json;
+pub use search_table::search_table;
 pub use tables::{node_table, output_table};
 pub use verify::{VerifyError, VerifyReport, VerifyStages, verify};

@@ -1,8 +1,10 @@
 //! `report.md`: one page about one variant. Called by the engine when it materializes a variant.
 
 use crate::Measure;
+use crate::search_table::section;
 use crate::tables::{NODE_COLUMNS, OUTPUT_COLUMNS, node_cells, output_cells};
 use crate::text_table::markdown;
+use ptq_calibrate::SearchReport;
 use ptq_ir::Device;
 use ptq_rule::{GraphRuleMeta, Skip};
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub struct ReportInput<'a> {
     pub settings: &'a [(String, String)],
     /// Measures.
     pub measure: &'a Measure,
+    /// What a calibration search tried; `None` without one.
+    pub search: Option<&'a SearchReport>,
     /// All fuse rules, for names and summaries.
     pub rules: &'a [GraphRuleMeta],
     /// How often each fuse rule fired, by code.
@@ -40,6 +44,7 @@ pub fn report_markdown(input: &ReportInput<'_>) -> String {
     out.push_str(&markdown(["Setting", "Value"], &settings));
     out.push_str(&format!("\n## Outputs\n\n{}\n", measured_on(input.measure)));
     out.push_str(&markdown(OUTPUT_COLUMNS, &input.measure.outputs.iter().map(output_cells).collect::<Vec<_>>()));
+    out.push_str(&input.search.map(section).unwrap_or_default());
     out.push_str("\n## Nodes\n\n");
     out.push_str(&markdown(NODE_COLUMNS, &input.measure.nodes.iter().map(node_cells).collect::<Vec<_>>()));
     out.push_str(&cpu_nodes(input.measure));

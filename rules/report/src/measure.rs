@@ -1,8 +1,8 @@
 //! Float graph against integer program on one sample: the rows of the two tables. Called by the measure rule.
 
+use crate::Figure;
 use crate::dequantize::real_values;
-use crate::{Figure, metrics};
-use ptq_exec::{ExecError, FloatPlan, Interpreter};
+use ptq_exec::{ExecError, FloatPlan, Interpreter, metrics};
 use ptq_ir::{DType, Device, Graph, NodeId, QGraph, QNode, QuantTable, Tensor, TensorId};
 use ptq_place::{NodePlacement, Placement, Reason};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use super::Variant;
 use super::settings::{number, size};
-use ptq_calibrate::{Calibration, Method};
+use ptq_calibrate::{Calibration, Method, ScoreAt};
 use ptq_ir::{Device, Diagnostic, Fit, InputSpec, InputType, Layout};
 use ptq_parse::Quantized;
 use ptq_place::Requests;
@@ -68,6 +68,9 @@ impl VariantConfig {
         });
         let method = match text("calibration.type").as_deref() {
             Some("kl") => Method::Kl,
+            Some("mse") => Method::Mse,
+            Some("default") => Method::Default,
+            Some("mix") => Method::Mix,
             Some("skip") => Method::Skip,
             _ => Method::Max,
         };
@@ -98,11 +101,41 @@ impl VariantConfig {
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
             inputs,
             requests: requests(variant),
-            calibration: Calibration { method, max_percentile },
+            calibration: calibration(variant, method, max_percentile, &mut problems),
             data,
             min_cosine: settings.get("gate.min_cosine").and_then(|s| number(&s.value)),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems: &mut Vec<Diagnostic>) -> Calibration {
+    let default = Calibration::default();
+    let value = |key: &str| variant.settings.get(&format!("calibration.{key}")).map(|s| &s.value);
+    let flag = |key: &str| value(key).and_then(toml::Value::as_bool).unwrap_or(false);
+    let score_samples =
+        value("score_samples").and_then(toml::Value::as_integer).unwrap_or(default.score_samples as i64);
+    let sensitive_below = value("sensitive_below").and_then(number).unwrap_or(default.sensitive_below);
+    if score_samples < 1 {
+        problems.push(Diagnostic::error("MANIFEST11", format!("calibration.score_samples {score_samples} is below 1")));
+    }
+    let asked: Vec<&str> = ["per_channel", "asymmetric"].into_iter().filter(|k| flag(k)).collect();
+    if method.is_search() && !asked.is_empty() {
+        let why =
+            format!("variant {}: calibration.{} does not go with a search, which tries it", variant.name, asked[0]);
+        problems.push(Diagnostic::error("MANIFEST11", why).hint("remove it, or name one method as calibration.type"));
+    }
+    Calibration {
+        method,
+        max_percentile,
+        asymmetric: flag("asymmetric"),
+        per_channel: flag("per_channel"),
+        score_samples: usize::try_from(score_samples).unwrap_or(1),
+        score_at: match value("score_at").and_then(toml::Value::as_str) {
+            Some("last_quantized") => ScoreAt::LastQuantized,
+            _ => ScoreAt::Output,
+        },
+        sensitive_below,
     }
 }
 

@@ -7,6 +7,8 @@ pub enum KeyType {
     Text,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// true or false.
+    Flag,
     /// A number.
     Number,
     /// A list of numbers, or one number.
@@ -145,11 +147,11 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "calibration.type",
-        KeyType::Word(&["max", "kl", "skip"]),
+        KeyType::Word(&["max", "kl", "mse", "default", "mix", "skip"]),
         "\"max\"",
         "calibration_type",
         "calibrate",
-        "how thresholds are chosen"
+        "how thresholds are chosen; default and mix try several ways and take the best score"
     ),
     key!(
         "calibration.max_percentile",
@@ -158,6 +160,46 @@ pub const KEYS: &[Key] = &[
         "max_percentile",
         "calibrate",
         "share of elements that the threshold of max covers"
+    ),
+    key!(
+        "calibration.per_channel",
+        KeyType::Flag,
+        "false",
+        "per_channel",
+        "calibrate",
+        "a threshold for each channel of a feature map, where a Conv in front and only Convs behind can absorb that"
+    ),
+    key!(
+        "calibration.asymmetric",
+        KeyType::Flag,
+        "false",
+        "optimization: asymmetric",
+        "calibrate",
+        "zero points that follow the range, on a march whose scheme is symmetric"
+    ),
+    key!(
+        "calibration.score_samples",
+        KeyType::Number,
+        "8",
+        "-",
+        "calibrate",
+        "samples that default and mix score on, the first in name order; 1 is Horizon's behaviour"
+    ),
+    key!(
+        "calibration.score_at",
+        KeyType::Word(&["output", "last_quantized"]),
+        "\"output\"",
+        "-",
+        "calibrate",
+        "where default and mix compare: at the outputs, or at the last quantized values in front of them"
+    ),
+    key!(
+        "calibration.sensitive_below",
+        KeyType::Number,
+        "0.999",
+        "-",
+        "calibrate",
+        "mix: a node whose score alone is below this is sensitive"
     ),
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
     key!("run_on_bpu", KeyType::Texts, "[]", "run_on_bpu", "partition", "nodes to run on the BPU where the march can"),
@@ -174,15 +216,10 @@ pub const LATER: &[&str] = &[
     "input.*.space_and_range",
     "input.*.norm_type",
     "calibration.data_type",
-    "calibration.per_channel",
-    "calibration.asymmetric",
     "calibration.weights",
     "calibration.bias_correction",
     "calibration.equalization",
     "calibration.rounding",
-    "calibration.score_samples",
-    "calibration.score_at",
-    "calibration.sensitive_below",
     "calibration.max_int16_macs",
     "optimization",
     "remove_node_type",
@@ -234,6 +271,7 @@ pub fn reference() -> String {
         let kind = match k.kind {
             KeyType::Text => "text".to_owned(),
             KeyType::Word(words) => words.join(", "),
+            KeyType::Flag => "true or false".to_owned(),
             KeyType::Number => "number".to_owned(),
             KeyType::Numbers => "number or list of numbers".to_owned(),
             KeyType::Integers => "list of integers".to_owned(),

@@ -203,6 +203,7 @@ fn check(kind: KeyType, value: &toml::Value) -> Result<(), String> {
             let ok = value.as_str().is_some_and(|s| words.contains(&s));
             (ok, format!("one of {}", words.join(", ")))
         }
+        KeyType::Flag => (value.is_bool(), "true or false".to_owned()),
         KeyType::Number => (number(value).is_some_and(f64::is_finite), "a number".to_owned()),
         KeyType::Numbers => (
             number(value).is_some() || all(|v| number(v).is_some_and(f64::is_finite)),

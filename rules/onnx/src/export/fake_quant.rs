@@ -3,7 +3,10 @@
 use super::ExportMeta;
 use super::file::OnnxFile;
 use super::float::{input_names, start};
-use ptq_ir::{DType, Diagnostic, Graph, Node, QuantParams, QuantTable, Tensor, ValueId};
+use ptq_ir::{
+    Attrs, DType, Diagnostic, Graph, Node, QuantParams, QuantTable, Tensor, ValueId, channel_scales, fold_into_weights,
+    input_channel_scales,
+};
 use std::collections::BTreeMap;
 
 /// Writes a float graph in which every activation of `quant` passes a QuantizeLinear / DequantizeLinear pair and the
@@ -21,16 +24,11 @@ pub fn export_fake_quant(
     meta: &ExportMeta,
 ) -> Result<Vec<u8>, Diagnostic> {
     let mut file = start(graph);
+    let folds = folds(graph, quant);
     for (&id, tensor) in &graph.constants {
         let name = &graph.value(id).name;
         match weights.get(&id) {
-            Some(params) => {
-                let integers =
-                    integers(tensor, params).map_err(|why| Diagnostic::error("EXPORT02", why).value(name))?;
-                let constant = file.fresh_constant(&format!("{name}_quantized"), &integers);
-                let node = file.fresh_node(&format!("{name}_dequantize"));
-                file.dequantize(&node, &constant, name, params)?;
-            }
+            Some(params) => weight(&mut file, name, tensor, params, folds.get(&id))?,
             None => file.constant(name, tensor),
         }
     }
@@ -42,6 +40,43 @@ pub fn export_fake_quant(
         writer.node(node)?;
     }
     Ok(writer.file.finish(&graph.name, meta))
+}
+
+/// Channel scales that are folded into weights: groups and scales, by weight.
+fn folds<'a>(graph: &Graph, quant: &'a QuantTable) -> BTreeMap<ValueId, (usize, &'a [f32])> {
+    let of = |node: &Node| {
+        let scales = input_channel_scales(graph, node, quant)?;
+        Some((node.input(1)?, (usize::try_from(node.attrs.int("group", 1)).unwrap_or(0), scales)))
+    };
+    graph.nodes.iter().filter_map(of).collect()
+}
+
+/// A weight as integers behind a DequantizeLinear; folded channel scales are divided out behind that.
+fn weight(
+    file: &mut OnnxFile,
+    name: &str,
+    tensor: &Tensor,
+    params: &QuantParams,
+    fold: Option<&(usize, &[f32])>,
+) -> Result<(), Diagnostic> {
+    let bad = |why: String| Diagnostic::error("EXPORT02", why).value(name);
+    let folded = match fold {
+        Some((group, scales)) => &fold_into_weights(tensor, *group, scales).map_err(|e| bad(e.to_string()))?,
+        None => tensor,
+    };
+    let constant = file.fresh_constant(&format!("{name}_quantized"), &integers(folded, params).map_err(bad)?);
+    let node = file.fresh_node(&format!("{name}_dequantize"));
+    let Some((group, scales)) = fold else { return file.dequantize(&node, &constant, name, params) };
+    let between = file.fresh_value(&format!("{name}_folded"));
+    file.dequantize(&node, &constant, &between, params)?;
+    let mut shape = tensor.shape().to_vec();
+    shape.iter_mut().skip(2).for_each(|d| *d = 1);
+    let ones = Tensor::from_f32(shape.clone(), vec![1.0; shape.iter().product()]).map_err(|e| bad(e.to_string()))?;
+    let divisor = fold_into_weights(&ones, *group, scales).map_err(|e| bad(e.to_string()))?;
+    let divisor = file.fresh_constant(&format!("{name}_channel_scales"), &divisor);
+    let node = file.fresh_node(&format!("{name}_unfold"));
+    file.node("Div", &node, &[between, divisor], &[name.to_owned()], &Attrs::default());
+    Ok(())
 }
 
 struct Writer<'a> {
@@ -93,6 +128,33 @@ impl<'a> Writer<'a> {
 
     /// A QuantizeLinear / DequantizeLinear pair for `value`.
     fn pair(&mut self, value: &str, from: &str, to: &str, params: &QuantParams) -> Result<(), Diagnostic> {
+        let Some(scales) = channel_scales(params) else { return self.unit_pair(value, from, to, params) };
+        // ONNX Runtime fuses a pair with one scale a channel into a QLinearConv that takes only one.
+        let rank = self.graph.find_value(value).map_or(2, |v| self.graph.value(v).shape.len()).max(2);
+        let mut shape = vec![1; rank];
+        shape[1] = scales.len();
+        let misfit = |e: ptq_ir::TensorError| Diagnostic::error("EXPORT01", e.to_string()).value(value);
+        let scales = Tensor::from_f32(shape, scales.to_vec()).map_err(misfit)?;
+        let scales = self.file.fresh_constant(&format!("{value}_channel_scales"), &scales);
+        let (units, back) = (format!("{value}_in_steps"), format!("{value}_in_steps_again"));
+        let (units, back) = (self.file.fresh_value(&units), self.file.fresh_value(&back));
+        let divide = self.file.fresh_node(&format!("{value}_divide"));
+        self.file.node(
+            "Div",
+            &divide,
+            &[from.to_owned(), scales.clone()],
+            std::slice::from_ref(&units),
+            &Attrs::default(),
+        );
+        let unit = QuantParams::per_tensor(params.dtype, 1.0, params.zero_point0());
+        self.unit_pair(value, &units, &back, &unit)?;
+        let multiply = self.file.fresh_node(&format!("{value}_multiply"));
+        self.file.node("Mul", &multiply, &[back, scales], &[to.to_owned()], &Attrs::default());
+        Ok(())
+    }
+
+    /// A pair with one scale for the whole tensor.
+    fn unit_pair(&mut self, value: &str, from: &str, to: &str, params: &QuantParams) -> Result<(), Diagnostic> {
         let integer = self.file.fresh_value(&format!("{value}_quantized"));
         let quantize = self.file.fresh_node(&format!("{value}_quantize"));
         self.file.quantize(&quantize, from, &integer, params)?;

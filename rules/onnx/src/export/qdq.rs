@@ -11,7 +11,10 @@ mod pool;
 use super::ExportMeta;
 use super::file::OnnxFile;
 use ptq_ir::ops::BlockOrder;
-use ptq_ir::{Activation, Attr, Attrs, DType, Diagnostic, QGraph, QNode, QOp, QTensor, Tensor, TensorId};
+use ptq_ir::{
+    Activation, Attr, Attrs, DType, Diagnostic, QGraph, QNode, QOp, QTensor, QuantParams, Tensor, TensorId,
+    channel_scales,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes an integer program.
@@ -107,7 +110,23 @@ impl<'a> Writer<'a> {
         if tensor.dtype.is_float() {
             return Ok(name);
         }
-        let params = tensor.quant.as_ref().ok_or_else(|| self.bad(node, format!("{name} has no scale")))?;
+        let params = self.params(node, tensor)?;
+        self.read_as(node, i, &params)
+    }
+
+    /// Parameters of a tensor in the file. A feature map with one scale a channel has scale 1 there: the scales are part
+    /// of the weights in front of it and behind it, which is the form that integer kernels take.
+    fn params(&self, node: &QNode, tensor: &QTensor) -> Result<QuantParams, Diagnostic> {
+        let params = tensor.quant.as_ref().ok_or_else(|| self.bad(node, format!("{} has no scale", tensor.name)))?;
+        let folded = tensor.data.is_none() && tensor.dtype != DType::I32 && channel_scales(params).is_some();
+        let unit = || QuantParams::per_tensor(params.dtype, 1.0, params.zero_point0());
+        Ok(if folded { unit() } else { params.clone() })
+    }
+
+    /// Input `i` dequantized with these parameters.
+    fn read_as(&mut self, node: &QNode, i: usize, params: &QuantParams) -> Result<String, Diagnostic> {
+        let (id, _) = self.tensor(node, &node.inputs, i)?;
+        let name = self.name(id);
         let out = self.file.fresh_value(&format!("{}_input_{i}", node.name));
         let dequantize = self.file.fresh_node(&format!("{}_dequantize_{i}", node.name));
         self.file.dequantize(&dequantize, &name, &out, params)?;
@@ -140,9 +159,9 @@ impl<'a> Writer<'a> {
             self.activation(node, activation, &direct, &last);
         }
         if integer {
-            let params = out.quant.as_ref().ok_or_else(|| self.bad(node, format!("{} has no scale", out.name)))?;
+            let params = self.params(node, out)?;
             let quantize = self.file.fresh_node(&format!("{}_quantize", node.name));
-            self.file.quantize(&quantize, &last, &out.name, params)?;
+            self.file.quantize(&quantize, &last, &out.name, &params)?;
         }
         Ok(())
     }

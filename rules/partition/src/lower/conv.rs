@@ -3,7 +3,10 @@
 use super::operands::{activation, input};
 use crate::builder::Builder;
 use crate::constants::{Factor, clamp, requant};
-use ptq_ir::{Activation, DType, Diagnostic, NodeId, QConv, QOp, QuantParams, Tensor, TensorId, ops};
+use ptq_ir::{
+    Activation, DType, Diagnostic, NodeId, QConv, QOp, QuantParams, Tensor, TensorId, channel_scales,
+    fold_into_weights, ops,
+};
 use ptq_kernels::requant::quantize;
 
 pub(super) fn lower(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), Diagnostic> {
@@ -21,10 +24,15 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), 
         .get(&b.graph.value(w_value).name)
         .cloned()
         .ok_or_else(|| bad(&"calibration gave no weight scales"))?;
+    // Channel scales of the input are part of the weights; what is left of the input's scale is 1.
+    let (weights, x_scale) = match channel_scales(&x_params) {
+        Some(scales) => (fold_into_weights(&weights, geom.group, scales).map_err(|e| bad(&e))?, 1.0),
+        None => (weights, x_params.scale0()),
+    };
     let w = quantize_weights(&weights, &w_params).map_err(|e| bad(&e))?;
     let w = b.constant(w_value, "_quantized", w, w_params.clone());
     // The scale of the accumulator, in single precision as the exported DequantizeLinear has it.
-    let acc_scale: Vec<f32> = w_params.scale.iter().map(|&s| x_params.scale0() * s).collect();
+    let acc_scale: Vec<f32> = w_params.scale.iter().map(|&s| x_scale * s).collect();
     let mut inputs = vec![x, w];
     inputs.extend(bias(b, id, &acc_scale)?);
     let result = b.result(id)?;
@@ -41,8 +49,12 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), 
         (conv, QuantParams::per_channel(DType::I32, acc_scale, 1))
     } else {
         let out = b.params(result)?;
-        let factors: Vec<Factor> =
-            w_params.scale.iter().map(|&s| Factor::product(x_params.scale0(), s, out.scale0())).collect();
+        let product = |(o, &s): (usize, &f32)| match channel_scales(&out) {
+            // The exported file has the output's scale inside the weights' and 1 behind the Conv.
+            Some(scales) => Factor::product(x_scale, s / scales[o], 1.0),
+            None => Factor::product(x_scale, s, out.scale0()),
+        };
+        let factors: Vec<Factor> = w_params.scale.iter().enumerate().map(product).collect();
         let (clamp_lo, clamp_hi) = clamp(act, &out);
         let conv = QConv {
             geom,

@@ -43,7 +43,7 @@ fn quantize_constant(march: &March, shape: &[usize], values: &[f32]) -> Result<(
     let hi = values.iter().copied().fold(0.0f32, f32::max);
     let positive = |s: f32| if s > 0.0 && s.is_finite() { s } else { 1.0 };
     match march.quantization.activations {
-        ActScheme::SymmetricInt8 => {
+        ActScheme::SymmetricInt8 | ActScheme::AffineInt8 => {
             let scale = positive(hi.max(-lo) / 127.0);
             let q = values.iter().map(|&v| quantize(v, scale, 0, -127, 127) as i8).collect();
             Ok((Tensor::from_i8(shape, q)?, QuantParams::per_tensor(DType::I8, scale, 0)))

@@ -4,7 +4,8 @@ use super::local::Local;
 use super::report::{Divergence, OutputFigures, PairReport, Verdict};
 use super::trace::{Entry, Trace};
 use super::{Gate, Limit, Metric};
-use crate::{Figure, metrics};
+use crate::Figure;
+use ptq_exec::metrics;
 use ptq_ir::Tensor;
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use super::{Metric, Stage, VerifyError};
 use crate::Figure;
 use crate::dequantize::real_values;
 use ptq_exec::{ExecError, eval_outputs};
-use ptq_ir::{Graph, QGraph, QNode, QTensor, Tensor, TensorId, ValueId};
+use ptq_ir::{Graph, QGraph, QNode, QOp, QTensor, Tensor, TensorId, ValueId, channel_scales, unfold_from_weights};
 use ptq_kernels::requant::quantize;
 use std::collections::BTreeMap;
 
@@ -72,7 +72,10 @@ fn reference(
                 return Ok(t.clone());
             }
             match (reads.get(value.name.as_str()), graph.constant(v)) {
-                (Some(&id), _) => read(program.tensor(id), made),
+                (Some(&id), _) => {
+                    let data = read(program.tensor(id), made)?;
+                    if node.inputs.get(1) == Some(&id) { unfolded(program, node, data) } else { Ok(data) }
+                }
                 (None, Some(constant)) => Ok(constant.clone()),
                 (None, None) => Err(missing(&value.name)),
             }
@@ -83,6 +86,16 @@ fn reference(
         results.extend(float.outputs.iter().map(|&v| graph.value(v).name.clone()).zip(outputs));
     }
     Ok(results)
+}
+
+/// Weights without the channel scales of the input, which are folded into them.
+fn unfolded(program: &QGraph, node: &QNode, weights: Tensor) -> Result<Tensor, ExecError> {
+    let QOp::Conv(conv) = &node.op else { return Ok(weights) };
+    let input = node.inputs.first().and_then(|&x| program.tensor(x).quant.as_ref());
+    match input.and_then(channel_scales) {
+        Some(scales) => Ok(unfold_from_weights(&weights, conv.geom.group, scales)?),
+        None => Ok(weights),
+    }
 }
 
 /// A tensor as the float graph sees it.
@@ -109,10 +122,16 @@ fn steps(expected: &Tensor, entry: &Entry) -> f64 {
     if expected.shape() != entry.tensor.shape() {
         return f64::NAN;
     }
-    let range = entry.quant.as_ref().filter(|q| q.axis.is_none()).and_then(|q| Some((q, q.dtype.quant_range()?)));
+    let range = entry.quant.as_ref().and_then(|q| Some((q, q.dtype.quant_range()?)));
     if let (Some((params, (lo, hi))), Ok(values)) = (range, expected.f32s()) {
-        let (scale, zero) = (params.scale0(), params.zero_point0());
-        let apart = values.iter().zip(&actual).map(|(&e, &a)| (f64::from(quantize(e, scale, zero, lo, hi)) - a).abs());
+        let (channels, inner) = match params.axis {
+            Some(axis) => (params.scale.len().max(1), expected.shape().iter().skip(axis + 1).product::<usize>().max(1)),
+            None => (1, 1),
+        };
+        let apart = values.iter().zip(&actual).enumerate().map(|(i, (&e, &a))| {
+            let c = i / inner % channels;
+            (f64::from(quantize(e, params.scale[c], params.zero_point[c], lo, hi)) - a).abs()
+        });
         return apart.fold(0.0, f64::max);
     }
     let (expected, actual) = (expected.to_f64s(), entry.real_values());

@@ -96,6 +96,13 @@ fn the_page_has_settings_tables_reasons_and_rules() {
         march: "bayes",
         settings: &[("optimize_level".into(), "O2".into())],
         measure: &measure,
+        search: Some(&ptq_calibrate::SearchReport {
+            search: "default".into(),
+            samples: 2,
+            compared: vec!["y".into()],
+            tried: vec![ptq_calibrate::Tried { name: "kl".into(), score: None }],
+            ..Default::default()
+        }),
         rules: &[RULE],
         fired: &fired(),
         skipped: &[Skip { code: "FUSE08".into(), node: "relu9".into(), reason: "it is shared".into() }],
@@ -108,6 +115,7 @@ fn the_page_has_settings_tables_reasons_and_rules() {
         "| prob_out | 0.999989 | 7.732184 | 2.969808 | 16.220459 |",
         "| conv1 | BPU | id(0) | HzSQuantizedConv | 0.999909 | 253.878998 | int8/int32 |",
         "| prob | Softmax | PLACE05 | manual, \"ask\" \\| for it |",
+        "| kl | not a number |  |",
         "| FUSE08 | mark-activation | 1 |",
         "| FUSE08 | mark-activation | relu9 | it is shared |",
     ] {

@@ -1,15 +1,16 @@
 //! Convolutions and look-up tables in QDQ form.
 
 use super::Writer;
-use ptq_ir::{Activation, Attr, Attrs, DType, Diagnostic, QConv, QLut, QNode, QuantParams, Tensor};
+use ptq_ir::{Activation, Attr, Attrs, DType, Diagnostic, QConv, QLut, QNode, QuantParams, Tensor, channel_scales};
 
 impl Writer<'_> {
     /// Conv with dequantized input, int8 weights, and an int32 bias of scale `s_x · s_w[c]`, the only one for which
     /// ONNX Runtime's integer kernel fires.
     pub(super) fn conv(&mut self, node: &QNode, conv: &QConv) -> Result<(), Diagnostic> {
-        let mut inputs = vec![self.read(node, 0)?, self.read(node, 1)?];
+        let weights = self.weight_params(node)?;
+        let mut inputs = vec![self.read(node, 0)?, self.read_as(node, 1, &weights)?];
         if node.inputs.len() > 2 {
-            inputs.push(self.bias(node)?);
+            inputs.push(self.bias(node, &weights)?);
         }
         let geom = &conv.geom;
         let ints = |v: &[usize]| Attr::Ints(v.iter().map(|&n| n as i64).collect());
@@ -20,18 +21,33 @@ impl Writer<'_> {
             ("dilations", ints(&geom.dilations)),
             ("group", Attr::Int(geom.group as i64)),
         ]);
-        self.write(node, "Conv", &inputs, &attrs, conv.activation)
+        // Saturation at the channel's own threshold, which is below the bound, takes the place of a Clip.
+        let (_, out) = self.tensor(node, &node.outputs, 0)?;
+        let folded = conv.requant.is_some() && out.quant.as_ref().and_then(channel_scales).is_some();
+        let activation = match conv.activation {
+            Activation::Clip { .. } if folded => Activation::Relu,
+            other => other,
+        };
+        self.write(node, "Conv", &inputs, &attrs, activation)
     }
 
-    fn bias(&mut self, node: &QNode) -> Result<String, Diagnostic> {
+    /// Parameters of the weights in the file: with one scale a channel of the result, those are folded in.
+    fn weight_params(&self, node: &QNode) -> Result<QuantParams, Diagnostic> {
+        let (_, weights) = self.tensor(node, &node.inputs, 1)?;
+        let (_, out) = self.tensor(node, &node.outputs, 0)?;
+        let mut params = self.params(node, weights)?;
+        if let Some(scales) = out.quant.as_ref().filter(|_| out.dtype != DType::I32).and_then(channel_scales) {
+            params.scale.iter_mut().zip(scales).for_each(|(w, s)| *w /= s);
+        }
+        Ok(params)
+    }
+
+    fn bias(&mut self, node: &QNode, w: &QuantParams) -> Result<String, Diagnostic> {
         let (id, bias) = self.tensor(node, &node.inputs, 2)?;
         if bias.dtype != DType::I32 {
             return Err(self.bad(node, format!("bias {} is {}, int32 is expected", bias.name, bias.dtype)));
         }
-        let (x, w) = (self.tensor(node, &node.inputs, 0)?.1, self.tensor(node, &node.inputs, 1)?.1);
-        let (Some(x), Some(w)) = (&x.quant, &w.quant) else {
-            return Err(self.bad(node, "input or weights have no scale"));
-        };
+        let x = self.params(node, self.tensor(node, &node.inputs, 0)?.1)?;
         let params = QuantParams {
             dtype: DType::I32,
             scale: w.scale.iter().map(|&s| x.scale0() * s).collect(),

@@ -1,4 +1,4 @@
-//! Distances between two tensors of equal length, in f64 and in element order. Called by `measure` and `verify`.
+//! Distances between two tensors of equal length, in f64 and in element order. Called by calibrate (search) and report (tables, verify).
 //!
 //! `a` is what was computed, `b` the reference. A NaN in either tensor makes the measure NaN, so that it is seen.
 
