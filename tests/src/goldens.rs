@@ -87,10 +87,11 @@ impl Built {
     ///
     /// # Errors
     /// When a variant does not build.
-    pub fn open(folder: TestProject) -> Result<Built, String> {
+    pub fn open(mut folder: TestProject) -> Result<Built, String> {
         let project = Project::open(&folder.file("ptq.toml"), &[]).map_err(|e| e.to_string())?;
         let report = project.build(&BuildOptions::default(), &NoEvents).map_err(|e| e.to_string())?;
         let errors: Vec<String> = report.variants.iter().flat_map(|v| v.errors()).map(ToString::to_string).collect();
+        folder.release();
         if errors.is_empty() { Ok(Built { folder, project }) } else { Err(errors.join("\n")) }
     }
 

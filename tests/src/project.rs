@@ -1,12 +1,14 @@
 //! A throw-away project folder for one test.
 
 use crate::workspace_root;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A folder with a manifest: a temporary one, removed when dropped, or a named one that the next run empties.
 pub struct TestProject {
     path: PathBuf,
     _removed_on_drop: Option<tempfile::TempDir>,
+    _held: Option<File>,
 }
 
 impl TestProject {
@@ -16,22 +18,28 @@ impl TestProject {
     /// When the temporary folder cannot be written.
     pub fn new(manifest: &str) -> TestProject {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let project = TestProject { path: dir.path().to_owned(), _removed_on_drop: Some(dir) };
+        let project = TestProject { path: dir.path().to_owned(), _removed_on_drop: Some(dir), _held: None };
         project.write("ptq.toml", manifest.as_bytes());
         project
     }
 
-    /// This folder, emptied first, with this `ptq.toml`; for projects that a whole suite shares and nobody drops.
+    /// This folder with this `ptq.toml`; for projects that a whole suite shares, also between processes: what an
+    /// earlier run left is built upon, and the folder is locked until the project is dropped or [`TestProject::release`]d.
     ///
     /// # Panics
-    /// When the folder cannot be emptied or written.
+    /// When the folder cannot be locked or written.
     pub fn at(path: &Path, manifest: &str) -> TestProject {
-        if path.exists() {
-            std::fs::remove_dir_all(path).expect("an old test folder");
-        }
-        let project = TestProject { path: path.to_owned(), _removed_on_drop: None };
+        std::fs::create_dir_all(path).expect("a test folder");
+        let lock = File::create(path.with_extension("lock")).expect("a lock file");
+        lock.lock().expect("a lock");
+        let project = TestProject { path: path.to_owned(), _removed_on_drop: None, _held: Some(lock) };
         project.write("ptq.toml", manifest.as_bytes());
         project
+    }
+
+    /// Lets other processes have a shared folder; call it when its files are written and built.
+    pub fn release(&mut self) {
+        self._held = None;
     }
 
     /// The folder.
@@ -44,7 +52,7 @@ impl TestProject {
         self.path().join(name)
     }
 
-    /// Writes a file, with its parent folders.
+    /// Writes a file, with its parent folders; one that holds these bytes already is left alone.
     ///
     /// # Panics
     /// When it cannot be written.
@@ -53,7 +61,9 @@ impl TestProject {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).expect("a folder in the temporary folder");
         }
-        std::fs::write(path, bytes).expect("a file in the temporary folder");
+        if std::fs::read(&path).ok().as_deref() != Some(bytes) {
+            std::fs::write(path, bytes).expect("a file in the temporary folder");
+        }
     }
 
     /// Copies a file or a folder of files of the workspace into the project.

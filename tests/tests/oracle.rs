@@ -81,12 +81,12 @@ fn f64s(t: &Tensor) -> Vec<f64> {
 }
 
 fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    ptq_report::metrics::cosine(&f64s(a), &f64s(b))
+    ptq_exec::metrics::cosine(&f64s(a), &f64s(b))
 }
 
 /// `max|a - b| / max|b|`.
 fn error(a: &Tensor, b: &Tensor) -> f64 {
-    ptq_report::metrics::max_relative_error(&f64s(a), &f64s(b))
+    ptq_exec::metrics::max_relative_error(&f64s(a), &f64s(b))
 }
 
 fn run_bin(loaded: &Loaded, input: &Tensor) -> Tensor {

@@ -89,5 +89,5 @@ fn error(ours: &Tensor, theirs: &Tensor) -> Result<f64, String> {
     if theirs.iter().all(|&v| v == 0.0) || theirs.iter().any(|v| !v.is_finite()) {
         return Err("the weights leave nothing to compare".to_owned());
     }
-    Ok(ptq_report::metrics::max_relative_error(&ours.to_f64s(), &theirs))
+    Ok(ptq_exec::metrics::max_relative_error(&ours.to_f64s(), &theirs))
 }
