@@ -14,6 +14,8 @@ mod depthwise;
 mod elementwise;
 mod finish;
 mod layout;
+mod lookup;
+mod narrow;
 mod peak;
 mod pool;
 mod prepare;
@@ -22,15 +24,18 @@ mod strips;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+#[cfg(target_arch = "x86_64")]
+mod vnni512;
 mod windows;
 
 pub use border::{dequantize_bytes, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
-pub use elementwise::{IntAdd, IntMul, lookup, requant_table};
+pub use elementwise::{IntAdd, IntMul};
 pub use layout::{swap_axes, to_nchw, to_nhwc};
+pub use lookup::{lookup, requant_table};
 pub use peak::multiply_add_loop;
-pub use pool::{IntAveragePool, int_max_pool};
+pub use pool::{IntAveragePool, IntImage, int_max_pool};
 
 /// How a byte is read as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,32 +1,72 @@
-//! Work split over threads by output rows; a sum is never split, so results do not depend on the number of threads.
-//!
-//! Threads are rayon's: they are started once and sleep between calls, because a layer takes less time than starting one.
+//! Work split over threads by runs of whole units of the result; a sum is never split, so results do not depend on the
+//! number of threads. Kernels, the float executor and the runtime call [`split`].
+#![allow(unsafe_code)]
 
-/// Fewer multiplications than this are not worth a thread.
-const MIN_WORK: usize = 1 << 18;
+use crate::team;
 
-/// Calls `f(first unit, units)` on disjoint runs of whole units of `out`, each run on a thread of its own.
-/// `work` is the number of multiplications of the whole call.
-pub(crate) fn split<T: Send>(
+/// Time of the smallest part that is worth handing to another thread, in nanoseconds.
+const PART: usize = 3_000;
+/// Parts for each thread: a thread that comes late then finds less left to do.
+const PARTS_A_THREAD: usize = 4;
+
+/// Calls `f(first unit, units)` on disjoint runs of whole units of `out`, on up to `threads` threads.
+/// `nanoseconds` is about what the whole call takes on one thread.
+pub fn split<T: Send>(
     threads: usize,
-    work: usize,
+    nanoseconds: usize,
     out: &mut [T],
     unit: usize,
     f: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    let units = out.len().div_ceil(unit.max(1));
-    let threads = threads.min(units).min(work / MIN_WORK).max(1);
-    if threads == 1 {
-        f(0, out);
-        return;
+    let unit = unit.max(1);
+    let units = out.len().div_ceil(unit);
+    let parts = units.min(nanoseconds / PART).min(threads * PARTS_A_THREAD);
+    if threads <= 1 || parts <= 1 {
+        return f(0, out);
     }
-    let per_thread = units.div_ceil(threads);
-    let (own, others) = out.split_at_mut((per_thread * unit).min(out.len()));
-    rayon_core::in_place_scope(|scope| {
-        for (t, run) in others.chunks_mut(per_thread * unit).enumerate() {
-            let f = &f;
-            scope.spawn(move |_| f((t + 1) * per_thread, run));
-        }
-        f(0, own);
+    let whole = Whole { first: out.as_mut_ptr(), len: out.len() };
+    team::run(threads, parts, &|part| {
+        let (from, to) = (part * units / parts, (part + 1) * units / parts);
+        // SAFETY: parts are disjoint runs of units, each is handed out once, and `out` is borrowed until all are done.
+        f(from, unsafe { whole.run(from * unit, to * unit) });
     });
+}
+
+/// The result while its runs are written by several threads.
+struct Whole<T> {
+    first: *mut T,
+    len: usize,
+}
+
+// SAFETY: a thread only gets runs that no other has (the promise of `run`'s caller), so elements must only be `Send`.
+unsafe impl<T: Send> Sync for Whole<T> {}
+
+impl<T> Whole<T> {
+    /// Elements `from` to `to`, or to the end where that is nearer.
+    ///
+    /// # Safety
+    /// `from` lies inside, and nobody else holds any of these elements.
+    #[allow(clippy::mut_from_ref, reason = "runs are disjoint")]
+    unsafe fn run(&self, from: usize, to: usize) -> &mut [T] {
+        // SAFETY: the run lies in the slice that `first` and `len` were taken from.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(from), to.min(self.len) - from) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_visited_once_for_any_number_of_threads() {
+        for threads in [1, 2, 3, 8] {
+            for (len, unit) in [(0, 1), (1, 1), (100, 7), (1000, 3), (64, 64)] {
+                let mut out = vec![0usize; len];
+                split(threads, 1 << 30, &mut out, unit, |first, run| {
+                    run.iter_mut().enumerate().for_each(|(i, v)| *v += first * unit + i + 1);
+                });
+                assert!(out.iter().enumerate().all(|(i, &v)| v == i + 1), "{threads} {len} {unit}");
+            }
+        }
+    }
 }

@@ -6,14 +6,14 @@ use ptq_kernels::{Isa, Sign, bytes_of, bytes_of_mut, dequantize_bytes, quantize_
 use std::ops::Range;
 
 /// float32 → integer.
-pub(crate) fn quantize(x: &Tensor, params: &QuantParams) -> Result<Tensor, TensorError> {
+pub(crate) fn quantize(x: &Tensor, params: &QuantParams, threads: usize) -> Result<Tensor, TensorError> {
     let values = x.f32s()?;
     let range = params.dtype.quant_range();
     let (lo, hi) = range.ok_or(TensorError::Type { expected: DType::I8, found: params.dtype })?;
     let runs = runs(x.shape(), params);
     let bytes = |sign: Sign, out: &mut [u8]| {
         let at = |(range, scale, zero): Run| {
-            quantize_bytes(Isa::best(), &values[range.clone()], scale, zero, sign, &mut out[range]);
+            quantize_bytes(Isa::best(), threads, &values[range.clone()], scale, zero, sign, &mut out[range]);
         };
         runs.clone().for_each(at);
     };
@@ -38,7 +38,7 @@ pub(crate) fn quantize(x: &Tensor, params: &QuantParams) -> Result<Tensor, Tenso
 }
 
 /// Integer → float32.
-pub(crate) fn dequantize(x: &Tensor, params: &QuantParams) -> Result<Tensor, TensorError> {
+pub(crate) fn dequantize(x: &Tensor, params: &QuantParams, threads: usize) -> Result<Tensor, TensorError> {
     let runs = runs(x.shape(), params);
     let real = |value: &dyn Fn(usize) -> i32| {
         let run = |(range, scale, zero): Run| range.map(move |i| to_real(value(i), scale, zero));
@@ -47,7 +47,7 @@ pub(crate) fn dequantize(x: &Tensor, params: &QuantParams) -> Result<Tensor, Ten
     let bytes = |x: &[u8], sign: Sign| {
         let mut out = vec![0.0; x.len()];
         runs.clone().for_each(|(range, scale, zero)| {
-            dequantize_bytes(Isa::best(), &x[range.clone()], sign, scale, zero, &mut out[range]);
+            dequantize_bytes(Isa::best(), threads, &x[range.clone()], sign, scale, zero, &mut out[range]);
         });
         out
     };
@@ -80,10 +80,10 @@ mod tests {
     fn each_channel_has_its_own_scale() {
         let params = QuantParams { dtype: DType::U8, scale: vec![0.5, 2.0], zero_point: vec![10, 0], axis: Some(1) };
         let x = Tensor::from_f32([1, 2, 2], vec![1.0, -6.0, 5.0, 1e9]).expect("count");
-        let q = quantize(&x, &params).expect("fits");
+        let q = quantize(&x, &params, 1).expect("fits");
         // 5 / 2 = 2.5 goes to the even 2.
         assert_eq!(q.u8s().expect("u8"), [12, 0, 2, 255]);
-        let back = dequantize(&q, &params).expect("fits");
+        let back = dequantize(&q, &params, 1).expect("fits");
         assert_eq!(back.f32s().expect("f32"), [1.0, -5.0, 4.0, 510.0]);
     }
 }

@@ -1,23 +1,23 @@
 //! Segments on the processor: float operators one by one, and borders.
 
-use crate::RuntimeError;
 use crate::border::{dequantize, quantize};
 use crate::run::Run;
+use crate::{RunOptions, RuntimeError};
 use ptq_exec::{ExecError, eval_outputs};
 use ptq_ir::{Attrs, QNode, QOp, QuantParams, Tensor, TensorId};
 
 /// Runs the nodes in order.
-pub(crate) fn run(nodes: &[QNode], run: &mut Run<'_, '_, '_>) -> Result<(), RuntimeError> {
+pub(crate) fn run(nodes: &[QNode], options: &RunOptions, run: &mut Run<'_, '_, '_, '_>) -> Result<(), RuntimeError> {
     for node in nodes {
         let results = match &node.op {
             QOp::Float { op, domain, attrs, present } => float(node, op, domain, attrs, present, run)?,
             QOp::Quantize => {
                 let params = params(node, node.outputs[0], run)?;
-                vec![quantize(run.values.get(node.inputs[0])?, params)?]
+                vec![quantize(run.values.get(node.inputs[0])?, params, options.threads)?]
             }
             QOp::Dequantize => {
                 let params = params(node, node.inputs[0], run)?;
-                vec![dequantize(run.values.get(node.inputs[0])?, params)?]
+                vec![dequantize(run.values.get(node.inputs[0])?, params, options.threads)?]
             }
             other => return Err(RuntimeError::node(&node.name, format!("{} is not a float operator", other.name()))),
         };
@@ -29,6 +29,7 @@ pub(crate) fn run(nodes: &[QNode], run: &mut Run<'_, '_, '_>) -> Result<(), Runt
             run.made(id, tensor)?;
         }
         run.values.release(&node.inputs);
+        run.step(node);
     }
     Ok(())
 }
@@ -39,7 +40,7 @@ fn float(
     domain: &str,
     attrs: &Attrs,
     present: &[bool],
-    run: &Run<'_, '_, '_>,
+    run: &Run<'_, '_, '_, '_>,
 ) -> Result<Vec<Tensor>, RuntimeError> {
     let mut next = node.inputs.iter();
     let inputs: Vec<Option<&Tensor>> = present
@@ -50,7 +51,7 @@ fn float(
         .map_err(|source| RuntimeError::Float(ExecError::Node { node: node.name.clone(), source: Box::new(source) }))
 }
 
-fn params<'m>(node: &QNode, id: TensorId, run: &Run<'m, '_, '_>) -> Result<&'m QuantParams, RuntimeError> {
+fn params<'m>(node: &QNode, id: TensorId, run: &Run<'m, '_, '_, '_>) -> Result<&'m QuantParams, RuntimeError> {
     let tensor = &run.model.artifact.tensors[id.0 as usize];
     tensor.quant.as_ref().ok_or_else(|| RuntimeError::node(&node.name, format!("{} has no scale", tensor.name)))
 }

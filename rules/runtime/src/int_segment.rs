@@ -65,7 +65,7 @@ pub(crate) fn run(
     nodes: &[QNode],
     packed: &PackedSegment,
     options: &RunOptions,
-    run: &mut Run<'_, '_, '_>,
+    run: &mut Run<'_, '_, '_, '_>,
 ) -> Result<(), RuntimeError> {
     let mut memory = packed.arena.take();
     let result = steps(segment, nodes, packed, options, run, &mut memory);
@@ -78,7 +78,7 @@ fn steps(
     nodes: &[QNode],
     packed: &PackedSegment,
     options: &RunOptions,
-    run: &mut Run<'_, '_, '_>,
+    run: &mut Run<'_, '_, '_, '_>,
     memory: &mut [u8],
 ) -> Result<(), RuntimeError> {
     let tensors = &run.model.artifact.tensors;
@@ -105,6 +105,7 @@ fn steps(
             let declared = call.output();
             run.made(id, from_stored(out, declared.dtype, &declared.shape)?)?;
         }
+        run.step(node);
     }
     Ok(())
 }

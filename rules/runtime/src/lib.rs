@@ -19,4 +19,4 @@ mod values;
 
 pub use error::RuntimeError;
 pub use model::{Model, Port};
-pub use run::{RunOptions, TensorSink};
+pub use run::{RunOptions, StepSink, TensorSink};

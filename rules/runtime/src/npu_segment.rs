@@ -8,7 +8,7 @@ use ptq_sim::Simulator;
 use ptq_sim::artifact::{Npu, Placed, Segment};
 
 /// Runs a program.
-pub(crate) fn run(segment: &Segment, npu: &Npu, run: &mut Run<'_, '_, '_>) -> Result<(), RuntimeError> {
+pub(crate) fn run(segment: &Segment, npu: &Npu, run: &mut Run<'_, '_, '_, '_>) -> Result<(), RuntimeError> {
     let mut simulator = Simulator::new(&npu.program);
     for p in npu.placed.iter().filter(|p| p.layer.is_none()) {
         let tensor = run.values.get(p.tensor)?;

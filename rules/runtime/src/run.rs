@@ -2,7 +2,7 @@
 
 use crate::values::Values;
 use crate::{Model, RuntimeError, float_segment, int_segment, npu_segment};
-use ptq_ir::{Tensor, TensorId};
+use ptq_ir::{QNode, Tensor, TensorId};
 use ptq_sim::artifact::Body;
 
 /// How to run. Never changes a result.
@@ -21,13 +21,29 @@ impl Default for RunOptions {
 /// Sees a tensor by name when it is made.
 pub type TensorSink<'a> = dyn FnMut(&str, &Tensor) + 'a;
 
+/// Hears of each node that has run, in order: its operator and its result's shape.
+pub type StepSink<'a> = dyn FnMut(&str, &[usize]) + 'a;
+
 impl Model {
     /// Runs the model on inputs in the model's order.
     ///
     /// # Errors
     /// When the inputs do not fit, by name; or when a node fails.
     pub fn run(&self, inputs: &[Tensor], options: &RunOptions) -> Result<Vec<Tensor>, RuntimeError> {
-        self.execute(inputs, options, None)
+        self.execute(inputs, options, None, None)
+    }
+
+    /// [`Model::run`] that tells of each node as soon as it has run, so that nodes can be timed.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    pub fn run_steps(
+        &self,
+        inputs: &[Tensor],
+        options: &RunOptions,
+        step: &mut StepSink<'_>,
+    ) -> Result<Vec<Tensor>, RuntimeError> {
+        self.execute(inputs, options, None, Some(step))
     }
 
     /// Runs the model and shows every tensor that is made, once, in the model's own axis order: outputs of float nodes
@@ -41,7 +57,7 @@ impl Model {
         options: &RunOptions,
         sink: &mut TensorSink<'_>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
-        self.execute(inputs, options, Some(sink))
+        self.execute(inputs, options, Some(sink), None)
     }
 
     fn execute(
@@ -49,15 +65,16 @@ impl Model {
         inputs: &[Tensor],
         options: &RunOptions,
         sink: Option<&mut TensorSink<'_>>,
+        step: Option<&mut StepSink<'_>>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
         self.check_inputs(inputs)?;
-        let mut run = Run { model: self, values: Values::new(&self.artifact, &self.liveness), sink };
+        let mut run = Run { model: self, values: Values::new(&self.artifact, &self.liveness), sink, step };
         for (&id, tensor) in self.artifact.inputs.iter().zip(inputs) {
             run.values.put(id, tensor.clone())?;
         }
         for (segment, packed) in self.artifact.segments.iter().zip(&self.packed) {
             match (&segment.body, packed) {
-                (Body::Float(nodes), _) => float_segment::run(nodes, &mut run)?,
+                (Body::Float(nodes), _) => float_segment::run(nodes, options, &mut run)?,
                 (Body::Int(nodes), Some(packed)) => int_segment::run(segment, nodes, packed, options, &mut run)?,
                 (Body::Int(_), None) => unreachable!("invariant: loading packs every integer segment"),
                 (Body::Npu(npu), _) => npu_segment::run(segment, npu, &mut run)?,
@@ -88,13 +105,22 @@ impl Model {
 }
 
 /// State of a run, handed from segment to segment.
-pub(crate) struct Run<'m, 's, 'f> {
+pub(crate) struct Run<'m, 's, 'f, 'g> {
     pub(crate) model: &'m Model,
     pub(crate) values: Values<'m>,
     sink: Option<&'s mut TensorSink<'f>>,
+    step: Option<&'s mut StepSink<'g>>,
 }
 
-impl Run<'_, '_, '_> {
+impl Run<'_, '_, '_, '_> {
+    /// Tells that a node has run.
+    pub(crate) fn step(&mut self, node: &QNode) {
+        if let Some(step) = &mut self.step {
+            let shape = node.outputs.first().map_or(&[][..], |id| &self.model.artifact.tensors[id.0 as usize].shape);
+            step(node.op.name(), shape);
+        }
+    }
+
     /// Whether someone watches, so that tensors nobody else needs must be made.
     pub(crate) fn is_watched(&self) -> bool {
         self.sink.is_some()

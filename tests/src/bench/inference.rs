@@ -1,5 +1,6 @@
 //! Whole runs of models: ours and ONNX Runtime's on the same files and inputs, in turns.
 
+use crate::ceiling;
 use crate::clock::{self, Summary, Time};
 use crate::figure::Figure;
 use crate::options::Options;
@@ -37,32 +38,37 @@ type Files = Vec<(String, PathBuf, &'static str)>;
 /// # Errors
 /// When a model does not build or a side does not run.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let mut peer = Peer::start()?;
+    let mut peer = if options.ours { None } else { Some(Peer::start()?) };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ceiling::run(options)?;
     for name in subject::names().filter(|n| options.wants(n)) {
         let Some(subject) = subject::subject(name)? else {
             println!("{name}: its model is missing; cargo run -p ptq-tests --bin fetch");
             continue;
         };
-        let files = files(&subject, &mut peer)?;
+        let files = peer.as_mut().map_or(Ok(Files::new()), |peer| files(&subject, peer))?;
         let mut one_thread = None;
         for &threads in &options.threads {
             let first = cores - threads.min(cores);
             let own: Vec<usize> = (first..cores).collect();
-            clock::pin(&own)?;
-            peer.pin(&own)?;
-            let sides = measure(&subject, &files, threads, options, &mut peer)?;
+            pin(&own, peer.as_mut())?;
+            let sides = measure(&subject, &files, threads, options, peer.as_mut())?;
             report(&subject, threads, &sides);
             if threads == 1 {
                 one_thread = Some(sides);
             } else if let Some(one) = &one_thread {
                 scaling(&subject, threads, one, &sides);
             }
-            clock::pin(&(0..cores).collect::<Vec<_>>())?;
-            peer.pin(&(0..cores).collect::<Vec<_>>())?;
+            pin(&(0..cores).collect::<Vec<_>>(), peer.as_mut())?;
         }
     }
     Ok(())
+}
+
+/// Restricts both sides to these cores.
+fn pin(cores: &[usize], peer: Option<&mut Peer>) -> Result<(), String> {
+    clock::pin(cores)?;
+    peer.map_or(Ok(()), |peer| peer.pin(cores))
 }
 
 /// Our files, and ONNX Runtime's own quantization of the same float model.
@@ -90,7 +96,7 @@ fn measure(
     files: &Files,
     threads: usize,
     options: &Options,
-    peer: &mut Peer,
+    mut peer: Option<&mut Peer>,
 ) -> Result<Vec<Side>, String> {
     let mut sides = Vec::new();
     let side = |name: String, ours| Side { name, ours, repeats: 1, times: Vec::new() };
@@ -102,13 +108,15 @@ fn measure(
     let plan = plan.observing(&[]).with_threads(threads);
     sides.push(side("float".into(), Some(Ours::Float(plan))));
     for (name, file, mode) in files {
-        peer.load(name, file, mode, threads, &subject.inputs).map_err(|e| format!("{name}: {e}"))?;
+        if let Some(peer) = &mut peer {
+            peer.load(name, file, mode, threads, &subject.inputs).map_err(|e| format!("{name}: {e}"))?;
+        }
         sides.push(side(name.clone(), None));
     }
     // The first turn warms up and says how many repeats fill one.
     for round in 0..=options.rounds {
         for side in &mut sides {
-            let times = turn(side, subject, threads, peer).map_err(|e| format!("{}: {e}", side.name))?;
+            let times = turn(side, subject, threads, peer.as_deref_mut()).map_err(|e| format!("{}: {e}", side.name))?;
             if round == 0 {
                 let shortest = times.iter().map(|t| t.wall).fold(f64::INFINITY, f64::min);
                 side.repeats = (TURN / shortest.max(1e-6)).clamp(1.0, 500.0) as usize;
@@ -117,7 +125,9 @@ fn measure(
             }
         }
     }
-    files.iter().try_for_each(|(name, ..)| peer.unload(name))?;
+    if let Some(peer) = peer {
+        files.iter().try_for_each(|(name, ..)| peer.unload(name))?;
+    }
     Ok(sides)
 }
 
@@ -132,13 +142,15 @@ pub(crate) fn isas(options: &Options) -> Result<Vec<Isa>, String> {
     options.isa.iter().map(named).collect()
 }
 
-fn turn(side: &Side, subject: &Subject, threads: usize, peer: &mut Peer) -> Result<Vec<Time>, String> {
+fn turn(side: &Side, subject: &Subject, threads: usize, peer: Option<&mut Peer>) -> Result<Vec<Time>, String> {
     let input = std::slice::from_ref(&subject.input);
     let once = |ours: &Ours| match ours {
         Ours::Integer(model) => model.run(input, &RunOptions { threads }).map(drop).map_err(|e| e.to_string()),
         Ours::Float(plan) => plan.run(input, &mut |_, _| {}).map(drop).map_err(|e| e.to_string()),
     };
-    let Some(ours) = &side.ours else { return peer.run(&side.name, side.repeats) };
+    let Some(ours) = &side.ours else {
+        return peer.map_or(Ok(Vec::new()), |peer| peer.run(&side.name, side.repeats));
+    };
     let mut times = Vec::new();
     for _ in 0..side.repeats {
         let mut result = Ok(());

@@ -2,7 +2,7 @@
 
 /// How to call the program.
 pub(crate) const USAGE: &str =
-    "usage: bench inference|gemm [--rounds N] [--threads N,N] [--only NAME,NAME] [--isa NAME,NAME]";
+    "usage: bench inference|gemm|nodes [--rounds N] [--threads N,N] [--only NAME,NAME] [--isa NAME,NAME] [--ours]";
 
 /// Parsed arguments.
 pub(crate) struct Options {
@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) only: Vec<String>,
     /// Instruction sets to measure, by name; the best and AVX2 when empty.
     pub(crate) isa: Vec<String>,
+    /// Whether to leave ONNX Runtime out.
+    pub(crate) ours: bool,
 }
 
 impl Options {
@@ -26,8 +28,13 @@ impl Options {
     pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
         let mut args = args.iter();
         let what = args.next().ok_or(USAGE)?.clone();
-        let mut options = Options { what, rounds: 12, threads: vec![1, 2], only: Vec::new(), isa: Vec::new() };
+        let mut options =
+            Options { what, rounds: 12, threads: vec![1, 2], only: Vec::new(), isa: Vec::new(), ours: false };
         while let Some(flag) = args.next() {
+            if flag == "--ours" {
+                options.ours = true;
+                continue;
+            }
             let value = args.next().ok_or_else(|| format!("{flag} lacks a value\n{USAGE}"))?;
             let names = || value.split(',').map(str::to_owned).collect::<Vec<_>>();
             let number =

@@ -1,10 +1,13 @@
 //! Speed beside ONNX Runtime and beside the processor's own limits: `cargo run --release -p ptq-tests --bin bench -- WHAT`.
 //!
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
-//! products of the shapes of ResNet against the measured peak of their instructions. Every figure ends in one line of
-//! JSON. Times are CPU time of the process and wall time; on a busy machine the minimum of CPU time says most.
+//! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
+//! goes. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
+//! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "../bench/ceiling.rs"]
+mod ceiling;
 #[path = "../bench/clock.rs"]
 mod clock;
 #[path = "../bench/figure.rs"]
@@ -13,6 +16,8 @@ mod figure;
 mod gemm;
 #[path = "../bench/inference.rs"]
 mod inference;
+#[path = "../bench/nodes.rs"]
+mod nodes;
 #[path = "../bench/options.rs"]
 mod options;
 #[path = "../bench/peer.rs"]
@@ -28,6 +33,7 @@ fn main() -> ExitCode {
     let done = Options::parse(&args).and_then(|options| match options.what.as_str() {
         "inference" => inference::run(&options),
         "gemm" => gemm::run(&options),
+        "nodes" => nodes::run(&options),
         other => Err(format!("unknown benchmark {other:?}\n{}", options::USAGE)),
     });
     match done {

@@ -2,7 +2,7 @@
 
 use super::activation::Activation;
 use super::depthwise;
-use super::gemm::{Columns, pack_panels, pack_rows, product, product_by_filters};
+use super::gemm::{Columns, SPEED, pack_panels, pack_rows, product, product_by_filters, product_of_rows};
 use super::tile::{MR, NR};
 use crate::error::expect_len;
 use crate::planes::Planes;
@@ -113,6 +113,12 @@ impl FloatConv {
         let result = self.out_channels * self.planes.out[0] * self.planes.out[1];
         expect_len("input", x.len(), batch * image)?;
         expect_len("output", out.len(), batch * result)?;
+        if let (true, Packed::Filters(packed)) = (batch > 1 && image == self.in_channels, &self.packed)
+            && let [(w, bias)] = &packed[..]
+        {
+            product_of_rows(isa, threads, self.activation, (w, bias), [self.in_channels, self.out_channels], x, out);
+            return Ok(());
+        }
         for (x, y) in x.chunks_exact(image).zip(out.chunks_exact_mut(result)) {
             self.image(isa, threads, x, y);
         }
@@ -125,20 +131,20 @@ impl FloatConv {
         let per_group = self.in_channels / groups;
         let filters = self.out_channels / groups;
         let k = per_group * self.planes.taps.len();
-        let work = filters * k * pixels;
+        let nanoseconds = filters * k * pixels / SPEED;
         let Packed::Depthwise(weights) = &self.packed else {
             let images = x.chunks_exact(x.len() / groups).zip(y.chunks_exact_mut(filters * pixels)).enumerate();
             for (g, (x, y)) in images {
-                self.group(isa, threads, g, x, y, work);
+                self.group(isa, threads, g, x, y, nanoseconds);
             }
             return;
         };
-        parallel::split(threads, work * groups, y, pixels, |first, y| {
+        parallel::split(threads, nanoseconds * groups * 4, y, pixels, |first, y| {
             depthwise::run(isa, self, weights, x, &self.planes, first, y);
         });
     }
 
-    fn group(&self, isa: Isa, threads: usize, g: usize, x: &[f32], y: &mut [f32], work: usize) {
+    fn group(&self, isa: Isa, threads: usize, g: usize, x: &[f32], y: &mut [f32], nanoseconds: usize) {
         let channels = self.in_channels / self.geom.group;
         let filters = self.out_channels / self.geom.group;
         let n = self.planes.out[0] * self.planes.out[1];
@@ -158,7 +164,7 @@ impl FloatConv {
                     Columns::Windows { data: &data, offsets: &offsets, planes: &self.planes }
                 };
                 let bias = &self.bias[g * filters..(g + 1) * filters];
-                parallel::split(threads, work, y, MR * n, |tile, y| {
+                parallel::split(threads, nanoseconds, y, MR * n, |tile, y| {
                     let (w, bias) = (&packed[g][tile * k * MR..], Some(&bias[tile * MR..]));
                     product(isa, w, bias, self.activation, k, n, &columns, y);
                 });
@@ -166,7 +172,7 @@ impl FloatConv {
             Packed::Filters(packed) => {
                 let (w, bias) = &packed[g];
                 let pixels = self.pixel_tiles(&data, &offsets, n);
-                parallel::split(threads, work, y, NR * n, |panel, y| {
+                parallel::split(threads, nanoseconds, y, NR * n, |panel, y| {
                     product_by_filters(isa, &w[panel * k * NR..], &bias[panel * NR..], k, n, &pixels, y);
                     self.activation.apply(isa, y);
                 });

@@ -5,6 +5,10 @@ use super::tile::{Init, MR, NR, Pair, Tile, run, run_pair};
 use crate::planes::Planes;
 use crate::{Isa, KernelError, error::expect_len, parallel};
 
+/// Weights that stay in the cache while rows pass by.
+const FILTER_BLOCK: usize = 1 << 16;
+/// Multiplications in a nanosecond, about.
+pub(super) const SPEED: usize = 32;
 /// k of one pass; between passes the chains rest in the output.
 const KC: usize = 256;
 /// Panels of columns that are packed together.
@@ -85,7 +89,7 @@ pub fn matmul(
         return Ok(());
     }
     let packed = pack_rows(a, m, k);
-    parallel::split(threads, m * k * n, out, MR * n, |tile, rows| {
+    parallel::split(threads, m * k * n / SPEED, out, MR * n, |tile, rows| {
         let columns = Columns::Matrix { b, ldb: n };
         product(isa, &packed[tile * k * MR..], None, Activation::None, k, n, &columns, rows);
     });
@@ -190,6 +194,44 @@ fn copy_run(row: &mut [f32], at: usize, from: &[f32], n: usize) {
     } else {
         row[at..at + n].copy_from_slice(&from[..n]);
     }
+}
+
+/// Each row of `x` (`k` elements) with every filter, a row of `m` results each: images of one pixel. `w` holds panels
+/// `[m / NR][k][NR]` of the filters, `bias` is padded to whole panels.
+pub(super) fn product_of_rows(
+    isa: Isa,
+    threads: usize,
+    activation: Activation,
+    (w, bias): (&[f32], &[f32]),
+    [k, m]: [usize; 2],
+    x: &[f32],
+    out: &mut [f32],
+) {
+    let packed = pack_rows(x, x.len() / k, k);
+    let panels = m.div_ceil(NR);
+    let block = (FILTER_BLOCK / (k * NR)).max(2);
+    parallel::split(threads, x.len() * m / SPEED, out, MR * m, |first, out| {
+        out.chunks_exact_mut(m).for_each(|row| row.copy_from_slice(&bias[..m]));
+        for j0 in (0..panels).step_by(block) {
+            for (i, out) in out.chunks_mut(MR * m).enumerate() {
+                let (rows, a) = (out.len() / m, &packed[(first + i) * k * MR..][..k * MR]);
+                let mut j = j0;
+                while j < (j0 + block).min(panels) {
+                    let b = |j: usize| &w[j * k * NR..][..k * NR];
+                    let paired = (j + 2) * NR <= m;
+                    let c = &mut out[j * NR..];
+                    if paired {
+                        run_pair(isa, &Pair { k, a, b: [b(j), b(j + 1)], ldb: NR, init: Init::Out, rows }, c, m);
+                    } else {
+                        let cols = NR.min(m - j * NR);
+                        run(isa, &Tile { k, a, b: b(j), ldb: NR, init: Init::Out, rows, cols }, c, m);
+                    }
+                    j += if paired { 2 } else { 1 };
+                }
+            }
+        }
+        activation.apply(isa, out);
+    });
 }
 
 /// Few pixels, many filters: filters along the lanes. `w` holds panels `[m / NR][k][NR]` of the filters of `out`,

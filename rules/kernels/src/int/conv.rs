@@ -48,8 +48,8 @@ pub struct IntConv {
     /// Elements of one image and of its result.
     sizes: [usize; 2],
     out: [usize; 2],
-    /// Multiplications for one image.
-    work: usize,
+    /// About what one image takes on one thread, in nanoseconds.
+    nanoseconds: usize,
     /// Bias with the zero point's share folded in, panel by panel for each group.
     bias: Vec<Sums>,
     finish: Option<Vec<Finish>>,
@@ -101,8 +101,10 @@ impl IntConv {
         let finish = spec.requant.map(|r| finishes(r, &groups, spec)).transpose()?;
         let bias = folded_bias(spec, &groups, offset);
         let result = out[0] * out[1] * spec.filters;
+        // Multiplications in a nanosecond, and a result's own cost.
+        let nanoseconds = result * k / if matches!(body, Body::Depthwise(_)) { 16 } else { 64 } + result / 8;
         let sizes = [spec.image[0] * spec.image[1] * spec.channels, result];
-        Ok(IntConv { filters: spec.filters, sizes, out, work: result * k, bias, finish, body })
+        Ok(IntConv { filters: spec.filters, sizes, out, nanoseconds, bias, finish, body })
     }
 
     /// Output height and width.
@@ -151,7 +153,7 @@ impl IntConv {
             Body::Depthwise(body) => body.unit(),
         };
         for (x, y) in x.chunks_exact(image).zip(out.chunks_exact_mut(result)) {
-            parallel::split(threads, self.work, y, unit, |first, y| match &self.body {
+            parallel::split(threads, self.nanoseconds, y, unit, |first, y| match &self.body {
                 Body::Windows(body) => body.run(x, &self.bias, first * unit, y, sink),
                 Body::Depthwise(body) => body.run(x, &self.bias, first * unit, y, sink),
             });

@@ -42,6 +42,8 @@ impl Panels {
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     corners: Vec<usize>,
+    /// For each corner, how many from it on are evenly spaced.
+    even: Vec<usize>,
     runs: Vec<usize>,
     run: usize,
 }
@@ -50,12 +52,22 @@ impl Places {
     /// `corners` ascend; every run has `run` elements.
     pub(super) fn new(corners: Vec<usize>, runs: Vec<usize>, run: usize) -> Places {
         debug_assert!(corners.is_sorted());
-        Places { corners, runs, run }
+        let mut even = vec![1; corners.len()];
+        for i in (0..corners.len().saturating_sub(1)).rev() {
+            let steps = |i: usize| corners.get(i + 1).map(|next| next - corners[i]);
+            even[i] = if steps(i) == steps(i + 1) { even[i + 1] + 1 } else { 2 };
+        }
+        Places { corners, even, runs, run }
     }
 
     /// First element of each pixel's window.
     pub(super) fn corners(&self) -> &[usize] {
         &self.corners
+    }
+
+    /// How many corners from this one on are evenly spaced.
+    pub(super) fn even(&self, corner: usize) -> usize {
+        self.even[corner]
     }
 
     /// First element of each run, relative to a corner.

@@ -25,82 +25,10 @@ pub(super) fn panel(
     // SAFETY: the instructions are present, and the bounds that the functions ask for hold (all checked).
     unsafe {
         if isa.avx512_vnni() {
-            panel_512(x, places, pixels, w, bias, target);
+            super::vnni512::panel(x, places, pixels, w, bias, target);
         } else {
             panel_256(x, places, pixels, w, bias, target);
         }
-    }
-}
-
-/// Pixels of a tile of 512-bit registers.
-const MR_512: usize = 12;
-
-/// # Safety
-/// Every run of the first `pixels` pixels is in `x`, `w` has `NR` weights for each element, `target` holds the rows.
-#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn panel_512(x: &[u8], places: &Places, pixels: usize, w: &[i8], bias: &Sums, target: &mut Target<'_>) {
-    let corners = &places.corners()[..pixels];
-    let mut sums = [_mm512_setzero_si512(); MR_512];
-    for first in (0..pixels).step_by(MR_512) {
-        // A tile beyond the end repeats the last pixel.
-        let base = std::array::from_fn(|i| {
-            // SAFETY: corners lie in x.
-            unsafe { x.as_ptr().add(corners[(first + i).min(pixels - 1)]) }
-        });
-        // SAFETY: what the caller promises.
-        unsafe {
-            tile_512(&base, places, w.as_ptr(), bias, &mut sums);
-            for (i, &sums) in sums.iter().enumerate().take(pixels - first) {
-                store_row(target, first + i, _mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
-            }
-        }
-    }
-}
-
-/// Sums of one tile. A function of its own, so that they stay in registers.
-///
-/// # Safety
-/// Every run of the pixels at `base` may be read, `w` has `NR` weights for each element.
-#[inline(never)]
-#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn tile_512(
-    base: &[*const u8; MR_512],
-    places: &Places,
-    mut w: *const i8,
-    bias: &Sums,
-    out: &mut [__m512i; MR_512],
-) {
-    // SAFETY: the bias holds 16 numbers; the rest is what the caller promises.
-    unsafe {
-        let mut sums = [_mm512_loadu_si512(bias.as_ptr().cast()); MR_512];
-        // Pixels are mostly evenly spaced: then four addresses reach all twelve, which registers hold.
-        let step = base[1].offset_from(base[0]);
-        let even = base.windows(2).all(|b| b[1].offset_from(b[0]) == step);
-        for &run in places.runs() {
-            if even {
-                let mut x: [*const u8; 4] = std::array::from_fn(|i| base[3 * i].add(run));
-                for _ in 0..places.run() / 4 {
-                    let weights = _mm512_loadu_si512(w.cast());
-                    for i in 0..MR_512 {
-                        let quad = x[i / 3].offset(step * (i % 3) as isize).cast::<i32>().read_unaligned();
-                        sums[i] = _mm512_dpbusd_epi32(sums[i], _mm512_set1_epi32(quad), weights);
-                    }
-                    w = w.add(4 * NR);
-                    x = x.map(|x| x.wrapping_add(4));
-                }
-            } else {
-                let x: [*const u8; MR_512] = std::array::from_fn(|i| base[i].add(run));
-                for q in (0..places.run()).step_by(4) {
-                    let weights = _mm512_loadu_si512(w.cast());
-                    for i in 0..MR_512 {
-                        let quad = x[i].add(q).cast::<i32>().read_unaligned();
-                        sums[i] = _mm512_dpbusd_epi32(sums[i], _mm512_set1_epi32(quad), weights);
-                    }
-                    w = w.add(4 * NR);
-                }
-            }
-        }
-        *out = sums;
     }
 }
 
@@ -108,7 +36,7 @@ unsafe fn tile_512(
 const MR_256: usize = 6;
 
 /// # Safety
-/// As [`panel_512`].
+/// Every run of the first `pixels` pixels is in `x`, `w` has `NR` weights for each element, `target` holds the rows.
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn panel_256(x: &[u8], places: &Places, pixels: usize, w: &[i8], bias: &Sums, target: &mut Target<'_>) {
     let corners = &places.corners()[..pixels];
@@ -128,8 +56,10 @@ unsafe fn panel_256(x: &[u8], places: &Places, pixels: usize, w: &[i8], bias: &S
     }
 }
 
+/// Sums of one tile. A function of its own, so that they stay in registers.
+///
 /// # Safety
-/// As [`tile_512`].
+/// Every run of the pixels at `base` may be read, `w` has `NR` weights for each element.
 #[inline(never)]
 #[target_feature(enable = "avx2,avxvnni")]
 unsafe fn tile_256(

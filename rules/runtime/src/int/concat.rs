@@ -2,7 +2,7 @@
 
 use super::{Call, sign, zero_point};
 use ptq_ir::{QConcat, Requant};
-use ptq_kernels::{lookup, requant_table};
+use ptq_kernels::{lookup, requant_table, split};
 use ptq_sim::{storage_axes, storage_dims};
 
 /// Concatenation along one axis.
@@ -12,19 +12,24 @@ pub(crate) fn concat(call: &Call<'_>, concat: &QConcat, out: &mut [u8]) {
     let elem = call.output().dtype.bytes();
     let run = |shape: &[usize]| storage_dims(shape)[at..].iter().product::<usize>() * elem;
     let row = run(&call.output().shape);
-    let mut first = 0;
-    for (i, x) in call.inputs.iter().enumerate() {
-        let own = run(&call.input(i).shape);
-        let table = concat.requant[i].as_ref().map(|requant| table(call, i, requant, concat.out_zero));
-        for (to, from) in out.chunks_exact_mut(row.max(1)).zip(x.chunks_exact(own.max(1))) {
-            let to = &mut to[first..first + own];
-            match &table {
-                Some(table) => lookup(table, from, to),
-                None => to.copy_from_slice(from),
+    let tables: Vec<_> = (0..call.inputs.len())
+        .map(|i| concat.requant[i].as_ref().map(|requant| table(call, i, requant, concat.out_zero)))
+        .collect();
+    split(call.threads, out.len() / 4, out, row, |start, out| {
+        let mut first = 0;
+        for (i, x) in call.inputs.iter().enumerate() {
+            let own = run(&call.input(i).shape);
+            let rows = x[start * own..].chunks_exact(own.max(1));
+            for (to, from) in out.chunks_exact_mut(row.max(1)).zip(rows) {
+                let to = &mut to[first..first + own];
+                match &tables[i] {
+                    Some(table) => lookup(call.isa, 1, table, from, to),
+                    None => to.copy_from_slice(from),
+                }
             }
+            first += own;
         }
-        first += own;
-    }
+    });
 }
 
 /// From an input's units to the output's.

@@ -9,6 +9,8 @@ use ptq_kernels::{IntConv, IntConvSpec, Isa, KernelError};
 #[derive(Debug)]
 pub(crate) struct PackedConv {
     kernel: IntConv,
+    /// Images that the kernel sees.
+    batch: usize,
     int32: bool,
 }
 
@@ -19,7 +21,10 @@ impl PackedConv {
         let missing = || RuntimeError::node(&node.name, "its input or weights are missing");
         let x = tensor(0).ok_or_else(missing)?;
         let weights = data(1).ok_or_else(missing)?;
-        let [_, channels, h, w] = nchw(x);
+        let [n, channels, h, w] = nchw(x);
+        // Pixels of a pointwise convolution do not know to which image they belong.
+        let pointwise = conv.geom.kernel == [1, 1] && conv.geom.strides == [1, 1] && conv.geom.pads == [0; 4];
+        let (batch, h) = if pointwise { (1, n * h) } else { (n, h) };
         let spec = IntConvSpec {
             weights: weights.i8s()?,
             filters: weights.shape()[0],
@@ -34,16 +39,15 @@ impl PackedConv {
             clamp: (conv.clamp_lo, conv.clamp_hi),
         };
         let kernel = IntConv::pack(isa, &spec).map_err(|e| RuntimeError::node(&node.name, e))?;
-        Ok(PackedConv { kernel, int32: conv.requant.is_none() })
+        Ok(PackedConv { kernel, batch, int32: conv.requant.is_none() })
     }
 
     pub(crate) fn run(&self, call: &Call<'_>, out: &mut [u8]) -> Result<(), KernelError> {
-        let [batch, ..] = nchw(call.output());
         if !self.int32 {
-            return self.kernel.run(call.threads, batch, call.inputs[0], out);
+            return self.kernel.run(call.threads, self.batch, call.inputs[0], out);
         }
         let mut sums = vec![0i32; out.len() / 4];
-        self.kernel.run_i32(call.threads, batch, call.inputs[0], &mut sums)?;
+        self.kernel.run_i32(call.threads, self.batch, call.inputs[0], &mut sums)?;
         out.as_chunks_mut::<4>().0.iter_mut().zip(sums).for_each(|(o, s)| *o = s.to_le_bytes());
         Ok(())
     }

@@ -22,7 +22,7 @@ pub(crate) fn add(call: &Call<'_>, add: &QAdd, out: &mut [u8]) -> Result<(), Ker
             out_zero: add.out_zero,
             clamp: (add.clamp_lo, add.clamp_hi),
         };
-        kernel.run(call.isa, a, b, out)
+        kernel.run(call.isa, call.threads, a, b, out)
     })
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn mul(call: &Call<'_>, mul: &QMul, out: &mut [u8]) -> Result<(), Ker
             out_zero: mul.out_zero,
             clamp: (mul.clamp_lo, mul.clamp_hi),
         };
-        kernel.run(call.isa, a, b, out)
+        kernel.run(call.isa, call.threads, a, b, out)
     })
 }
 
@@ -79,7 +79,7 @@ fn aligned<'a>(call: &Call<'a>, i: usize) -> Cow<'a, [u8]> {
         return Cow::Borrowed(call.inputs[i]);
     }
     let mut out = vec![0; dims.iter().product()];
-    gather(call.inputs[i], &dims, &strides, 1, &mut out);
+    gather(call.threads, call.inputs[i], &dims, &strides, 1, &mut out);
     Cow::Owned(out)
 }
 
@@ -88,5 +88,5 @@ pub(crate) fn lut(call: &Call<'_>, lut: &QLut, out: &mut [u8]) {
     // The kernel's table is in the order of the input's bytes.
     let flip = if sign(call.input(0)) == Sign::Signed { 0x80 } else { 0 };
     let table: [u8; 256] = std::array::from_fn(|byte| lut.table[byte ^ flip] as u8);
-    lookup(&table, call.inputs[0], out);
+    lookup(call.isa, call.threads, &table, call.inputs[0], out);
 }

@@ -2,7 +2,7 @@
 
 use super::{Call, nchw, sign, zero_point};
 use ptq_ir::{DType, QPool, ops::PoolGeom};
-use ptq_kernels::{IntAveragePool, KernelError, int_max_pool};
+use ptq_kernels::{IntAveragePool, IntImage, KernelError, int_max_pool};
 
 /// Requantized average.
 pub(crate) fn average_pool(call: &Call<'_>, pool: &QPool, out: &mut [u8]) -> Result<(), KernelError> {
@@ -13,30 +13,30 @@ pub(crate) fn average_pool(call: &Call<'_>, pool: &QPool, out: &mut [u8]) -> Res
         requant: &pool.requant,
         out_zero: pool.out_zero,
     };
-    each_image(call, out, |x, hw, channels, out| kernel.run(x, hw, channels, out))
+    each_image(call, out, |image, out| kernel.run(image, out))
 }
 
 /// Maximum.
 pub(crate) fn max_pool(call: &Call<'_>, geom: &PoolGeom, out: &mut [u8]) -> Result<(), KernelError> {
     if call.output().dtype == DType::I32 {
-        return each_image(call, out, |x, hw, channels, out| {
-            max_of_words(geom, x, hw, channels, nchw(call.output()), out);
+        return each_image(call, out, |image, out| {
+            max_of_words(geom, image.x, image.hw, image.channels, nchw(call.output()), out);
             Ok(())
         });
     }
     let sign = sign(call.input(0));
-    each_image(call, out, |x, hw, channels, out| int_max_pool(geom, sign, x, hw, channels, out))
+    each_image(call, out, |image, out| int_max_pool(geom, sign, image, out))
 }
 
 fn each_image(
     call: &Call<'_>,
     out: &mut [u8],
-    mut run: impl FnMut(&[u8], [usize; 2], usize, &mut [u8]) -> Result<(), KernelError>,
+    mut run: impl FnMut(&IntImage<'_>, &mut [u8]) -> Result<(), KernelError>,
 ) -> Result<(), KernelError> {
     let [n, c, h, w] = nchw(call.input(0));
     let (image, result) = (call.inputs[0].len() / n, out.len() / n);
     for (x, y) in call.inputs[0].chunks_exact(image).zip(out.chunks_exact_mut(result)) {
-        run(x, [h, w], c, y)?;
+        run(&IntImage { isa: call.isa, threads: call.threads, x, hw: [h, w], channels: c }, y)?;
     }
     Ok(())
 }
