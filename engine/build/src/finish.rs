@@ -125,7 +125,7 @@ impl Project {
         let measured = artifacts::tree(session, &stages, "measure").and_then(|b| artifacts::measure(&b));
         let compiled = artifacts::tree(session, &stages, "compile");
         report.bin_bytes = compiled.as_ref().ok().and_then(|b| b.get("model.bin")).map(|b| b.len() as u64);
-        for stage in ["parse", "partition", "compile"] {
+        for stage in ["parse", "calibrate", "partition", "compile"] {
             if finished.iter().any(|f| f.name == stage && f.ran) {
                 self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
             }

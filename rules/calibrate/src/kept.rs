@@ -34,26 +34,49 @@ pub(crate) fn kept_activation(
     (params.scale0().is_normal()).then(|| ActivationQuant { params, ..file.clone() })
 }
 
-/// The file's scales of a Conv's weights, one a filter: when they are symmetric int8, of one scale or of one a filter,
-/// every weight is an integer of -127..127 in them, and none is below what the bias needs (`least`, which calibration
-/// computed; it is above the file's scale only where rounding or the bias raised it).
-pub(crate) fn kept_weights(graph: &Graph, node: &Node, given: &QuantTable, least: &[f32]) -> Option<Vec<f32>> {
-    let value = node.input(1)?;
-    let file = given.weights.get(&graph.value(value).name)?;
-    let weights = graph.constant(value)?;
-    let data = weights.f32s().ok()?;
+/// The file's scales of a Conv's weights, one a filter, or why they cannot be used; `None` when the file has no weights of
+/// its own. They are used when they are symmetric int8, of one scale or of one a filter, every weight is an integer of
+/// -127..127 in them, and none is below what the bias needs (`least`, which calibration computed; it is above the file's scale
+/// only where rounding or the bias raised it). Weights that were rearranged (a Gemm that became a Conv) have another name than in the
+/// file: the first of its scales in which they are integers fits.
+pub(crate) fn kept_weights(
+    graph: &Graph,
+    node: &Node,
+    given: &QuantTable,
+    least: &[f32],
+) -> Option<Result<Vec<f32>, String>> {
+    let weights = graph.constant(node.input(1)?)?.f32s().ok()?;
+    let named = given.weights.get(&graph.value(node.input(1)?).name);
+    let fits = |file: &QuantParams| fitting(file, weights, least);
+    match named {
+        Some(file) => Some(fits(file)),
+        None if given.weights.is_empty() => None,
+        None => Some(
+            given.weights.values().find_map(|file| fits(file).ok()).ok_or_else(|| "they are not the file's".to_owned()),
+        ),
+    }
+}
+
+fn fitting(file: &QuantParams, weights: &[f32], least: &[f32]) -> Result<Vec<f32>, String> {
     let filters = least.len();
-    let fits = file.dtype == DType::I8 && file.zero_point.iter().all(|&z| z == 0);
+    if file.dtype != DType::I8 || file.zero_point.iter().any(|&z| z != 0) {
+        return Err(format!("the file has {} with a zero point, int8 without one is needed", file.dtype));
+    }
     let scale: Vec<f32> = match (file.scale.len(), file.axis) {
         (1, _) => vec![file.scale[0]; filters],
         (n, Some(0)) if n == filters => file.scale.clone(),
-        _ => return None,
+        (n, _) => return Err(format!("the file's {n} scales are not one a filter of {filters}")),
     };
-    let taps = (data.len() / filters.max(1)).max(1);
+    let taps = (weights.len() / filters.max(1)).max(1);
     let integer = |(i, w): (usize, &f32)| {
         let q = f64::from(*w) / f64::from(scale[i / taps]);
         (q - q.round()).abs() <= INTEGER_TOLERANCE && q.abs() <= 127.5
     };
-    let room = least.iter().zip(&scale).all(|(&least, &own)| f64::from(least) <= f64::from(own) * (1.0 + 1e-6));
-    (fits && room && data.iter().enumerate().all(integer)).then_some(scale)
+    if !weights.iter().enumerate().all(integer) {
+        return Err("they are no longer integers in the file's scale (something was folded into them)".to_owned());
+    }
+    if least.iter().zip(&scale).any(|(&least, &own)| f64::from(least) > f64::from(own) * (1.0 + 1e-6)) {
+        return Err("the file's scale leaves no room for the bias in 32 bits".to_owned());
+    }
+    Ok(scale)
 }

@@ -11,6 +11,7 @@ use crate::score::ScoreParams;
 use crate::search::{Scorer, compared, search};
 use crate::table::Observations;
 use crate::values::observed;
+use crate::weights::not_kept;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
 use ptq_march::March;
 use ptq_place::{Placement, Requests, Scale, place, scales};
@@ -48,7 +49,7 @@ impl Default for CalibrateParams {
     }
 }
 
-/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on). Outputs: `quant`, `placement.json`, and of a
+/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on). Outputs: `quant`, `placement.json`, `warnings.json`, and of a
 /// search `search.json`.
 pub struct CalibrateRule;
 
@@ -111,6 +112,8 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         Observations { channels: &channels, ..observations }.table(&|_| way)?
     };
     out.insert("quant".to_owned(), ptq_ir::to_bytes(&table).map_err(|e| internal(&e))?);
+    let notes = not_kept(&graph, &placed.placement, &table, &given);
+    out.insert("warnings.json".to_owned(), serde_json::to_vec(&notes).map_err(|e| internal(&e))?.into());
     let placement = serde_json::to_vec(&placed.placement).map_err(|e| internal(&e))?;
     out.insert("placement.json".to_owned(), placement.into());
     Ok(out)

@@ -28,7 +28,7 @@ pub(crate) fn weight_params(
         }
         match conv_scales(graph, node, table) {
             Ok((name, scale)) => {
-                let scale = kept_weights(graph, node, given, &scale).unwrap_or(scale);
+                let scale = kept_weights(graph, node, given, &scale).and_then(Result::ok).unwrap_or(scale);
                 let scale = match out.get(&name) {
                     Some(other) => scale.iter().zip(&other.scale).map(|(a, b)| a.max(*b)).collect(),
                     None => scale,
@@ -39,6 +39,27 @@ pub(crate) fn weight_params(
         }
     }
     if problems.is_empty() { Ok(out) } else { Err(problems) }
+}
+
+/// What the file says of weights and cannot be used, one note a node.
+pub(crate) fn not_kept(
+    graph: &Graph,
+    placement: &Placement,
+    table: &QuantTable,
+    given: &QuantTable,
+) -> Vec<Diagnostic> {
+    let mut notes = Vec::new();
+    for (id, node) in graph.nodes() {
+        if placement.nodes[id.0 as usize].on != Device::Bpu || !node.is("Conv") {
+            continue;
+        }
+        let Ok((_, least)) = conv_scales(graph, node, table) else { continue };
+        if let Some(Err(why)) = kept_weights(graph, node, given, &least) {
+            let what = format!("the weights are quantized anew: {why}");
+            notes.push(Diagnostic::warning("CALIB12", what).node(&node.name));
+        }
+    }
+    notes
 }
 
 fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String, Vec<f32>), Diagnostic> {

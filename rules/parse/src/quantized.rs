@@ -126,6 +126,9 @@ pub(crate) fn to_float(raw: &mut RawModel) -> Result<QuantTable, Vec<Diagnostic>
 
 impl Pass {
     fn node(&mut self, mut node: RawNode) -> Done {
+        // Before aliases are replaced: a real value may have the name of its integers.
+        let reads: Vec<usize> =
+            (0..node.inputs.len()).filter(|&i| node.input(i).is_some_and(|n| self.integer.contains_key(n))).collect();
         for name in node.inputs.iter_mut().flatten() {
             if let Some(real) = self.alias.get(name) {
                 name.clone_from(real);
@@ -134,8 +137,6 @@ impl Pass {
         if is_quantized(&node) {
             return operators::convert(self, node);
         }
-        let reads: Vec<usize> =
-            (0..node.inputs.len()).filter(|&i| node.input(i).is_some_and(|n| self.integer.contains_key(n))).collect();
         match reads[..] {
             [] => self.push(node),
             [0] if node.domain.is_empty() && MOVES.contains(&node.op.as_str()) => {
@@ -240,7 +241,7 @@ impl Pass {
     fn real_constant(&mut self, node: &RawNode, name: &str, grid: &Grid, axis: i64) -> Result<Tensor, Diagnostic> {
         let tensor = self.constants.get(name).ok_or_else(|| refuse(node, format!("{name} is not constant")))?;
         let shape = tensor.shape().to_vec();
-        let (axis, inner) = channels(&shape, grid.scale.len(), axis)
+        let (_, inner) = channels(&shape, grid.scale.len(), axis)
             .ok_or_else(|| refuse(node, format!("{} scales do not fit {name}{shape:?}", grid.scale.len())))?;
         let n = grid.scale.len();
         let real = |(i, q): (usize, f64)| {
@@ -248,7 +249,6 @@ impl Pass {
             ((q as i64 - i64::from(grid.zero[c])) as f64 * f64::from(grid.scale[c])) as f32
         };
         let data = tensor.to_f64s().into_iter().enumerate().map(real).collect();
-        let _ = axis;
         Tensor::from_f32(shape, data).map_err(|e| refuse(node, e.to_string()))
     }
 
