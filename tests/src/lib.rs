@@ -7,6 +7,7 @@ pub mod goldens;
 pub mod oracle;
 pub mod project;
 pub mod ptq;
+pub mod random_graph;
 pub mod skip;
 
 use std::path::PathBuf;

@@ -4,8 +4,9 @@ use crate::workspace_root;
 use ptq_ir::Tensor;
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// The Python of the virtual environment that holds ONNX Runtime: `PTQ_ORACLE_PYTHON`, or `.venv` in the workspace.
 ///
@@ -18,6 +19,58 @@ pub fn python() -> Result<PathBuf, String> {
         Ok(path)
     } else {
         Err("no ONNX Runtime: python3 -m venv .venv && .venv/bin/pip install -r tests/oracle/requirements.txt".into())
+    }
+}
+
+/// ONNX Runtime behind `tests/oracle/serve.py`: one process that answers one question a line.
+pub struct Server {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// As [`python`].
+    pub fn start() -> Result<Server, String> {
+        let mut child = Command::new(python()?)
+            .arg(workspace_root().join("tests/oracle/serve.py"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("the oracle does not start: {e}"))?;
+        let answers = BufReader::new(child.stdout.take().ok_or("the oracle has no output")?);
+        Ok(Server { child, answers })
+    }
+
+    /// Outputs of models on inputs (`.npy` files by name), flattened; NaN where one is not a finite number.
+    ///
+    /// # Errors
+    /// What the oracle says.
+    pub fn run(&mut self, models: &[&Path], inputs: &[(&str, &Path)]) -> Result<Vec<Vec<Vec<f64>>>, String> {
+        let inputs: serde_json::Map<String, Value> =
+            inputs.iter().map(|(n, p)| ((*n).to_owned(), p.to_string_lossy().into())).collect();
+        let question = serde_json::json!({ "models": models, "inputs": inputs });
+        let stdin = self.child.stdin.as_mut().ok_or("the oracle takes no questions")?;
+        writeln!(stdin, "{question}").map_err(|e| e.to_string())?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line).map_err(|e| e.to_string())?;
+        let answer: Value = serde_json::from_str(&line).map_err(|e| format!("{e}: {line:?}"))?;
+        if let Some(error) = answer["error"].as_str() {
+            return Err(error.to_owned());
+        }
+        let numbers = |v: &Value| v.as_array().into_iter().flatten().map(|n| n.as_f64().unwrap_or(f64::NAN)).collect();
+        let outputs = |v: &Value| v.as_array().into_iter().flatten().map(numbers).collect();
+        Ok(answer["outputs"].as_array().into_iter().flatten().map(outputs).collect())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its input ends, so it ends; waiting keeps no zombie behind.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
     }
 }
 
