@@ -1,4 +1,4 @@
-//! Groups of nodes that normalize over the last axes, however they are written. Called by FUSE14.
+//! Groups of nodes that normalize over some axes, however they are written. Called by FUSE14.
 
 use crate::links::Links;
 use ptq_ir::{Attr, Attrs, DType, Graph, Node, NodeId, Tensor, ValueId, numel, ops};
@@ -35,6 +35,8 @@ const MAGNITUDES: [f32; 4] = [1.0, 0.1, 0.004, 5.0];
 pub(crate) struct Normalization {
     /// What is normalized.
     pub(crate) source: ValueId,
+    /// Order of the axes in which those that are normalized over are the last ones; `None` where they are already.
+    pub(crate) perm: Option<Vec<usize>>,
     /// The nodes in graph order; the last one makes the result.
     pub(crate) nodes: Vec<NodeId>,
     /// `LayerNormalization` or `InstanceNormalization`.
@@ -52,12 +54,20 @@ pub(crate) struct Normalization {
 pub(crate) fn find(graph: &Graph, links: &Links, end: NodeId) -> Option<Normalization> {
     let (source, nodes) = grow(graph, links, end)?;
     let shape = &graph.value(source).shape;
-    let axis = reduced_from(graph, &nodes, shape.len())?;
+    let axes = reduced(graph, &nodes, shape.len())?;
+    let axis = shape.len() - axes.len();
+    let perm: Vec<usize> = (0..shape.len()).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect();
+    let perm = Some(perm).filter(|p| !p.is_sorted());
     let group = Group { graph, source, nodes: &nodes };
+    let turned = |t: Tensor| match &perm {
+        Some(perm) => transposed(&t, perm),
+        None => Some(t),
+    };
     let inputs: Vec<Tensor> = MAGNITUDES.iter().map(|m| wave(shape, *m)).collect::<Option<_>>()?;
-    let wanted: Vec<Tensor> = inputs.iter().map(|x| group.run(x)).collect::<Option<_>>()?;
-    let rows = ("LayerNormalization", shape[axis..].to_vec());
-    let channels = (axis == 2).then(|| ("InstanceNormalization", vec![shape[1]]));
+    let wanted: Vec<Tensor> = inputs.iter().map(|x| turned(group.run(x)?)).collect::<Option<_>>()?;
+    let inputs: Vec<Tensor> = inputs.into_iter().map(turned).collect::<Option<_>>()?;
+    let rows = ("LayerNormalization", axes.iter().map(|&a| shape[a]).collect());
+    let channels = (axis == 2 && perm.is_none()).then(|| ("InstanceNormalization", vec![shape[1]]));
     for (op, shape) in std::iter::once(rows).chain(channels) {
         for (scale, bias) in group.parameters(&shape)? {
             for epsilon in group.numbers() {
@@ -66,12 +76,17 @@ pub(crate) fn find(graph: &Graph, links: &Links, end: NodeId) -> Option<Normaliz
                     attrs.set("axis", Attr::Int(axis as i64));
                 }
                 if agrees(op, &attrs, &scale, &bias, &inputs, &wanted) {
-                    return Some(Normalization { source, nodes, op, attrs, scale, bias });
+                    return Some(Normalization { source, perm, nodes, op, attrs, scale, bias });
                 }
             }
         }
     }
     None
+}
+
+fn transposed(t: &Tensor, perm: &[usize]) -> Option<Tensor> {
+    let attrs = Attrs::of([("perm", Attr::Ints(perm.iter().map(|&a| a as i64).collect()))]);
+    ptq_exec::eval("Transpose", "", &attrs, &[Some(t)]).ok()?.pop()
 }
 
 /// The smallest group with at least two reductions that reads one value.
@@ -109,9 +124,9 @@ fn is_part(graph: &Graph, node: &Node) -> bool {
     node.domain.is_empty() && PARTS.contains(&node.op.as_str()) && node.outputs.len() == 1 && floats
 }
 
-/// The first of the last axes over which all reductions of a group go.
-fn reduced_from(graph: &Graph, nodes: &[NodeId], rank: usize) -> Option<usize> {
-    let mut from = None;
+/// The axes over which all reductions of a group go, sorted.
+fn reduced(graph: &Graph, nodes: &[NodeId], rank: usize) -> Option<Vec<usize>> {
+    let mut all: Option<Vec<usize>> = None;
     for node in nodes.iter().map(|n| graph.node(*n)).filter(|n| n.op.starts_with("Reduce")) {
         let axes = match (node.attrs.ints("axes"), graph.const_input(node, 1)) {
             (Some(axes), _) => axes.to_vec(),
@@ -120,14 +135,13 @@ fn reduced_from(graph: &Graph, nodes: &[NodeId], rank: usize) -> Option<usize> {
         };
         let mut axes: Vec<usize> = axes.iter().map(|&a| ops::axis(a, rank)).collect::<Option<_>>()?;
         axes.sort_unstable();
-        let first = *axes.first()?;
-        let last_ones = axes.iter().copied().eq(first..rank);
-        if !last_ones || from.is_some_and(|f| f != first) {
+        axes.dedup();
+        if axes.is_empty() || all.as_ref().is_some_and(|a| *a != axes) {
             return None;
         }
-        from = Some(first);
+        all = Some(axes);
     }
-    from
+    all
 }
 
 /// Numbers that look like noise, around a tenth of their magnitude.

@@ -5,12 +5,12 @@ use crate::rules::{
     convert_batch_normalization, convert_conv_transpose, convert_gemm, convert_matmul, convert_reduce, convert_sum,
     drop_unused, fold_arithmetic_behind, fold_arithmetic_in_front, fold_batch_normalization, fold_constants, fold_pad,
     mark_activation, merge_arithmetic, merge_reshapes, merge_transposes, move_through, outline_function,
-    raise_to_images, recognize_function, recognize_normalization, remove_identity,
+    raise_to_images, recognize_function, recognize_normalization, recognize_softmax, remove_identity,
 };
 use ptq_rule::GraphRuleMeta;
 
 /// Every rule, in the order in which a round asks those of one phase.
-pub(crate) const RULES: [GraphRule; 22] = [
+pub(crate) const RULES: [GraphRule; 23] = [
     // Before everything: guards ask "is it constant?".
     fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
@@ -23,6 +23,8 @@ pub(crate) const RULES: [GraphRule; 22] = [
     // Before the folds of arithmetic, which would take its factor into the product behind it. Before convert-reduce: an
     // InstanceNormalization is made of reductions over height and width.
     recognize_normalization::RULE,
+    // Before move-through: a Transpose may pass a Softmax, and not a sum.
+    recognize_softmax::RULE,
     // Free of the rest: other words for the same thing.
     convert_reduce::RULE,
     convert_sum::RULE,

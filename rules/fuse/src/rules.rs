@@ -21,4 +21,5 @@ pub(crate) mod outline_function;
 pub(crate) mod raise_to_images;
 pub(crate) mod recognize_function;
 pub(crate) mod recognize_normalization;
+pub(crate) mod recognize_softmax;
 pub(crate) mod remove_identity;

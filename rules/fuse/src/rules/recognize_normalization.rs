@@ -5,7 +5,7 @@ use crate::edits;
 use crate::graph_rule::{GraphRule, Phase};
 use crate::links::Links;
 use crate::norm_region::{Normalization, find};
-use ptq_ir::{Graph, Node, NodeId, Tensor};
+use ptq_ir::{Attr, Attrs, DType, Graph, Node, NodeId, Tensor, ValueId};
 use ptq_rule::{GraphRuleMeta, Outcome};
 
 /// What `ptq rule FUSE14` prints.
@@ -13,7 +13,8 @@ const META: GraphRuleMeta = GraphRuleMeta {
     code: "FUSE14",
     name: "recognize-normalization",
     summary: "Nodes that together normalize over the last axes become LayerNormalization, or InstanceNormalization where \
-              they do so for each channel; a factor and an addend behind it join.",
+              they do so for each channel; over other axes, LayerNormalization between two Transposes. A factor and an \
+              addend behind it join.",
     why: "Mean and variance written as ReduceMean, Sub, Pow, Sqrt and Div would be quantized one by one, and a variance does \
           not fit 8 bits. Exporters write them in many ways (two-pass, mean of squares, with Reciprocal), so the nodes are \
           compared with the operator by their results on inputs of four magnitudes, to within 1e-4 of the largest result.",
@@ -42,7 +43,19 @@ fn matches(graph: &Graph, links: &Links, id: NodeId) -> bool {
 /// Whether a group ends here. Groups that are something else leave no trace: any residual block has two reductions.
 fn is_normalization(graph: &Graph, links: &Links, id: NodeId) -> bool {
     let node = graph.node(id);
-    ["Add", "Sub", "Mul", "Div"].iter().any(|op| node.is(op)) && find(graph, links, id).is_some()
+    ["Add", "Sub", "Mul", "Div"].iter().any(|op| node.is(op)) && found(graph, links, id).is_some()
+}
+
+/// The group that ends in a node. One over other than the last axes waits for its factor and addend, which could not join
+/// it through the Transpose behind it.
+fn found(graph: &Graph, links: &Links, id: NodeId) -> Option<Normalization> {
+    let found = find(graph, links, id)?;
+    let behind = match (&found.perm, graph.node(id).outputs.first().map(|v| links.readers(*v))) {
+        (Some(_), Some(&[reader])) => Some(reader),
+        _ => None,
+    };
+    let joins = |r: &NodeId| is_constant_arithmetic(graph, graph.node(*r)) && find(graph, links, *r).is_some();
+    behind.is_none_or(|r| !joins(&r)).then_some(found)
 }
 
 /// Whether the node multiplies a LayerNormalization by a constant, or adds one.
@@ -61,7 +74,7 @@ fn rewrite(graph: &mut Graph, links: &Links, id: NodeId) -> Outcome {
             Err(reason) => Outcome::Skipped(reason),
         };
     }
-    match find(graph, links, id) {
+    match found(graph, links, id) {
         Some(found) => replace(graph, id, found),
         None => Outcome::Skipped("it ends no normalization".to_owned()),
     }
@@ -76,7 +89,39 @@ fn replace(graph: &mut Graph, id: NodeId, found: Normalization) -> Outcome {
     node.inputs = vec![Some(found.source), Some(scale), Some(bias)];
     node.attrs = found.attrs;
     edits::absorb(graph, id, &found.nodes);
+    if let Some(perm) = found.perm {
+        // The group's other nodes stood in front of its last one.
+        turn(graph, NodeId(id.0 + 1 - found.nodes.len() as u32), &perm);
+    }
     Outcome::Fired
+}
+
+/// Puts a Transpose in front of a node and the inverse one behind it.
+fn turn(graph: &mut Graph, id: NodeId, perm: &[usize]) {
+    let at = id.0 as usize;
+    let mut node = graph.nodes[at].clone();
+    let (Some(x), Some(&y)) = (node.input(0), node.outputs.first()) else { return };
+    let mut inverse = vec![0; perm.len()];
+    perm.iter().enumerate().for_each(|(i, &a)| inverse[a] = i);
+    let shape: Vec<usize> = perm.iter().map(|&a| graph.value(x).shape[a]).collect();
+    let [front, behind] = ["turned", "normalized"].map(|what| {
+        let name = graph.fresh_value_name(&format!("{}_{what}", node.name));
+        graph.add_value(name, DType::F32, shape.clone())
+    });
+    let transpose = |what: &str, order: &[usize], from: ValueId, to: ValueId| Node {
+        name: graph.fresh_node_name(&format!("{}_transpose_{what}", node.name)),
+        op: "Transpose".to_owned(),
+        domain: String::new(),
+        inputs: vec![Some(from)],
+        outputs: vec![to],
+        attrs: Attrs::of([("perm", Attr::Ints(order.iter().map(|&a| a as i64).collect()))]),
+        covers: Vec::new(),
+        fusible_into: None,
+    };
+    let (first, last) = (transpose("input", perm, x, front), transpose("output", &inverse, behind, y));
+    node.inputs[0] = Some(front);
+    node.outputs = vec![behind];
+    graph.nodes.splice(at..=at, [first, node, last]);
 }
 
 /// A LayerNormalization's new scale and bias.

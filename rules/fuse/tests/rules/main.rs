@@ -15,5 +15,6 @@ mod normalization;
 mod pad;
 mod real_models;
 mod replacements;
+mod softmax;
 mod support;
 mod unused;

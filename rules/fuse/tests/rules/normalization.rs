@@ -118,3 +118,30 @@ fn what_is_not_a_normalization_stays() {
     g.outputs.push(v);
     assert_eq!(fired(&fused(&g).1, "FUSE14"), 0);
 }
+
+/// The form of channels-first networks: mean and variance over the channels of an image.
+#[test]
+fn other_axes_are_turned_to_the_end() {
+    let plain = Attrs::default;
+    let (shape, row) = ([2, 6, 3, 5], [2, 1, 3, 5]);
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &shape);
+    let mean = b.node("ReduceMean", "mean", &[x], reduce(&[1]), &row);
+    let sub = b.node("Sub", "sub", &[x, mean], plain(), &shape);
+    let pow = b.node("Mul", "pow", &[sub, sub], plain(), &shape);
+    let var = b.node("ReduceMean", "var", &[pow], reduce(&[1]), &row);
+    let epsilon = b.constant("epsilon", Tensor::scalar_f32(1e-6));
+    let eps = b.node("Add", "eps", &[var, epsilon], plain(), &row);
+    let sqrt = b.node("Sqrt", "sqrt", &[eps], plain(), &row);
+    let div = b.node("Div", "div", &[sub, sqrt], plain(), &shape);
+    let gamma = b.constant("gamma", seeded(&[6, 1, 1], 3));
+    let beta = b.constant("beta", seeded(&[6, 1, 1], 4));
+    let y = b.node("Mul", "mul", &[div, gamma], plain(), &shape);
+    let y = b.node("Add", "add", &[y, beta], plain(), &shape);
+    b.output(y);
+    let (after, log) = fused(&b.finish());
+    let ops: Vec<&str> = after.nodes.iter().map(|n| n.op.as_str()).collect();
+    assert_eq!((fired(&log, "FUSE14"), &ops[..]), (1, &["Transpose", "LayerNormalization", "Transpose"][..]));
+    assert_eq!(after.nodes[1].attrs.int("axis", 0), 3);
+    assert_eq!(after.nodes[1].covers.len(), 8);
+}

@@ -117,7 +117,15 @@ fn the_direction_classifier_has_no_batch_normalization() {
 fn other_models_keep_their_results() {
     fused("efficientnet_lite0.onnx", "input", &[1, 3, 224, 224]);
     fused("fmnist_resnet8.onnx", "input", &[1, 1, 28, 28]);
-    fused("magika_v3_3.onnx", "bytes", &[1, 2048]);
+}
+
+#[test]
+fn the_classifier_of_files_has_its_normalizations_and_its_softmax() {
+    let Some((g, _)) = fused("magika_v3_3.onnx", "bytes", &[1, 2048]) else { return };
+    assert_eq!((count(&g, "LayerNormalization"), count(&g, "Softmax")), (2, 1));
+    for op in ["ReduceSum", "ReduceMax", "Exp", "Sqrt", "Div"] {
+        assert_eq!(count(&g, op), 0, "{op}");
+    }
 }
 
 #[test]
