@@ -14,6 +14,8 @@ pub(crate) struct Call<'a> {
     pub(crate) inputs: &'a [Option<&'a Tensor>],
     /// Outputs that the caller uses; decides the parts of a Split.
     pub(crate) outputs: usize,
+    /// Threads that the kernel may use.
+    pub(crate) threads: usize,
     /// Where results get their memory.
     pub(crate) buffers: &'a Buffers,
 }

@@ -27,7 +27,22 @@ pub fn eval_outputs(
     inputs: &[Option<&Tensor>],
     outputs: usize,
 ) -> Result<Vec<Tensor>, ExecError> {
-    apply(domain, &Call { op, attrs, inputs, outputs, buffers: &Buffers::default() })
+    eval_on(1, op, domain, attrs, inputs, outputs)
+}
+
+/// [`eval_outputs`] on up to this many threads. Results do not depend on it.
+///
+/// # Errors
+/// When the operator is not supported or its inputs do not fit.
+pub fn eval_on(
+    threads: usize,
+    op: &str,
+    domain: &str,
+    attrs: &Attrs,
+    inputs: &[Option<&Tensor>],
+    outputs: usize,
+) -> Result<Vec<Tensor>, ExecError> {
+    apply(domain, &Call { op, attrs, inputs, outputs, threads, buffers: &Buffers::default() })
 }
 
 /// Applies the operator of a call.

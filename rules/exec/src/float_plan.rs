@@ -214,7 +214,14 @@ impl FloatPlan {
     ) -> Result<Vec<Tensor>, ExecError> {
         let operands =
             node.inputs.iter().map(|v| v.map(|v| self.value(v, live)).transpose()).collect::<Result<Vec<_>, _>>()?;
-        let call = Call { op: &node.op, attrs: &node.attrs, inputs: &operands, outputs: node.outputs.len(), buffers };
+        let call = Call {
+            op: &node.op,
+            attrs: &node.attrs,
+            inputs: &operands,
+            outputs: node.outputs.len(),
+            threads: self.threads,
+            buffers,
+        };
         let outputs = match &self.convs[i] {
             Some(plan) if node.op == "Gemm" => vec![multiply(&call, plan, call.input(0)?, self.threads)?],
             Some(plan) => vec![convolve(&call, plan, call.input(0)?, self.threads)?],
@@ -269,7 +276,7 @@ fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
     };
     let inputs = [None, Some(w), bias];
     let buffers = Buffers::default();
-    let call = Call { op: &node.op, attrs: &node.attrs, inputs: &inputs, outputs: 1, buffers: &buffers };
+    let call = Call { op: &node.op, attrs: &node.attrs, inputs: &inputs, outputs: 1, threads: 1, buffers: &buffers };
     let x = &graph.value(x).shape;
     if x.len() > 4 {
         return Ok(None);

@@ -22,7 +22,7 @@ mod vanish;
 
 pub use alone::AlonePlan;
 pub use error::ExecError;
-pub use eval::{eval, eval_outputs, is_supported, supported_ops};
+pub use eval::{eval, eval_on, eval_outputs, is_supported, supported_ops};
 pub use fake_quant::FakeQuantPlan;
 pub use float_plan::{FloatPlan, FloatSink};
 pub use integer::{IntegerSink, Interpreter};

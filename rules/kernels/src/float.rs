@@ -13,7 +13,9 @@ mod gemm;
 mod map;
 mod pool;
 mod reduce;
+mod scratch;
 mod tile;
+mod windows;
 
 pub use activation::Activation;
 pub use conv::FloatConv;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::team;
+use std::ops::Range;
 
 /// Time of the smallest part that is worth handing to another thread, in nanoseconds.
 const PART: usize = 3_000;
@@ -30,6 +31,45 @@ pub fn split<T: Send>(
         // SAFETY: parts are disjoint runs of units, each is handed out once, and `out` is borrowed until all are done.
         f(from, unsafe { whole.run(from * unit, to * unit) });
     });
+}
+
+/// Calls `f(tiles, columns)` on disjoint runs of tiles of columns of a matrix, on up to `threads` threads. Tile `t` has the
+/// columns from `edges[t]` to `edges[t + 1]`; rows have as many as the last edge says.
+pub(crate) fn split_columns(
+    threads: usize,
+    nanoseconds: usize,
+    out: &mut [f32],
+    edges: &[usize],
+    f: impl Fn(Range<usize>, &mut Columns<'_>) + Sync,
+) {
+    let (tiles, width) = (edges.len().saturating_sub(1), edges.last().copied().unwrap_or(0).max(1));
+    assert!(edges.is_sorted() && out.len().is_multiple_of(width), "edges do not part the columns of whole rows");
+    let (rows, whole) = (out.len() / width, Whole { first: out.as_mut_ptr(), len: out.len() });
+    let parts = tiles.min(nanoseconds / PART).min(threads * PARTS_A_THREAD);
+    let parts = if threads <= 1 { 1 } else { parts.max(1) };
+    let part = |part: usize| {
+        let tiles = part * tiles / parts..(part + 1) * tiles / parts;
+        let span = edges[tiles.start]..edges[tiles.end];
+        f(tiles, &mut Columns { whole: &whole, rows, width, span });
+    };
+    if parts == 1 { part(0) } else { team::run(threads, parts, &part) }
+}
+
+/// Some columns of a matrix that one thread writes.
+pub(crate) struct Columns<'a> {
+    whole: &'a Whole<f32>,
+    rows: usize,
+    width: usize,
+    span: Range<usize>,
+}
+
+impl Columns<'_> {
+    /// Columns `at..at + n` of row `row`; they must be among those that this thread writes.
+    pub(crate) fn run(&mut self, row: usize, at: usize, n: usize) -> &mut [f32] {
+        assert!(row < self.rows && self.span.start <= at && at + n <= self.span.end, "another thread's columns");
+        // SAFETY: the columns are this thread's alone (edges ascend), and the row lies in the matrix.
+        unsafe { self.whole.run(row * self.width + at, row * self.width + at + n) }
+    }
 }
 
 /// The result while its runs are written by several threads.

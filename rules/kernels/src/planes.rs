@@ -81,6 +81,27 @@ impl Planes {
         Cow::Owned(out)
     }
 
+    /// Copies one channel into its plane and writes 0 around it.
+    pub(crate) fn fill_padded(&self, x: &[f32], plane: &mut [f32]) {
+        let ([height, width], [top, left]) = (self.input, self.pads);
+        if self.strides != [1, 1] {
+            plane.fill(0.0);
+            return self.fill(x, plane);
+        }
+        for (row, out) in plane.chunks_exact_mut(self.row_step).enumerate() {
+            match row.checked_sub(top).filter(|&y| y < height) {
+                Some(y) => {
+                    let left = left.min(out.len());
+                    let n = width.min(out.len() - left);
+                    out[..left].fill(0.0);
+                    out[left..left + n].copy_from_slice(&x[y * width..][..n]);
+                    out[left + n..].fill(0.0);
+                }
+                None => out.fill(0.0),
+            }
+        }
+    }
+
     /// Copies one channel into its plane, whose border already holds the padding value.
     pub(crate) fn fill<T: Copy>(&self, x: &[T], plane: &mut [T]) {
         let [height, width] = self.input;
@@ -98,6 +119,14 @@ impl Planes {
                 if sx == 1 {
                     let n = (width - from).min(run.len() - first);
                     run[first..first + n].copy_from_slice(&source[from..from + n]);
+                } else if sx == 2 {
+                    // Pairs of known length become vector code.
+                    let (pairs, last) = source[from..].as_chunks::<2>();
+                    let to = &mut run[first..];
+                    to.iter_mut().zip(pairs).for_each(|(t, pair)| *t = pair[0]);
+                    if let (Some(t), Some(s)) = (to.get_mut(pairs.len()), last.first()) {
+                        *t = *s;
+                    }
                 } else {
                     run[first..].iter_mut().zip(source[from..].iter().step_by(sx)).for_each(|(t, s)| *t = *s);
                 }

@@ -3,14 +3,14 @@
 use crate::border::{dequantize, quantize};
 use crate::run::Run;
 use crate::{RunOptions, RuntimeError};
-use ptq_exec::{ExecError, eval_outputs};
+use ptq_exec::{ExecError, eval_on};
 use ptq_ir::{Attrs, QNode, QOp, QuantParams, Tensor, TensorId};
 
 /// Runs the nodes in order.
 pub(crate) fn run(nodes: &[QNode], options: &RunOptions, run: &mut Run<'_, '_, '_, '_>) -> Result<(), RuntimeError> {
     for node in nodes {
         let results = match &node.op {
-            QOp::Float { op, domain, attrs, present } => float(node, op, domain, attrs, present, run)?,
+            QOp::Float { op, domain, attrs, present } => float(options.threads, node, op, domain, attrs, present, run)?,
             QOp::Quantize => {
                 let params = params(node, node.outputs[0], run)?;
                 vec![quantize(run.values.get(node.inputs[0])?, params, options.threads)?]
@@ -35,6 +35,7 @@ pub(crate) fn run(nodes: &[QNode], options: &RunOptions, run: &mut Run<'_, '_, '
 }
 
 fn float(
+    threads: usize,
     node: &QNode,
     op: &str,
     domain: &str,
@@ -47,7 +48,7 @@ fn float(
         .iter()
         .map(|&p| if p { next.next().map(|&id| run.values.get(id)).transpose() } else { Ok(None) })
         .collect::<Result<_, _>>()?;
-    eval_outputs(op, domain, attrs, &inputs, node.outputs.len())
+    eval_on(threads, op, domain, attrs, &inputs, node.outputs.len())
         .map_err(|source| RuntimeError::Float(ExecError::Node { node: node.name.clone(), source: Box::new(source) }))
 }
 

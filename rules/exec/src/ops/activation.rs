@@ -9,7 +9,7 @@ use ptq_kernels::math::{self, wide};
 
 pub(super) fn leaky_relu(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let alpha = call.attrs.float("alpha", 0.01);
-    real(call, |v| if v < 0.0 { alpha * v } else { v }, |v| if v < 0.0 { f64::from(alpha) * v } else { v })
+    real(call, move |v| if v < 0.0 { alpha * v } else { v }, |v| if v < 0.0 { f64::from(alpha) * v } else { v })
 }
 
 pub(super) fn elu(call: &Call<'_>) -> Result<Tensor, ExecError> {
@@ -48,7 +48,7 @@ pub(super) fn selu(call: &Call<'_>) -> Result<Tensor, ExecError> {
 pub(super) fn hard_sigmoid(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let (alpha, beta) = (call.attrs.float("alpha", 0.2), call.attrs.float("beta", 0.5));
     let (a, b) = (f64::from(alpha), f64::from(beta));
-    real(call, |v| (alpha * v + beta).clamp(0.0, 1.0), |v| (a * v + b).clamp(0.0, 1.0))
+    real(call, move |v| (alpha * v + beta).clamp(0.0, 1.0), |v| (a * v + b).clamp(0.0, 1.0))
 }
 
 /// `x · max(0, min(1, x / 6 + 1/2))`.

@@ -19,17 +19,23 @@ pub(super) fn concat(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let mut shape = first.shape().to_vec();
     shape[axis] = inputs.iter().map(|t| t.shape()[axis]).sum();
     call.bounded(&shape)?;
-    each_type!(first, v => joined(v, &inputs, &shape, axis))
+    each_type!(first, v => joined(call, v, &inputs, &shape, axis))
 }
 
 /// `_like` only names the element type.
-fn joined<T: Element>(_like: &[T], inputs: &[&Tensor], shape: &[usize], axis: usize) -> Result<Tensor, ExecError> {
+fn joined<T: Element>(
+    call: &Call<'_>,
+    _like: &[T],
+    inputs: &[&Tensor],
+    shape: &[usize],
+    axis: usize,
+) -> Result<Tensor, ExecError> {
     let outer: usize = shape[..axis].iter().product();
     let parts = inputs
         .iter()
         .map(|t| Ok((T::of(t)?, t.shape()[axis..].iter().product::<usize>())))
         .collect::<Result<Vec<_>, ExecError>>()?;
-    let mut out = Vec::with_capacity(shape.iter().product());
+    let mut out = T::room(call.buffers, shape.iter().product());
     for o in 0..outer {
         for (v, run) in &parts {
             out.extend_from_slice(&v[o * run..(o + 1) * run]);

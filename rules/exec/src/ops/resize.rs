@@ -3,8 +3,9 @@
 use crate::ExecError;
 use crate::call::Call;
 use crate::elements::{Element, each_type};
-use ptq_ir::Tensor;
 use ptq_ir::ops::{Filter, NearestResize, Resample};
+use ptq_ir::{Tensor, TensorData};
+use ptq_kernels::split;
 
 /// What the operator asks for along one axis.
 struct Axis {
@@ -40,7 +41,14 @@ pub(super) fn upsample(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let mut attrs = call.attrs.clone();
     attrs.set("coordinate_transformation_mode", ptq_ir::Attr::Str("asymmetric".into()));
     attrs.set("nearest_mode", ptq_ir::Attr::Str("floor".into()));
-    let call = Call { op: call.op, attrs: &attrs, inputs: call.inputs, outputs: 1, buffers: call.buffers };
+    let call = Call {
+        op: call.op,
+        attrs: &attrs,
+        inputs: call.inputs,
+        outputs: 1,
+        threads: call.threads,
+        buffers: call.buffers,
+    };
     let scales = call.input(1)?.f32s()?;
     resized(&call, x, Some(scales), None, x.shape().len())
 }
@@ -170,6 +178,9 @@ fn nearest(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, Ex
     let mode = call.attrs.str("nearest_mode", "round_prefer_floor");
     let table = NearestResize::axis(a.input, a.output, a.scale, transform, mode)
         .ok_or_else(|| call.bad(format!("coordinates {transform:?} with rounding {mode:?} are not supported")))?;
+    if let TensorData::F32(v) = x.data() {
+        return picked_rows(call, v, x.shape(), d, &table);
+    }
     each_type!(x, v => picked(v, x.shape(), d, &table))
 }
 
@@ -188,6 +199,26 @@ fn picked<T: Element>(v: &[T], from: &[usize], d: usize, table: &[u32]) -> Resul
     let mut shape = from.to_vec();
     shape[d] = table.len();
     Ok(T::tensor(&shape, out)?)
+}
+
+/// [`picked`] of floats, on several threads.
+fn picked_rows(call: &Call<'_>, v: &[f32], from: &[usize], d: usize, table: &[u32]) -> Result<Tensor, ExecError> {
+    let inner: usize = from[d + 1..].iter().product();
+    let (block, result) = (from[d] * inner, table.len() * inner);
+    let mut out = call.buffers.any(v.len() / from[d] * table.len());
+    split(call.threads, out.len(), &mut out, result, |first, out| {
+        for (out, block) in out.chunks_exact_mut(result).zip(v[first * block..].chunks_exact(block)) {
+            if inner == 1 {
+                out.iter_mut().zip(table).for_each(|(o, &i)| *o = block[i as usize]);
+            } else {
+                let rows = table.iter().map(|&i| &block[i as usize * inner..][..inner]);
+                out.chunks_exact_mut(inner).zip(rows).for_each(|(o, row)| o.copy_from_slice(row));
+            }
+        }
+    });
+    let mut shape = from.to_vec();
+    shape[d] = table.len();
+    Ok(Tensor::from_f32(shape, out)?)
 }
 
 /// Linear interpolation along one axis: `p + (q - p)·t`.

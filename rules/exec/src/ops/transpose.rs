@@ -4,7 +4,8 @@ use crate::ExecError;
 use crate::call::Call;
 use crate::elements::{Element, each_type};
 use crate::loops::{steps_of, strided};
-use ptq_ir::Tensor;
+use ptq_ir::{Tensor, TensorData};
+use ptq_kernels::split;
 
 pub(super) fn transpose(call: &Call<'_>) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
@@ -37,7 +38,31 @@ pub(super) fn depth_to_space(call: &Call<'_>) -> Result<Tensor, ExecError> {
         return Err(call.bad(format!("{c} channels are not a multiple of {}", b * b)));
     }
     let depth = c / (b * b);
-    let (split, perm) = match call.attrs.str("mode", "DCR") {
+    let mode = call.attrs.str("mode", "DCR");
+    if let (TensorData::F32(v), "DCR" | "CRD") = (x.data(), mode) {
+        // Where the source of each row of pixels lies: for mode DCR, blocks are outermost.
+        let channel = |d: usize, block: usize| if mode == "DCR" { block * depth + d } else { d * b * b + block };
+        let mut out = call.buffers.any(v.len());
+        let width = w * b;
+        split(call.threads, v.len(), &mut out, width, |first, out| {
+            for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+                let (image, d, y) =
+                    ((first + i) / (h * b) / depth, (first + i) / (h * b) % depth, (first + i) % (h * b));
+                let row = |j: usize| {
+                    let from = image * c + channel(d, y % b * b + j);
+                    &v[(from * h + y / b) * w..][..w]
+                };
+                if b == 2 {
+                    let pairs = out.as_chunks_mut::<2>().0.iter_mut().zip(row(0).iter().zip(row(1)));
+                    pairs.for_each(|(to, (&left, &right))| *to = [left, right]);
+                } else {
+                    (0..b).for_each(|j| out[j..].iter_mut().step_by(b).zip(row(j)).for_each(|(to, &v)| *to = v));
+                }
+            }
+        });
+        return Ok(Tensor::from_f32([n, depth, h * b, w * b], out)?);
+    }
+    let (split, perm) = match mode {
         "DCR" => ([n, b, b, depth, h, w], [0, 3, 4, 1, 5, 2]),
         "CRD" => ([n, depth, b, b, h, w], [0, 1, 4, 2, 5, 3]),
         other => return Err(call.bad(format!("mode {other:?} is not DCR or CRD"))),

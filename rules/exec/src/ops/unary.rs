@@ -28,14 +28,14 @@ macro_rules! number {
 /// A function on float32 and float64.
 pub(super) fn real(
     call: &Call<'_>,
-    single: impl Fn(f32) -> f32,
+    single: impl Fn(f32) -> f32 + Copy + Sync,
     double: impl Fn(f64) -> f64,
 ) -> Result<Tensor, ExecError> {
     let x = call.input(0)?;
     match x.data() {
         TensorData::F32(v) => {
-            let mut out = call.buffers.empty(x.len());
-            map(Isa::best(), v, &mut out, single);
+            let mut out = call.buffers.any(x.len());
+            map(Isa::best(), call.threads, v, &mut out, single);
             Ok(Tensor::from_f32(x.shape(), out)?)
         }
         TensorData::F64(v) => Ok(Tensor::from_f64(x.shape(), v.iter().map(|&v| double(v)).collect())?),
@@ -111,7 +111,7 @@ pub(super) fn clip(call: &Call<'_>) -> Result<Tensor, ExecError> {
         TensorData::F32(_) => {
             let (lo, hi) = bounds::<f32>(call)?;
             let (lo, hi) = (lo.unwrap_or(f32::NEG_INFINITY), hi.unwrap_or(f32::INFINITY));
-            real(call, |v| clipped(v, lo, hi), |v| v)
+            real(call, move |v| clipped(v, lo, hi), |v| v)
         }
         _ => each_number!(x,
             v => float clipped_all(call, v),

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::tile::{Init, MR, NR, Tile, start};
+use super::windows::{Block, Reach};
 use crate::Isa;
 use std::arch::x86_64::*;
 
@@ -84,6 +85,57 @@ unsafe fn tile_avx2<const V: usize>(t: &Tile<'_>, c: &mut [f32], ldc: usize) {
         }
         if !full {
             c[i * ldc..][..t.cols].copy_from_slice(&row[..t.cols]);
+        }
+    }
+}
+
+/// One tile of windows, in two halves.
+pub(super) fn reach(isa: Isa, t: &Reach<'_>, out: &mut Block) {
+    assert!(isa.avx2());
+    assert!(t.a.len() >= t.offsets.list().len() * MR && t.bias.len() >= t.rows, "operands are too short");
+    assert!(t.offsets.reach() <= t.data.len(), "a window leaves the planes");
+    for half in [0, NR] {
+        // SAFETY: AVX2 and FMA are present, and the bounds that `rows` asks for hold (all checked).
+        unsafe {
+            match t.rows {
+                6.. => rows::<6>(t, half, out),
+                5 => rows::<5>(t, half, out),
+                4 => rows::<4>(t, half, out),
+                3 => rows::<3>(t, half, out),
+                2 => rows::<2>(t, half, out),
+                _ => rows::<1>(t, half, out),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `a` holds `MR` and the data from each offset and `half` on holds `NR` elements for every step of k, the bias holds `R`.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn rows<const R: usize>(t: &Reach<'_>, half: usize, out: &mut Block) {
+    let mut acc = [[_mm256_setzero_ps(); 2]; R];
+    for i in 0..R {
+        acc[i] = [_mm256_set1_ps(t.bias[i]); 2];
+    }
+    let mut a = t.a.as_ptr();
+    for &offset in t.offsets.list() {
+        // SAFETY: what the caller promises; `a` moves at most to one step behind, by wrapping arithmetic.
+        unsafe {
+            let x = t.data.as_ptr().add(offset + half);
+            let row = [_mm256_loadu_ps(x), _mm256_loadu_ps(x.add(8))];
+            for i in 0..R {
+                let w = _mm256_broadcast_ss(&*a.add(i));
+                acc[i][0] = _mm256_fmadd_ps(w, row[0], acc[i][0]);
+                acc[i][1] = _mm256_fmadd_ps(w, row[1], acc[i][1]);
+            }
+            a = a.wrapping_add(MR);
+        }
+    }
+    for i in 0..R {
+        // SAFETY: a row of the block holds NR elements from `half` on.
+        unsafe {
+            _mm256_storeu_ps(out[i].as_mut_ptr().add(half), acc[i][0]);
+            _mm256_storeu_ps(out[i].as_mut_ptr().add(half + 8), acc[i][1]);
         }
     }
 }

@@ -3,7 +3,9 @@
 use super::activation::Activation;
 use super::depthwise;
 use super::gemm::{Columns, SPEED, pack_panels, pack_rows, product, product_by_filters, product_of_rows};
+use super::scratch;
 use super::tile::{MR, NR};
+use super::windows::{self, Offsets, Pieces};
 use crate::error::expect_len;
 use crate::planes::Planes;
 use crate::{Isa, KernelError, parallel};
@@ -11,6 +13,8 @@ use ptq_ir::ops::ConvGeom;
 
 /// Up to this many output pixels, filters go along the vector lanes.
 const FEW_PIXELS: usize = 8;
+/// As [`FEW_PIXELS`] where filters are many.
+const SOME_PIXELS: usize = 63;
 
 /// A 2-D convolution of a fixed image size, weights packed. Layout NCHW.
 #[derive(Clone, Debug)]
@@ -64,7 +68,7 @@ impl FloatConv {
         let by_group = weights.chunks_exact(filters_of * k);
         let packed = if per_group == 1 {
             Packed::Depthwise(weights.to_vec())
-        } else if pixels <= FEW_PIXELS {
+        } else if pixels <= if filters_of < 2 * NR { FEW_PIXELS } else { SOME_PIXELS } {
             let padded = |g: usize| {
                 let mut b = bias[g * filters_of..(g + 1) * filters_of].to_vec();
                 b.resize(filters_of.div_ceil(NR) * NR, 0.0);
@@ -149,48 +153,60 @@ impl FloatConv {
         let filters = self.out_channels / self.geom.group;
         let n = self.planes.out[0] * self.planes.out[1];
         let k = channels * self.planes.taps.len();
-        let data = self.planes.of(x, channels, 0.0);
         let plane = self.planes.plane;
-        let offsets: Vec<usize> =
-            (0..channels).flat_map(|c| self.planes.taps.iter().map(move |t| c * plane + t)).collect();
+        let offsets =
+            || Offsets::new((0..channels).flat_map(|c| self.planes.taps.iter().map(move |t| c * plane + t)).collect());
         match &self.packed {
             Packed::Depthwise(_) => {}
             Packed::Rows(packed) => {
-                // A window of one pixel at stride 1 reads the image as it is.
-                let pointwise = plane == n && self.planes.taps == [0] && self.geom.strides == [1, 1];
-                let columns = if pointwise {
-                    Columns::Matrix { b: &data, ldb: n }
-                } else {
-                    Columns::Windows { data: &data, offsets: &offsets, planes: &self.planes }
-                };
                 let bias = &self.bias[g * filters..(g + 1) * filters];
-                parallel::split(threads, nanoseconds, y, MR * n, |tile, y| {
-                    let (w, bias) = (&packed[g][tile * k * MR..], Some(&bias[tile * MR..]));
-                    product(isa, w, bias, self.activation, k, n, &columns, y);
+                // A window of one pixel at stride 1 reads the image as it is.
+                if plane == n && self.planes.taps == [0] && self.geom.strides == [1, 1] {
+                    let data = self.planes.of(x, channels, 0.0);
+                    let columns = Columns { b: &data, ldb: n };
+                    parallel::split(threads, nanoseconds, y, MR * n, |tile, y| {
+                        let (w, bias) = (&packed[g][tile * k * MR..], Some(&bias[tile * MR..]));
+                        product(isa, w, bias, self.activation, k, n, &columns, y);
+                    });
+                    return;
+                }
+                windows::with_planes(&self.planes, threads, x, channels, |data| {
+                    let pieces = Pieces::new(&self.planes);
+                    windows::run(isa, threads, self, (&packed[g], bias), data, &offsets(), &pieces, nanoseconds, y);
                 });
             }
             Packed::Filters(packed) => {
                 let (w, bias) = &packed[g];
-                let pixels = self.pixel_tiles(&data, &offsets, n);
-                parallel::split(threads, nanoseconds, y, NR * n, |panel, y| {
-                    product_by_filters(isa, &w[panel * k * NR..], &bias[panel * NR..], k, n, &pixels, y);
-                    self.activation.apply(isa, y);
+                let data = self.planes.of(x, channels, 0.0);
+                scratch::with(n.div_ceil(MR) * k * MR, |pixels| {
+                    self.pixel_tiles(&data, offsets().list(), pixels);
+                    parallel::split(threads, nanoseconds, y, 2 * NR * n, |pair, y| {
+                        let panel = 2 * pair;
+                        product_by_filters(isa, &w[panel * k * NR..], &bias[panel * NR..], k, n, pixels, y);
+                        self.activation.apply(isa, y);
+                    });
                 });
             }
         }
     }
 
-    /// The windows of all pixels as tiles `[n / MR][k][MR]`.
-    fn pixel_tiles(&self, data: &[f32], offsets: &[usize], n: usize) -> Vec<f32> {
-        let k = offsets.len();
-        let mut tiles = vec![0.0; n.div_ceil(MR) * k * MR];
-        for p in 0..n {
-            let base = p / self.planes.out[1] * self.planes.row_step + p % self.planes.out[1];
-            let tile = &mut tiles[p / MR * k * MR..];
-            for (q, offset) in offsets.iter().enumerate() {
-                tile[q * MR + p % MR] = data[offset + base];
+    /// Writes the windows of all pixels as tiles `[n / MR][k][MR]`, 0 where there is no pixel.
+    fn pixel_tiles(&self, data: &[f32], offsets: &[usize], tiles: &mut [f32]) {
+        let ([height, width], k) = (self.planes.out, offsets.len());
+        for (t, tile) in tiles.chunks_exact_mut(k * MR).enumerate() {
+            let bases: [Option<usize>; MR] = std::array::from_fn(|i| {
+                let p = t * MR + i;
+                (p < height * width).then(|| p / width * self.planes.row_step + p % width)
+            });
+            let (first, last) = (bases[0].unwrap_or(0), bases[MR - 1]);
+            let neighbours = last == Some(first + MR - 1);
+            for (out, offset) in tile.as_chunks_mut::<MR>().0.iter_mut().zip(offsets) {
+                if neighbours {
+                    out.copy_from_slice(&data[offset + first..][..MR]);
+                } else {
+                    out.iter_mut().zip(&bases).for_each(|(o, base)| *o = base.map_or(0.0, |base| data[offset + base]));
+                }
             }
         }
-        tiles
     }
 }

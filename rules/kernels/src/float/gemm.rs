@@ -1,8 +1,8 @@
 //! Matrix products from tiles: blocks of k that stay in cache, panels of columns, row tiles.
 
 use super::activation::Activation;
+use super::scratch;
 use super::tile::{Init, MR, NR, Pair, Tile, run, run_pair};
-use crate::planes::Planes;
 use crate::{Isa, KernelError, error::expect_len, parallel};
 
 /// Weights that stay in the cache while rows pass by.
@@ -29,12 +29,10 @@ pub enum Start<'a> {
     Out,
 }
 
-/// The right operand of a product, `k` rows of pixels.
-pub(super) enum Columns<'a> {
-    /// A row-major matrix; rows are `ldb` apart.
-    Matrix { b: &'a [f32], ldb: usize },
-    /// Windows of an image: row `q` of pixel `(y, x)` is `data[offsets[q] + y·row_step + x]`.
-    Windows { data: &'a [f32], offsets: &'a [usize], planes: &'a Planes },
+/// The right operand of a product: a row-major matrix whose rows are `ldb` apart.
+pub(super) struct Columns<'a> {
+    pub(super) b: &'a [f32],
+    pub(super) ldb: usize,
 }
 
 /// A row-major `m × k` matrix as tiles `[m / MR][k][MR]`, padded with zeros.
@@ -90,7 +88,7 @@ pub fn matmul(
     }
     let packed = pack_rows(a, m, k);
     parallel::split(threads, m * k * n / SPEED, out, MR * n, |tile, rows| {
-        let columns = Columns::Matrix { b, ldb: n };
+        let columns = Columns { b, ldb: n };
         product(isa, &packed[tile * k * MR..], None, Activation::None, k, n, &columns, rows);
     });
     Ok(())
@@ -111,88 +109,65 @@ pub(super) fn product(
     let m = out.len() / n;
     let tiles = m.div_ceil(MR);
     let panels = n.div_ceil(NR);
-    let direct = match b {
-        Columns::Matrix { b, ldb } if tiles <= DIRECT_TILES => Some((*b, *ldb)),
-        _ => None,
-    };
-    let mut buffer = vec![0.0f32; PANELS.min(panels) * NR * KC.min(k)];
-    for j0 in (0..panels).step_by(PANELS) {
-        let js = j0..(j0 + PANELS).min(panels);
-        for k0 in (0..k).step_by(KC) {
-            let kc = KC.min(k - k0);
-            let whole = |j: usize| direct.is_some() && (j + 1) * NR <= n;
-            for j in js.clone().filter(|&j| !whole(j)) {
-                pack(b, k0, kc, j * NR, n, &mut buffer[(j - j0) * NR * kc..][..NR * kc]);
-            }
-            for i0 in (0..tiles).step_by(ROW_TILES) {
-                let panel = |j: usize| match direct {
-                    Some((b, ldb)) if whole(j) => (&b[k0 * ldb + j * NR..], ldb),
-                    _ => (&buffer[(j - j0) * NR * kc..][..NR * kc], NR),
-                };
-                let mut j = js.start;
-                while j < js.end {
-                    let (bs, ldb) = panel(j);
-                    let paired = j + 1 < js.end && (j + 2) * NR <= n;
-                    for i in i0..(i0 + ROW_TILES).min(tiles) {
-                        let rows = MR.min(m - i * MR);
-                        let init = match bias {
-                            Some(bias) if k0 == 0 => Init::Rows(&bias[i * MR..]),
-                            _ => Init::Out,
-                        };
-                        let a = &a[(i * k + k0) * MR..][..kc * MR];
-                        let cols = NR.min(n - j * NR);
-                        let c = &mut out[i * MR * n + j * NR..];
-                        if paired {
-                            run_pair(isa, &Pair { k: kc, a, b: [bs, panel(j + 1).0], ldb, init, rows }, c, n);
-                        } else {
-                            run(isa, &Tile { k: kc, a, b: bs, ldb, init, rows, cols }, c, n);
-                        }
-                    }
-                    j += if paired { 2 } else { 1 };
+    let direct = (tiles <= DIRECT_TILES).then_some((b.b, b.ldb));
+    scratch::with(PANELS.min(panels) * NR * KC.min(k), |buffer| {
+        for j0 in (0..panels).step_by(PANELS) {
+            let js = j0..(j0 + PANELS).min(panels);
+            for k0 in (0..k).step_by(KC) {
+                let kc = KC.min(k - k0);
+                let whole = |j: usize| direct.is_some() && (j + 1) * NR <= n;
+                for j in js.clone().filter(|&j| !whole(j)) {
+                    pack(b, k0, j * NR, n, &mut buffer[(j - j0) * NR * kc..][..NR * kc]);
                 }
-                if k0 + kc == k && activation != Activation::None {
-                    for row in i0 * MR..((i0 + ROW_TILES) * MR).min(m) {
-                        let run = row * n + js.start * NR..row * n + (js.end * NR).min(n);
-                        activation.apply(isa, &mut out[run]);
+                for i0 in (0..tiles).step_by(ROW_TILES) {
+                    let panel = |j: usize| match direct {
+                        Some((b, ldb)) if whole(j) => (&b[k0 * ldb + j * NR..], ldb),
+                        _ => (&buffer[(j - j0) * NR * kc..][..NR * kc], NR),
+                    };
+                    let mut j = js.start;
+                    while j < js.end {
+                        let (bs, ldb) = panel(j);
+                        let paired = j + 1 < js.end && (j + 2) * NR <= n;
+                        for i in i0..(i0 + ROW_TILES).min(tiles) {
+                            let rows = MR.min(m - i * MR);
+                            let init = match bias {
+                                Some(bias) if k0 == 0 => Init::Rows(&bias[i * MR..]),
+                                _ => Init::Out,
+                            };
+                            let a = &a[(i * k + k0) * MR..][..kc * MR];
+                            let cols = NR.min(n - j * NR);
+                            let c = &mut out[i * MR * n + j * NR..];
+                            if paired {
+                                run_pair(isa, &Pair { k: kc, a, b: [bs, panel(j + 1).0], ldb, init, rows }, c, n);
+                            } else {
+                                run(isa, &Tile { k: kc, a, b: bs, ldb, init, rows, cols }, c, n);
+                            }
+                        }
+                        j += if paired { 2 } else { 1 };
+                    }
+                    if k0 + kc == k && activation != Activation::None {
+                        for row in i0 * MR..((i0 + ROW_TILES) * MR).min(m) {
+                            let run = row * n + js.start * NR..row * n + (js.end * NR).min(n);
+                            activation.apply(isa, &mut out[run]);
+                        }
                     }
                 }
             }
         }
-    }
+    });
 }
 
 /// Packs rows `k0..k0 + kc` of the panel of columns that starts at `j`.
-fn pack(b: &Columns<'_>, k0: usize, kc: usize, j: usize, n: usize, out: &mut [f32]) {
+fn pack(Columns { b, ldb }: &Columns<'_>, k0: usize, j: usize, n: usize, out: &mut [f32]) {
     let cols = NR.min(n - j);
-    match b {
-        Columns::Matrix { b, ldb } => {
-            for (q, row) in out.chunks_exact_mut(NR).enumerate() {
-                copy_run(row, 0, &b[(k0 + q) * ldb + j..], cols);
-            }
+    for (q, row) in out.chunks_exact_mut(NR).enumerate() {
+        let from = &b[(k0 + q) * ldb + j..];
+        // A whole row is a copy of known length.
+        if cols == NR {
+            row[..NR].copy_from_slice(&from[..NR]);
+        } else {
+            row[..cols].copy_from_slice(&from[..cols]);
         }
-        Columns::Windows { data, offsets, planes } => {
-            let width = planes.out[1];
-            let mut at = 0;
-            while at < cols {
-                let (y, x) = ((j + at) / width, (j + at) % width);
-                let run = (width - x).min(cols - at);
-                let base = y * planes.row_step + x;
-                for (row, offset) in out.chunks_exact_mut(NR).zip(&offsets[k0..k0 + kc]) {
-                    copy_run(row, at, &data[offset + base..], run);
-                }
-                at += run;
-            }
-        }
-    }
-}
-
-/// Copies `n` elements to `row[at..]`; a whole row is a copy of known length.
-#[inline(always)]
-fn copy_run(row: &mut [f32], at: usize, from: &[f32], n: usize) {
-    if n == NR {
-        row[..NR].copy_from_slice(&from[..NR]);
-    } else {
-        row[at..at + n].copy_from_slice(&from[..n]);
     }
 }
 
@@ -238,16 +213,22 @@ pub(super) fn product_of_rows(
 /// `bias` is padded to whole panels, `x` holds the pixels as tiles `[n / MR][k][MR]`.
 pub(super) fn product_by_filters(isa: Isa, w: &[f32], bias: &[f32], k: usize, n: usize, x: &[f32], out: &mut [f32]) {
     let m = out.len() / n;
-    let mut block = [0.0f32; MR * NR];
-    for j in 0..m.div_ceil(NR) {
+    let mut block = [0.0f32; MR * 2 * NR];
+    for j in (0..m.div_ceil(NR)).step_by(2) {
+        let paired = (j + 1) * NR < m;
+        let b = |j: usize| &w[j * k * NR..][..k * NR];
+        let init = Init::Cols(&bias[j * NR..][..if paired { 2 * NR } else { NR }]);
         for i in 0..n.div_ceil(MR) {
-            let (rows, cols) = (MR.min(n - i * MR), NR.min(m - j * NR));
-            let (a, b) = (&x[i * k * MR..][..k * MR], &w[j * k * NR..][..k * NR]);
-            let init = Init::Cols(&bias[j * NR..][..NR]);
-            run(isa, &Tile { k, a, b, ldb: NR, init, rows, cols: NR }, &mut block, NR);
+            let (rows, cols) = (MR.min(n - i * MR), (m - j * NR).min(2 * NR));
+            let a = &x[i * k * MR..][..k * MR];
+            if paired {
+                run_pair(isa, &Pair { k, a, b: [b(j), b(j + 1)], ldb: NR, init, rows }, &mut block, 2 * NR);
+            } else {
+                run(isa, &Tile { k, a, b: b(j), ldb: NR, init, rows, cols: NR }, &mut block, 2 * NR);
+            }
             for c in 0..cols {
                 for r in 0..rows {
-                    out[(j * NR + c) * n + i * MR + r] = block[r * NR + c];
+                    out[(j * NR + c) * n + i * MR + r] = block[r * 2 * NR + c];
                 }
             }
         }

@@ -36,7 +36,7 @@ pub(crate) struct Tile<'a> {
     pub(crate) cols: usize,
 }
 
-/// Operands of two neighbouring tiles with all their columns, started by rows or by the output.
+/// Operands of two neighbouring tiles with all their columns.
 pub(crate) struct Pair<'a> {
     /// Length of the chains.
     pub(crate) k: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Pair<'a> {
     pub(crate) b: [&'a [f32]; 2],
     /// Distance of the right operands' rows.
     pub(crate) ldb: usize,
-    /// Start of the chains: `Rows` or `Out`.
+    /// Start of the chains; `Cols` has the columns of both.
     pub(crate) init: Init<'a>,
     /// Rows stored, up to `MR`.
     pub(crate) rows: usize,
@@ -59,7 +59,11 @@ pub(crate) fn run_pair(isa: Isa, t: &Pair<'_>, c: &mut [f32], ldc: usize) {
         return super::avx512::pair(isa, t, c, ldc);
     }
     for (v, &b) in t.b.iter().enumerate() {
-        let tile = Tile { k: t.k, a: t.a, b, ldb: t.ldb, init: t.init, rows: t.rows, cols: NR };
+        let init = match t.init {
+            Init::Cols(bias) => Init::Cols(&bias[v * NR..]),
+            other => other,
+        };
+        let tile = Tile { k: t.k, a: t.a, b, ldb: t.ldb, init, rows: t.rows, cols: NR };
         run(isa, &tile, &mut c[v * NR..], ldc);
     }
 }
