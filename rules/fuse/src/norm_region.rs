@@ -56,8 +56,9 @@ pub(crate) fn find(graph: &Graph, links: &Links, end: NodeId) -> Option<Normaliz
     let shape = &graph.value(source).shape;
     let axes = reduced(graph, &nodes, shape.len())?;
     let axis = shape.len() - axes.len();
-    let perm: Vec<usize> = (0..shape.len()).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect();
-    let perm = Some(perm).filter(|p| !p.is_sorted());
+    let order: Vec<usize> = (0..shape.len()).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect();
+    let channels = (axis == 2).then(|| ("InstanceNormalization", vec![shape[order[1]]]));
+    let perm = Some(order).filter(|p| !p.is_sorted());
     let group = Group { graph, source, nodes: &nodes };
     let turned = |t: Tensor| match &perm {
         Some(perm) => transposed(&t, perm),
@@ -67,7 +68,6 @@ pub(crate) fn find(graph: &Graph, links: &Links, end: NodeId) -> Option<Normaliz
     let wanted: Vec<Tensor> = inputs.iter().map(|x| turned(group.run(x)?)).collect::<Option<_>>()?;
     let inputs: Vec<Tensor> = inputs.into_iter().map(turned).collect::<Option<_>>()?;
     let rows = ("LayerNormalization", axes.iter().map(|&a| shape[a]).collect());
-    let channels = (axis == 2 && perm.is_none()).then(|| ("InstanceNormalization", vec![shape[1]]));
     for (op, shape) in std::iter::once(rows).chain(channels) {
         for (scale, bias) in group.parameters(&shape)? {
             for epsilon in group.numbers() {

@@ -94,7 +94,11 @@ fn parts(graph: &Graph, links: &Links, id: NodeId) -> Option<Shares> {
         nodes.push(sum);
     }
     let axis = summed(graph, graph.node(sum), exp)?;
-    let row = |v: ValueId| one_a_row(&graph.value(v).shape, shape, axis);
+    let row = |v: ValueId| {
+        let expanded = links.producer(v).filter(|p| graph.node(*p).is("Expand"));
+        let narrow = expanded.and_then(|p| graph.node(p).input(0)).unwrap_or(v);
+        one_a_row(&graph.value(narrow).shape, shape, axis)
+    };
     if !row(total) || graph.value(*node.outputs.first()?).shape != *shape {
         return None;
     }

@@ -145,3 +145,26 @@ fn other_axes_are_turned_to_the_end() {
     assert_eq!(after.nodes[1].attrs.int("axis", 0), 3);
     assert_eq!(after.nodes[1].covers.len(), 8);
 }
+
+/// Channels last, each normalized over height and width.
+#[test]
+fn an_instance_normalization_with_channels_last_is_found() {
+    let plain = Attrs::default;
+    let (shape, row) = ([2, 5, 4, 3], [2, 1, 1, 3]);
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &shape);
+    let mean = b.node("ReduceMean", "mean", &[x], reduce(&[1, 2]), &row);
+    let sub = b.node("Sub", "sub", &[x, mean], plain(), &shape);
+    let squares = b.node("Mul", "squares", &[sub, sub], plain(), &shape);
+    let var = b.node("ReduceMean", "var", &[squares], reduce(&[1, 2]), &row);
+    let epsilon = b.constant("epsilon", Tensor::scalar_f32(1e-3));
+    let eps = b.node("Add", "eps", &[var, epsilon], plain(), &row);
+    let sqrt = b.node("Sqrt", "sqrt", &[eps], plain(), &row);
+    let gamma = b.constant("gamma", seeded(&[1, 1, 1, 3], 3));
+    let k = b.node("Div", "k", &[gamma, sqrt], plain(), &row);
+    let y = b.node("Mul", "y", &[sub, k], plain(), &shape);
+    b.output(y);
+    let (after, _) = fused(&b.finish());
+    let ops: Vec<&str> = after.nodes.iter().map(|n| n.op.as_str()).collect();
+    assert_eq!(ops, ["Transpose", "InstanceNormalization", "Transpose"], "{}", lines(&after));
+}

@@ -139,3 +139,25 @@ fn only_one_number_a_row_is_dropped() {
     let ops: Vec<&str> = after.nodes.iter().map(|n| n.op.as_str()).collect();
     assert_eq!(ops, ["Sub", "Softmax"]);
 }
+
+/// The largest value and the sum go through a Reshape and an Expand, the former also through a Max, as JAX writes it.
+#[test]
+fn the_spelling_with_expanded_numbers_is_found() {
+    let plain = Attrs::default;
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &SHAPE);
+    let whole = b.constant("whole", Tensor::vec_i64(vec![2, 3, 8]));
+    let lowest = b.constant("lowest", Tensor::scalar_f32(f32::NEG_INFINITY));
+    let folded = Spelling { keep: false, ..PLAIN };
+    let max = reduce(&mut b, "ReduceMax", "max", x, folded);
+    let max = b.node("Max", "bounded", &[lowest, max], plain(), &[2, 3, 1]);
+    let max = b.node("Expand", "max_whole", &[max, whole], plain(), &SHAPE);
+    let sub = b.node("Sub", "sub", &[x, max], plain(), &SHAPE);
+    let exp = b.node("Exp", "exp", &[sub], plain(), &SHAPE);
+    let sum = reduce(&mut b, "ReduceSum", "sum", exp, folded);
+    let sum = b.node("Expand", "sum_whole", &[sum, whole], plain(), &SHAPE);
+    let y = b.node("Div", "div", &[exp, sum], plain(), &SHAPE);
+    b.output(y);
+    let (after, _) = fused(&b.finish());
+    assert_eq!((after.nodes.len(), after.nodes[0].op.as_str()), (1, "Softmax"), "{}", lines(&after));
+}
