@@ -118,7 +118,8 @@ pub const LIMITS: [Limit; 4] = [
         metric: Metric::MaxRelativeError,
         limit: 1e-4,
         gate: Gate::Fail,
-        why: "fusion keeps the function; it rounds weights once and sums in another order",
+        why: "fusion keeps the function; it rounds weights once and sums in another order; where the model's own arithmetic \
+              loses digits, up to 8 times what one rounding step of its constants changes",
     },
     Limit {
         before: Stage::Optimized,

@@ -2,7 +2,7 @@
 
 use crate::support::{X, change_constant, float, integer, quant, seeded};
 use ptq_exec::Interpreter;
-use ptq_ir::{DType, Graph, QConv, QGraph, QOp, Requant, Tensor};
+use ptq_ir::{Attr, Attrs, DType, Graph, GraphBuilder, QConv, QGraph, QOp, Requant, Tensor};
 use ptq_report::verify::{BinRun, LIMITS, Port, Stage, TensorSink, Verdict, VerifyReport, VerifyStages, verify};
 
 fn ports(graph: &QGraph) -> [Vec<Port>; 2] {
@@ -133,5 +133,56 @@ fn other_names_or_types_at_the_borders_fail() {
     match verify(&stages, &[seeded(&X, 1)], &LIMITS) {
         Ok(report) => assert!(report.contract[0].starts_with("inputs of quantized are (x:uint8")),
         Err(e) => assert!(e.to_string().starts_with("quantized does not run"), "{e}"),
+    }
+}
+
+/// A variance as the mean of squares minus the square of the mean, of values around 50: most digits are lost.
+fn one_pass() -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let (x, row) = (b.input("x", &X), [1, 3, 8, 1]);
+    let [far, epsilon] = [("far", 50.0), ("epsilon", 1e-5)].map(|(n, v)| b.constant(n, Tensor::scalar_f32(v)));
+    let mean_of = || Attrs::of([("axes", Attr::Ints(vec![3])), ("keepdims", Attr::Int(1))]);
+    let a = b.node("Add", "a", &[x, far], Attrs::default(), &X);
+    let mean = b.node("ReduceMean", "mean", &[a], mean_of(), &row);
+    let square = b.node("Mul", "square", &[a, a], Attrs::default(), &X);
+    let squares = b.node("ReduceMean", "squares", &[square], mean_of(), &row);
+    let mean2 = b.node("Mul", "mean2", &[mean, mean], Attrs::default(), &row);
+    let variance = b.node("Sub", "variance", &[squares, mean2], Attrs::default(), &row);
+    let sum = b.node("Add", "sum", &[variance, epsilon], Attrs::default(), &row);
+    let root = b.node("Sqrt", "root", &[sum], Attrs::default(), &row);
+    let centred = b.node("Sub", "centred", &[a, mean], Attrs::default(), &X);
+    let y = b.node("Div", "y", &[centred, root], Attrs::default(), &X);
+    b.output(y);
+    b.finish()
+}
+
+fn normalized(factor: f32) -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &X);
+    let far = b.constant("far", Tensor::scalar_f32(50.0));
+    let scale = b.constant("scale", Tensor::from_f32([8], vec![factor; 8]).expect("count"));
+    let a = b.node("Add", "a", &[x, far], Attrs::default(), &X);
+    let attrs = Attrs::of([("axis", Attr::Int(3)), ("epsilon", Attr::Float(1e-5))]);
+    let y = b.node("LayerNormalization", "y", &[a, scale], attrs, &X);
+    b.output(y);
+    b.finish()
+}
+
+#[test]
+fn what_the_models_own_rounding_explains_is_no_difference() {
+    for (factor, verdict) in [(1.0, Verdict::Passed), (1.05, Verdict::Failed)] {
+        let (original, optimized, integer, quant) = (one_pass(), normalized(factor), integer(), quant());
+        let stages = VerifyStages {
+            original: &original,
+            optimized: &optimized,
+            quant: &quant,
+            integer: &integer,
+            bin: None,
+            threads: 1,
+        };
+        let report = verify(&stages, &[seeded(&X, 1)], &LIMITS[..1]).expect("runs");
+        let pair = &report.pairs[0];
+        assert_eq!(pair.verdict, verdict, "{report}");
+        assert!(pair.worst.as_ref().expect("compared").figure.0 > 1e-4, "{report}");
     }
 }
