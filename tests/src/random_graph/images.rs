@@ -20,7 +20,7 @@ impl Generator<'_> {
             12 => self.blocks(x),
             13 => self.reduce(x),
             14 => self.permute(x),
-            _ => self.to_rows(x),
+            _ => self.rows_of(x),
         }
     }
 
@@ -245,7 +245,7 @@ impl Generator<'_> {
         self.node("Transpose", &[x.id], Attrs::of([("perm", ints(&perm))]), &shape)
     }
 
-    fn to_rows(&mut self, x: Value) -> Value {
+    fn rows_of(&mut self, x: Value) -> Value {
         let [_, c, h, w] = x.shape[..] else { return x };
         if self.choices.flag() {
             return self.node("Flatten", &[x.id], Attrs::default(), &[1, c * h * w]);

@@ -13,7 +13,7 @@ impl Generator<'_> {
             (4, _) => self.softmax(x),
             (5, 3) => self.recurrent(x),
             (6, 3) => self.attention(x),
-            (7, 3) => self.to_image(x),
+            (7, 3) => self.image_of(x),
             _ => self.linear(x),
         }
     }
@@ -91,7 +91,7 @@ impl Generator<'_> {
         self.node("Add", &[x.id, y.id], Attrs::default(), &shape)
     }
 
-    fn to_image(&mut self, x: Value) -> Value {
+    fn image_of(&mut self, x: Value) -> Value {
         let [_, t, k] = x.shape[..] else { return x };
         let turned = self.node("Transpose", &[x.id], Attrs::of([("perm", ints(&[0, 2, 1]))]), &[1, k, t]);
         let h = (1..=t).rev().find(|h| t.is_multiple_of(*h) && h * h <= t).unwrap_or(1);
