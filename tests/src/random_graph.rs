@@ -3,6 +3,7 @@
 //! A graph is a function of a list of numbers, its choices: proptest shrinks the list, and a failure is replayed from it.
 //! The generator knows the shape of everything that it makes, so that every graph is valid.
 
+mod forms;
 mod images;
 mod rows;
 
@@ -243,13 +244,13 @@ mod tests {
             (state >> 33) as u32
         };
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        for length in (8..90).cycle().take(600) {
+        for length in (8..90).cycle().take(900) {
             let choices: Vec<u32> = (0..length).map(|_| next()).collect();
             let graph = graph(&choices);
             assert_eq!(graph.verify(), [], "{graph}");
             graph.nodes.iter().for_each(|n| *counts.entry(n.op.clone()).or_default() += 1);
         }
-        assert!(counts.len() >= 42, "{} operators: {counts:?}", counts.len());
+        assert!(counts.len() >= 53, "{} operators: {counts:?}", counts.len());
         assert!(counts.values().all(|&n| n >= 5), "{counts:?}");
     }
 }

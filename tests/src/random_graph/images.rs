@@ -5,7 +5,7 @@ use ptq_ir::{Attr, Attrs};
 
 impl Generator<'_> {
     pub(super) fn image_step(&mut self, x: Value) -> Value {
-        match self.choices.below(16) {
+        match self.choices.below(19) {
             0 | 1 => self.conv(x),
             2 => self.activation(x),
             3 => self.arithmetic(x),
@@ -20,7 +20,8 @@ impl Generator<'_> {
             12 => self.blocks(x),
             13 => self.reduce(x),
             14 => self.permute(x),
-            _ => self.rows_of(x),
+            15 => self.rows_of(x),
+            _ => self.rare_step(x),
         }
     }
 
