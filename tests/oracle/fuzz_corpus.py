@@ -102,6 +102,21 @@ def constructs():
         ],
         [const("sx", 0.02), const("zx", 128, np.uint8), const("wq", np.array([[[[127]], [[-3]]], [[[5]], [[-127]]]]), np.int8), const("sw", [0.01, 0.02]), const("zw", [0, 0], np.int8)],
     )
+    yield "moves", model(
+        [
+            n("QuantizeLinear", ["x", "sx", "zx"], ["xq"]),
+            n("Pad", ["xq", "pads", "zx"], ["pad"]),
+            n("Pad", ["pad", "pads"], ["zeros"]),
+            n("Resize", ["zeros", "", "twice"], ["big"], mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+            n("Split", ["big"], ["left", "right"], axis=1),
+            n("Concat", ["right", "left"], ["both"], axis=1),
+            n("DequantizeLinear", ["both", "sx", "zx"], ["d"]),
+            n("ArgMax", ["both"], ["at"], axis=1),
+            n("Cast", ["at"], ["f"], to=T.FLOAT),
+            n("Add", ["d", "f"], ["y"]),
+        ],
+        [const("sx", 0.02), const("zx", 100, np.uint8), const("pads", [0, 0, 1, 0, 0, 0, 0, 1], np.int64), const("twice", [1, 1, 2, 2])],
+    )
     yield "dynamic", model(
         [
             n("DynamicQuantizeLinear", ["x"], ["xq", "xs", "xz"]),

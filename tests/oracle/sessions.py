@@ -56,7 +56,7 @@ def expose(model, mode):
 
 
 def run(model, inputs, out, mode, everything):
-    """Runs a model file and writes its outputs; returns {"outputs": {name: {file, shape, dtype}}}."""
+    """Runs a model file and writes its outputs; returns {"order": [name], "outputs": {name: {file, shape, dtype}}}."""
     proto = onnx.load(model)
     if everything:
         expose(proto, mode)
@@ -69,4 +69,4 @@ def run(model, inputs, out, mode, everything):
     for name, value in zip(names, values):
         np.save(folder / file_name(name), value)
         report[name] = {"file": file_name(name), "shape": list(value.shape), "dtype": str(value.dtype)}
-    return {"mode": mode, "outputs": report}
+    return {"mode": mode, "order": names, "outputs": report}

@@ -4,6 +4,7 @@
 
 pub mod conformance;
 pub mod goldens;
+pub mod model_project;
 pub mod oracle;
 pub mod project;
 pub mod ptq;

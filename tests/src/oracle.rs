@@ -96,23 +96,29 @@ pub fn ask<S: AsRef<OsStr>>(args: &[S]) -> Result<Value, String> {
 /// # Errors
 /// What the oracle says.
 pub fn run(model: &Path, input: &str, value: &Tensor, mode: &str) -> Result<Tensor, String> {
+    run_all(model, &[(input, value)], mode)?.into_iter().next().ok_or_else(|| "the model has no output".to_owned())
+}
+
+/// Runs a model in ONNX Runtime and returns its outputs in the model's order; modes as in [`run`].
+///
+/// # Errors
+/// What the oracle says.
+pub fn run_all(model: &Path, inputs: &[(&str, &Tensor)], mode: &str) -> Result<Vec<Tensor>, String> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let file = dir.path().join("input.npy");
-    std::fs::write(&file, ptq_sample::write_npy(value)?).map_err(|e| e.to_string())?;
-    let answer = ask(&[
-        "run".to_owned(),
-        "--model".to_owned(),
-        model.display().to_string(),
-        "--input".to_owned(),
-        format!("{input}={}", file.display()),
-        "--out".to_owned(),
-        dir.path().join("out").display().to_string(),
-        "--mode".to_owned(),
-        mode.to_owned(),
-    ])?;
-    let outputs = answer["outputs"].as_object().ok_or("the oracle names no outputs")?;
-    let file = outputs.values().next().and_then(|o| o["file"].as_str()).ok_or("the oracle names no file")?;
-    let path = dir.path().join("out").join(file);
-    let path = if path.exists() { path } else { PathBuf::from(file) };
-    ptq_sample::read_npy(&std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?)
+    let out = dir.path().join("out");
+    let mut args = ["run", "--model", &model.display().to_string(), "--mode", mode].map(str::to_owned).to_vec();
+    args.extend(["--out".to_owned(), out.display().to_string()]);
+    for (i, (name, value)) in inputs.iter().enumerate() {
+        let file = dir.path().join(format!("input_{i}.npy"));
+        std::fs::write(&file, ptq_sample::write_npy(value)?).map_err(|e| e.to_string())?;
+        args.extend(["--input".to_owned(), format!("{name}={}", file.display())]);
+    }
+    let answer = ask(&args)?;
+    let order = answer["order"].as_array().ok_or("the oracle does not order the outputs")?;
+    let read = |name: &Value| {
+        let file = name.as_str().and_then(|n| answer["outputs"][n]["file"].as_str()).ok_or("an output has no file")?;
+        let path = out.join(file);
+        ptq_sample::read_npy(&std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?)
+    };
+    order.iter().map(read).collect()
 }

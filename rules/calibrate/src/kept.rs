@@ -1,7 +1,9 @@
 //! Scales that an already quantized file brought along, in place of calibrated ones where the march's scheme takes them.
 
+use crate::table::Observations;
 use crate::values::origin;
-use ptq_ir::{ActScheme, ActivationQuant, DType, Graph, Node, QuantParams, QuantTable, ValueId};
+use ptq_ir::{ActScheme, ActivationQuant, DType, Diagnostic, Graph, Node, QuantParams, QuantTable, Severity, ValueId};
+use ptq_place::Scale;
 
 /// Name of the blob with the file's scales.
 pub(crate) const GIVEN: &str = "given.json";
@@ -16,8 +18,7 @@ pub(crate) fn kept_activation(
     v: ValueId,
     scheme: ActScheme,
 ) -> Option<ActivationQuant> {
-    let of = |v: ValueId| given.activations.get(&graph.value(v).name);
-    let file = of(v).or_else(|| of(origin(graph, v)))?;
+    let file = stated(graph, given, v)?;
     let (scale, zero) = (file.params.scale0(), file.params.zero_point0());
     let params = match (scheme, file.params.dtype) {
         (ActScheme::SymmetricInt8, DType::I8) if zero == 0 => QuantParams::per_tensor(DType::I8, scale, 0),
@@ -32,6 +33,37 @@ pub(crate) fn kept_activation(
         (ActScheme::AffineUint8 | ActScheme::AffineInt8, _) => return None,
     };
     (params.scale0().is_normal()).then(|| ActivationQuant { params, ..file.clone() })
+}
+
+/// What the file states of an activation, or of the value that it is moved from.
+fn stated<'a>(graph: &Graph, given: &'a QuantTable, v: ValueId) -> Option<&'a ActivationQuant> {
+    let of = |v: ValueId| given.activations.get(&graph.value(v).name);
+    of(v).or_else(|| of(origin(graph, v)))
+}
+
+/// The activations of a finished table whose scale is not the file's, in one note for each reason.
+pub(crate) fn changed(of: &Observations<'_>, table: &QuantTable) -> Vec<Diagnostic> {
+    let (mut calibrated, mut converted) = (Vec::new(), Vec::new());
+    for (&v, scale) in of.scales {
+        let name = of.graph.value(v).name.as_str();
+        let Some(ours) = table.activations.get(name).filter(|_| *scale == Scale::Own && !of.is_image(v)) else {
+            continue;
+        };
+        match stated(of.graph, of.given, v).filter(|file| file.method == ours.method) {
+            Some(file) if ours.params.scale == file.params.scale => {}
+            Some(_) => converted.push(name),
+            None => calibrated.push(name),
+        }
+    }
+    let note = |(what, names): (&str, Vec<&str>)| Diagnostic {
+        severity: Severity::Note,
+        ..Diagnostic::warning("CALIB13", format!("{what}: {}", names.join(", ")))
+    };
+    let lists = [
+        ("calibrated, because the file states nothing of them that the march can take", calibrated),
+        ("the file's range in the march's scheme, so with another scale", converted),
+    ];
+    lists.into_iter().filter(|(_, names)| !names.is_empty()).map(note).collect()
 }
 
 /// The file's scales of a Conv's weights, one a filter, or why they cannot be used; `None` when the file has no weights of

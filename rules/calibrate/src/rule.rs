@@ -3,7 +3,7 @@
 use crate::Histogram;
 use crate::answers::{Answers, Stop};
 use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, absorbable, merge};
-use crate::kept::GIVEN;
+use crate::kept::{self, GIVEN};
 use crate::observe::{HISTOGRAMS, ObserveParams};
 use crate::params::{Calibration, Method, Way};
 use crate::samples::{Sample, samples};
@@ -112,7 +112,10 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         Observations { channels: &channels, ..observations }.table(&|_| way)?
     };
     out.insert("quant".to_owned(), ptq_ir::to_bytes(&table).map_err(|e| internal(&e))?);
-    let notes = not_kept(&graph, &placed.placement, &table, &given);
+    let notes = match given.activations.is_empty() {
+        true => not_kept(&observations, &table),
+        false => [kept::changed(&observations, &table), not_kept(&observations, &table)].concat(),
+    };
     out.insert("warnings.json".to_owned(), serde_json::to_vec(&notes).map_err(|e| internal(&e))?.into());
     let placement = serde_json::to_vec(&placed.placement).map_err(|e| internal(&e))?;
     out.insert("placement.json".to_owned(), placement.into());

@@ -72,7 +72,8 @@ impl Observations<'_> {
         Ok(out)
     }
 
-    fn is_image(&self, v: ValueId) -> bool {
+    /// Whether a value is a model input that holds pixels.
+    pub(crate) fn is_image(&self, v: ValueId) -> bool {
         let image = self.inputs.get(&self.graph.value(v).name).is_some_and(|s| s.type_train.is_image());
         image && self.graph.inputs.contains(&v)
     }

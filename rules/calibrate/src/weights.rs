@@ -1,6 +1,7 @@
 //! Scales of weights: int8, symmetric, per output channel, with room for the bias.
 
 use crate::kept::kept_weights;
+use crate::table::Observations;
 use ptq_ir::{
     DType, Device, Diagnostic, Graph, Node, QuantParams, QuantTable, fold_into_weights, input_channel_scales,
 };
@@ -41,20 +42,15 @@ pub(crate) fn weight_params(
     if problems.is_empty() { Ok(out) } else { Err(problems) }
 }
 
-/// What the file says of weights and cannot be used, one note a node.
-pub(crate) fn not_kept(
-    graph: &Graph,
-    placement: &Placement,
-    table: &QuantTable,
-    given: &QuantTable,
-) -> Vec<Diagnostic> {
+/// What a quantized file says of weights and cannot be used, one warning a node.
+pub(crate) fn not_kept(of: &Observations<'_>, table: &QuantTable) -> Vec<Diagnostic> {
     let mut notes = Vec::new();
-    for (id, node) in graph.nodes() {
-        if placement.nodes[id.0 as usize].on != Device::Bpu || !node.is("Conv") {
+    for (id, node) in of.graph.nodes() {
+        if of.placement.nodes[id.0 as usize].on != Device::Bpu || !node.is("Conv") {
             continue;
         }
-        let Ok((_, least)) = conv_scales(graph, node, table) else { continue };
-        if let Some(Err(why)) = kept_weights(graph, node, given, &least) {
+        let Ok((_, least)) = conv_scales(of.graph, node, table) else { continue };
+        if let Some(Err(why)) = kept_weights(of.graph, node, of.given, &least) {
             let what = format!("the weights are quantized anew: {why}");
             notes.push(Diagnostic::warning("CALIB12", what).node(&node.name));
         }

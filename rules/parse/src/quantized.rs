@@ -28,8 +28,8 @@ impl Quantized {
     }
 }
 
-/// Operators that move elements: their integers keep scale and zero point.
-const MOVES: [&str; 13] = [
+/// Operators that move elements or mix them with weights whose sum is 1: their integers keep scale and zero point.
+const MOVES: [&str; 15] = [
     "DepthToSpace",
     "Expand",
     "Flatten",
@@ -37,13 +37,17 @@ const MOVES: [&str; 13] = [
     "Identity",
     "MaxPool",
     "Reshape",
+    "Resize",
     "Slice",
     "SpaceToDepth",
+    "Split",
     "Squeeze",
     "Tile",
     "Transpose",
     "Unsqueeze",
 ];
+/// Operators that only look at the order of elements or at their number, which are those of the real values.
+const LOOKS: [&str; 4] = ["ArgMax", "ArgMin", "Shape", "Size"];
 /// Operators behind which quantization tools leave out a Relu or Clip, because saturation does its work.
 const BEFORE_ACTIVATION: [&str; 9] =
     ["Add", "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul", "Mul", "Sub", "Sum"];
@@ -147,6 +151,11 @@ impl Pass {
                 }
                 self.push(node);
             }
+            [0] if node.domain.is_empty() && LOOKS.contains(&node.op.as_str()) => {
+                node.inputs[0] = node.input(0).and_then(|n| self.integer.get(n)).map(|(real, _)| real.clone());
+                self.push(node);
+            }
+            [0] if node.domain.is_empty() && node.op == "Pad" => return self.pad(node),
             _ if node.op == "Concat" && reads.len() == node.inputs.len() => {
                 let all: Vec<(String, Grid)> = node.inputs.iter().flatten().map(|n| self.integer[n].clone()).collect();
                 if all.windows(2).any(|w| w[0].1 != w[1].1) {
@@ -172,6 +181,30 @@ impl Pass {
                 return Err(refuse(&node, "it reads quantized integers as numbers"));
             }
             node.inputs[0] = Some(real);
+        }
+        self.push(node);
+        Ok(())
+    }
+
+    /// Integers padded with an integer: the real values are padded with what it stands for.
+    fn pad(&mut self, mut node: RawNode) -> Done {
+        let (real, grid) = self.integer[node.inputs[0].as_deref().unwrap_or("")].clone();
+        if node.attrs.str("mode", "constant") == "constant" {
+            let with = match node.input(2).map(|n| (n, self.constants.get(n))) {
+                None => 0,
+                Some((_, Some(t))) => t.to_f64s().first().map_or(0, |v| *v as i32),
+                Some((n, None)) => {
+                    return Err(refuse(&node, format!("it pads with {n}, which is computed at run time")));
+                }
+            };
+            let with = Tensor::scalar_f32((with - grid.zero[0]) as f32 * grid.scale[0]);
+            let name = self.constant(&format!("{}_value", node.name), with);
+            node.inputs.resize(node.inputs.len().max(3), None);
+            node.inputs[2] = Some(name);
+        }
+        node.inputs[0] = Some(real);
+        for output in &node.outputs {
+            self.integer.insert(output.clone(), (output.clone(), grid.clone()));
         }
         self.push(node);
         Ok(())
