@@ -234,6 +234,43 @@ def group_norm():
     return b
 
 
+def channel_norm():
+    """A ConvNeXt-like block: a variance in one pass over the channels, GELU, residual Add; then Softmax as JAX writes it."""
+    b = Builder("channel_norm")
+    image = b.conv(b.input("image", [1, 3, 24, 20]), 3, 8, 4, strides=[4, 4], pads=[0] * 4)
+    x = b.conv(image, 8, 8, 7, group=8)
+    mean = b.add("ReduceMean", [x], axes=[1], keepdims=1)
+    squares = b.add("ReduceMean", [b.add("Mul", [x, x])], axes=[1], keepdims=1)
+    variance = b.add("Sub", [squares, b.add("Mul", [mean, mean])])
+    root = b.add("Sqrt", [b.add("Add", [variance, b.constant(np.float32(1e-6))])])
+    y = b.add("Mul", [b.add("Sub", [x, mean]), b.add("Reciprocal", [root])])
+    y = b.add("Add", [b.add("Mul", [y, b.weights(8, 1, 1)]), b.weights(8, 1, 1)])
+    y = b.conv(gelu(b, b.conv(y, 8, 24, 1)), 24, 8, 1)
+    x = b.conv(b.add("Add", [image, y]), 8, 5, 1)
+    whole, row = b.constant(np.array([1, 5, 6, 5])), b.constant(np.array([1, 1, 6, 5]))
+    most = b.add("Max", [b.constant(np.float32(-np.inf)), b.add("ReduceMax", [x], axes=[1], keepdims=0)])
+    e = b.add("Exp", [b.add("Sub", [x, b.add("Expand", [b.add("Reshape", [most, row]), whole])])])
+    total = b.add("ReduceSum", [e, b.constant(np.array([1]))], keepdims=0)
+    b.output(b.add("Div", [e, b.add("Expand", [b.add("Reshape", [total, row]), whole])]))
+    return b
+
+
+def channels_last():
+    """As TensorFlow exports: images with channels last between Transposes, normalized over height and width."""
+    b = Builder("channels_last")
+    x = b.add("Transpose", [b.input("image", [1, 14, 18, 3])], perm=[0, 3, 1, 2])
+    x = b.add("Transpose", [b.conv(x, 3, 8, strides=[2, 2])], perm=[0, 2, 3, 1])
+    mean = b.add("ReduceMean", [x], axes=[1, 2], keepdims=1)
+    centred = b.add("Sub", [x, mean])
+    variance = b.add("ReduceMean", [b.add("Mul", [centred, centred])], axes=[1, 2], keepdims=1)
+    root = b.add("Sqrt", [b.add("Add", [variance, b.constant(np.float32(1e-3))])])
+    y = b.add("Mul", [centred, b.add("Div", [b.weights(1, 1, 1, 8), root])])
+    y = b.add("Relu", [b.add("Add", [y, b.weights(8)])])
+    y = b.conv(b.add("Transpose", [y], perm=[0, 3, 1, 2]), 8, 6, 3)
+    b.output(b.add("Transpose", [y], perm=[0, 2, 3, 1]))
+    return b
+
+
 def einsum():
     b = Builder("einsum")
     x = b.add("Relu", [b.conv(b.input("image", [1, 3, 8, 8]), 3, 6)])
@@ -256,7 +293,7 @@ def squeeze_excite():
 STRUCTURES = [
     lambda: recurrent("LSTM"), lambda: recurrent("GRU"), lambda: recurrent("RNN"), lambda: attention(True), lambda: attention(False),
     attention_operator, volume, grid_sample, control_flow, old_opset, segmentation_head, yolo_head, windows, shuffle,
-    group_norm, einsum, squeeze_excite,
+    group_norm, channel_norm, channels_last, einsum, squeeze_excite,
 ]
 
 
