@@ -10,7 +10,9 @@ mod suggest;
 
 pub use config::{SampleSource, VariantConfig};
 pub use expand::Variant;
+pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
+pub(crate) use suggest::nearest;
 
 use ptq_ir::Diagnostic;
 use settings::Reader;

@@ -229,7 +229,7 @@ impl Scan {
 }
 
 /// Whether a file, links followed, lies inside a folder; the error reads after the file's name.
-fn inside(folder: &Path, file: &Path) -> Result<(), String> {
+pub(crate) fn inside(folder: &Path, file: &Path) -> Result<(), String> {
     let folder = folder.canonicalize().map_err(|e| format!("is beside no readable folder: {e}"))?;
     match file.canonicalize() {
         Ok(real) if real.starts_with(&folder) => Ok(()),

@@ -54,6 +54,10 @@ pub(crate) enum Color {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Write a commented manifest for a model
+    Init(Init),
+    /// Turn a Horizon YAML file into a manifest
+    Import(Import),
     /// Make what is missing
     Build(Build),
     /// List what the manifest expands to
@@ -106,6 +110,40 @@ pub(crate) struct Build {
     /// Write events as JSON lines to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Examples:\n  ptq init model.onnx\n  ptq init models/net.onnx --march bayes -o ptq.toml --force"
+)]
+pub(crate) struct Init {
+    /// ONNX file
+    pub(crate) model: PathBuf,
+    /// Target
+    #[arg(long, default_value = "cpu")]
+    pub(crate) march: String,
+    /// Manifest to write
+    #[arg(short, long, value_name = "FILE", default_value = "ptq.toml")]
+    pub(crate) output: PathBuf,
+    /// Overwrite the manifest
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Example:\n  ptq import mapper/config.yaml -o ptq.toml\n\nPaths in the YAML file begin at its folder and are rewritten for the manifest's. Everything that is wrong\nis reported at once; what has no counterpart becomes a comment. docs/import.md lists every key."
+)]
+pub(crate) struct Import {
+    /// YAML file of hb_mapper or hb_compile
+    #[arg(value_name = "CONFIG")]
+    pub(crate) config: PathBuf,
+    /// Manifest to write
+    #[arg(short, long, value_name = "FILE", default_value = "ptq.toml")]
+    pub(crate) output: PathBuf,
+    /// Overwrite the manifest
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(ClapArgs)]

@@ -6,7 +6,9 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod explain;
+pub(crate) mod import;
 pub(crate) mod info;
+pub(crate) mod init;
 pub(crate) mod ops;
 pub(crate) mod rule;
 pub(crate) mod run;
@@ -27,6 +29,15 @@ fn project(global: &Global) -> Result<Project, Failure> {
 /// Reads a file that the user named.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
+}
+
+/// Writes a file that the user asked for; one that exists only with `--force`.
+fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    if path.exists() && !force {
+        let what = format!("error: {} exists\n  help: --force overwrites it, -o names another file", path.display());
+        return Err(Failure::Usage(what));
+    }
+    std::fs::write(path, text).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
 }
 
 /// A built-in march, or the march file at this path.

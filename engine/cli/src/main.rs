@@ -45,6 +45,8 @@ fn run(args: &Args) -> Result<u8, Failure> {
         Command::Build(a) => commands::build::run(global, a),
         Command::Variants(a) => commands::variants::run(global, a),
         Command::Explain(a) => commands::explain::run(global, a),
+        Command::Init(a) => commands::init::run(a),
+        Command::Import(a) => commands::import::run(global, a),
         Command::Check(a) => commands::check::run(global, a),
         Command::Run(a) => commands::run::run(global, a),
         Command::Verify(a) => commands::verify::run(global, a),

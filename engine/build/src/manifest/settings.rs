@@ -169,6 +169,20 @@ fn to_value(value: &DeValue<'_>) -> toml::Value {
     }
 }
 
+/// Whether the manifest takes this value at this path of a variant's settings.
+///
+/// # Errors
+/// Why it does not.
+pub(crate) fn accepts(path: &[String], value: &toml::Value) -> Result<(), String> {
+    match keys::find(path) {
+        Some(key) => check(key.kind, value),
+        None if keys::LATER.iter().any(|k| keys::matches(k, path)) => {
+            Err("not supported yet by this version".to_owned())
+        }
+        None => Err("the manifest has no such key".to_owned()),
+    }
+}
+
 /// A number of either kind.
 pub(super) fn number(value: &toml::Value) -> Option<f64> {
     value.as_float().or_else(|| value.as_integer().map(|i| i as f64))

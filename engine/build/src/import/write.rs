@@ -1,0 +1,244 @@
+//! The manifest's text.
+//!
+//! A key that the manifest's own table does not take (yet) is written as a comment with the reason, decided by asking that
+//! table, so that it becomes a live line when support lands.
+
+use super::inputs::Input;
+use super::keys::{CALIBRATION, COMPILER, Fate, INPUT, MODEL};
+use super::node_info::Nodes;
+use super::settings::{Settings, flag};
+use crate::manifest::accepts;
+use crate::paths::relative;
+use std::fmt::Write as _;
+use std::path::Path;
+use toml::Value;
+
+/// Where relative paths begin, before and after.
+pub(super) struct Paths<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) target: &'a Path,
+}
+
+impl Paths<'_> {
+    /// A path of the YAML file as the manifest writes it: relative to the manifest.
+    fn moved(&self, path: &str) -> String {
+        if Path::new(path).is_absolute() {
+            return path.to_owned();
+        }
+        relative(&self.folder.join(path), self.target)
+    }
+}
+
+/// A table under construction.
+struct Table {
+    header: String,
+    /// Path of the table inside a model, for the manifest's own key table.
+    path: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl Table {
+    fn new(model: &str, path: &[&str]) -> Table {
+        let mut header = format!("model.{}", bare(model));
+        for part in path {
+            header = header + "." + &bare(part);
+        }
+        Table { header, path: path.iter().map(|p| (*p).to_owned()).collect(), lines: Vec::new() }
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        let mut path = self.path.clone();
+        path.extend(key.split('.').map(str::to_owned));
+        let line = format!("{key} = {value}");
+        match accepts(&path, &value) {
+            Ok(()) => self.lines.push(line),
+            Err(why) => self.lines.push(format!("# {line}    # {why}")),
+        }
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.set(key, Value::String(value.to_owned()));
+    }
+}
+
+/// A key as TOML writes it.
+fn bare(key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if plain { key.to_owned() } else { Value::String(key.to_owned()).to_string() }
+}
+
+fn texts(list: &[String]) -> Value {
+    Value::Array(list.iter().map(|v| Value::String(v.clone())).collect())
+}
+
+fn numbers(list: &[f64]) -> Value {
+    match list {
+        [one] => Value::Float(*one),
+        many => Value::Array(many.iter().map(|v| Value::Float(*v)).collect()),
+    }
+}
+
+/// A variant's name: letters, digits, `.`, `_` and `-`.
+fn name_of(s: &Settings) -> String {
+    let prefix = s.text(MODEL, "output_model_file_prefix").map_or("model", |(t, _)| t);
+    prefix.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect()
+}
+
+/// The whole text.
+pub(super) fn manifest(
+    s: &Settings,
+    march: &str,
+    inputs: &[Input],
+    nodes: &Nodes,
+    file: &str,
+    paths: &Paths<'_>,
+) -> String {
+    let name = name_of(s);
+    let mut out = format!("# Imported from {file}.\n");
+    if let Some((dir, _)) = s.text(MODEL, "working_dir") {
+        let _ = write!(out, "\n[project]\nout = {}\n", Value::String(paths.moved(dir)));
+    }
+    let mut tables = vec![model(s, &name, march, paths)];
+    tables.extend(inputs.iter().map(|i| input(s, &name, i)));
+    tables.push(calibration(s, &name, inputs, paths));
+    tables.push(compile(s, &name));
+    for (node, keys) in nodes {
+        let mut table = Table::new(&name, &["nodes", node]);
+        keys.iter().for_each(|(k, v)| table.text(k, v));
+        tables.push(table);
+    }
+    for table in tables.iter().filter(|t| !t.lines.is_empty()) {
+        let live = table.lines.iter().any(|l| !l.starts_with('#'));
+        let _ = write!(out, "\n{}[{}]\n{}\n", if live { "" } else { "# " }, table.header, table.lines.join("\n"));
+    }
+    let _ = write!(out, "\n[[variant]]\nname = {0}\nmodel = {0}\n", Value::String(name));
+    let left: Vec<String> = s
+        .all()
+        .filter_map(|v| match v.key.fate {
+            Fate::Comment(why) => Some(format!("# {} = {}: {why}", v.key.name, v.node.text().unwrap_or("..."))),
+            _ => None,
+        })
+        .collect();
+    if !left.is_empty() {
+        let _ = write!(out, "\n# Without counterpart:\n{}\n", left.join("\n"));
+    }
+    out
+}
+
+fn model(s: &Settings, name: &str, march: &str, paths: &Paths<'_>) -> Table {
+    let mut t = Table::new(name, &[]);
+    if let Some((path, _)) = s.text(MODEL, "onnx_model") {
+        t.text("path", &paths.moved(path));
+    }
+    t.text("march", march);
+    if let Some((level, _)) = s.text(COMPILER, "optimize_level") {
+        t.text("optimize_level", level);
+    }
+    for (group, key) in [
+        (MODEL, "output_nodes"),
+        (MODEL, "remove_node_type"),
+        (MODEL, "remove_node_name"),
+        (CALIBRATION, "run_on_cpu"),
+        (CALIBRATION, "run_on_bpu"),
+    ] {
+        if let Some((list, _)) = s.list(group, key) {
+            t.set(key, texts(&list));
+        }
+    }
+    if let Some((list, _)) = s.list(CALIBRATION, "optimization") {
+        let all: Vec<String> =
+            list.iter().flat_map(|l| l.split(',')).map(|o| o.trim().to_owned()).filter(|o| !o.is_empty()).collect();
+        t.set("optimization", texts(&all));
+    }
+    t
+}
+
+fn input(s: &Settings, name: &str, i: &Input) -> Table {
+    let mut t = Table::new(name, &["input", &i.name]);
+    if let Some(shape) = &i.shape {
+        t.set("shape", Value::Array(shape.iter().map(|&d| Value::Integer(d)).collect()));
+    }
+    let image = i.type_train.as_deref().is_some_and(|t| t != "featuremap");
+    for (key, value) in [("type_train", &i.type_train), ("type_rt", &i.type_rt)] {
+        if let Some(v) = value {
+            t.text(key, v);
+        }
+    }
+    for (key, value) in [("layout_train", &i.layout_train), ("layout_rt", &i.layout_rt)] {
+        // Layouts say something about images; nv12 has its own.
+        if let Some(v) =
+            value.as_ref().filter(|_| image && !(key == "layout_rt" && i.type_rt.as_deref() == Some("nv12")))
+        {
+            t.text(key, v);
+        }
+    }
+    for (key, value) in [("space_and_range", &i.space_and_range), ("source", &i.source), ("norm_type", &i.norm_type)] {
+        if let Some(v) = value {
+            t.text(key, v);
+        }
+    }
+    // Without a norm_type, what is given is used.
+    let used = |word: &str| i.norm_type.as_deref().is_none_or(|n| n.contains(word));
+    for (key, list, word) in [("mean", &i.mean, "mean"), ("scale", &i.scale, "scale"), ("std", &i.std, "std")] {
+        if !list.is_empty() && used(word) {
+            t.set(key, numbers(list));
+        }
+    }
+    if let Some(batch) = s.text(INPUT, "input_batch").and_then(|(b, _)| b.parse::<i64>().ok()).filter(|&b| b != 1) {
+        t.set("batch", Value::Integer(batch));
+    }
+    let separate = s.text(INPUT, "separate_batch").and_then(|(v, _)| flag(v)) == Some(true)
+        || s.list(INPUT, "separate_name").is_some_and(|(names, _)| names.contains(&i.name));
+    if separate {
+        t.set("separate_batch", Value::Boolean(true));
+    }
+    t
+}
+
+fn calibration(s: &Settings, name: &str, inputs: &[Input], paths: &Paths<'_>) -> Table {
+    let mut t = Table::new(name, &["calibration"]);
+    let dirs = s.list(CALIBRATION, "cal_data_dir").map(|(d, _)| d).unwrap_or_default();
+    match (&dirs[..], inputs) {
+        ([], _) => {}
+        ([one], [_]) => t.text("data", &paths.moved(one)),
+        (many, _) => {
+            let table = inputs.iter().zip(many).map(|(i, d)| (i.name.clone(), Value::String(paths.moved(d))));
+            t.set("data", Value::Table(table.collect()));
+        }
+    }
+    let kind = s.text(CALIBRATION, "calibration_type").map_or("default", |(k, _)| k);
+    let kind = if dirs.is_empty() && kind != "load" { "skip" } else { kind };
+    t.text("type", kind);
+    if let Some((types, _)) = s.list(CALIBRATION, "cal_data_type") {
+        t.text("data_type", types.first().map_or("float32", String::as_str));
+    }
+    let number = |key| s.text(CALIBRATION, key).and_then(|(v, _)| v.parse::<f64>().ok());
+    if let Some(p) = number("max_percentile").filter(|_| kind == "max") {
+        t.set("max_percentile", Value::Float(p));
+    }
+    let per_channel = s.text(CALIBRATION, "per_channel").and_then(|(v, _)| flag(v)) == Some(true);
+    if per_channel && !matches!(kind, "default" | "mix") {
+        t.set("per_channel", Value::Boolean(true));
+    }
+    t
+}
+
+fn compile(s: &Settings, name: &str) -> Table {
+    let mut t = Table::new(name, &["compile"]);
+    let mode = s.text(COMPILER, "compile_mode").map(|(m, _)| m);
+    if let Some(mode) = mode {
+        t.text("mode", mode);
+    }
+    for (key, from) in
+        [("balance_factor", "balance_factor"), ("core_num", "core_num"), ("max_time_per_fc", "max_time_per_fc")]
+    {
+        let value = s.text(COMPILER, from).and_then(|(v, _)| v.parse::<i64>().ok());
+        if let Some(v) = value.filter(|_| key != "balance_factor" || mode == Some("balance")) {
+            t.set(key, Value::Integer(v));
+        }
+    }
+    if let Some(v) = s.text(COMPILER, "advice").and_then(|(v, _)| v.parse::<f64>().ok()) {
+        t.set("advice", Value::Float(v));
+    }
+    t
+}
