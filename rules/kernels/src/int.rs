@@ -16,6 +16,8 @@ mod finish;
 mod layout;
 mod lookup;
 mod narrow;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod peak;
 mod pool;
 mod prepare;

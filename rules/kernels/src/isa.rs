@@ -9,6 +9,8 @@ pub struct Isa(Level);
 pub(crate) enum Level {
     /// No particular instructions.
     Scalar,
+    /// aarch64 with the dot products of ARMv8.2.
+    NeonDot,
     /// x86-64 with AVX2 and FMA.
     Avx2,
     /// In addition the dot products of AVX-VNNI.
@@ -18,8 +20,13 @@ pub(crate) enum Level {
 }
 
 /// Every level with its name.
-const LEVELS: [(Level, &str); 4] =
-    [(Level::Scalar, "scalar"), (Level::Avx2, "avx2"), (Level::AvxVnni, "avxvnni"), (Level::Avx512Vnni, "avx512vnni")];
+const LEVELS: [(Level, &str); 5] = [
+    (Level::Scalar, "scalar"),
+    (Level::NeonDot, "neondot"),
+    (Level::Avx2, "avx2"),
+    (Level::AvxVnni, "avxvnni"),
+    (Level::Avx512Vnni, "avx512vnni"),
+];
 
 impl Isa {
     /// The best set of this processor.
@@ -37,7 +44,7 @@ impl Isa {
         LEVELS.iter().filter(|(level, _)| has(*level)).map(|(level, _)| Isa(*level)).collect()
     }
 
-    /// The set of this name, when the processor has it: `scalar`, `avx2`, `avxvnni`, `avx512vnni`.
+    /// The set of this name, when the processor has it: `scalar`, `neondot`, `avx2`, `avxvnni`, `avx512vnni`.
     pub fn named(name: &str) -> Option<Isa> {
         Isa::all().into_iter().find(|isa| isa.name() == name)
     }
@@ -54,7 +61,7 @@ impl Isa {
 
     /// Whether four products of bytes are added at once.
     pub(crate) fn quads(self) -> bool {
-        self.0 >= Level::AvxVnni
+        self.0 >= Level::AvxVnni || self.0 == Level::NeonDot
     }
 
     /// Whether AVX-VNNI is to be used.
@@ -74,13 +81,20 @@ fn has(level: Level) -> bool {
     let avx2 = has!("avx2") && has!("fma");
     match level {
         Level::Scalar => true,
+        Level::NeonDot => false,
         Level::Avx2 => avx2,
         Level::AvxVnni => avx2 && has!("avxvnni"),
         Level::Avx512Vnni => avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vnni"),
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn has(level: Level) -> bool {
+    use std::arch::is_aarch64_feature_detected as has;
+    level == Level::Scalar || (level == Level::NeonDot && has!("neon") && has!("dotprod"))
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn has(level: Level) -> bool {
     level == Level::Scalar
 }

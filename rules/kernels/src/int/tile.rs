@@ -14,7 +14,7 @@ pub(crate) type Sums = [i32; NR];
 pub(super) enum Panels {
     /// `[depth / 2][NR][2]`, widened: for `vpmaddwd` and the scalar code.
     Pairs(Vec<i16>),
-    /// `[depth / 4][NR][4]`: for `vpdpbusd`.
+    /// `[depth / 4][NR][4]`: for `vpdpbusd` and `sdot`.
     Quads(Vec<i8>),
 }
 
@@ -133,6 +133,10 @@ pub(super) fn run(
         #[cfg(target_arch = "x86_64")]
         (Strip::Bytes(x), Panels::Quads(w)) => {
             super::vnni::panel(isa, x, places, pixels, &w[range], bias, target);
+        }
+        #[cfg(target_arch = "aarch64")]
+        (Strip::Bytes(x), Panels::Quads(w)) => {
+            super::neon::panel(isa, x, places, pixels, &w[range], bias, target);
         }
         _ => unreachable!("invariant: strips are made for their panels"),
     }
