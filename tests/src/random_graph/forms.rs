@@ -73,8 +73,8 @@ impl Generator<'_> {
         let size = |n: usize| {
             let rest = (n + 2 * pad).checked_sub(kernel)?;
             let out = rest.div_ceil(stride) + 1;
-            // A window that would start in the padding behind the image is left out.
-            Some(if (out - 1) * stride >= n + pad { out - 1 } else { out })
+            // ONNX Runtime's shape inference counts a window that would start behind the image, its kernel does not.
+            ((out - 1) * stride < n + pad).then_some(out)
         };
         let (Some(oh), Some(ow)) = (size(h), size(w)) else { return x };
         let op = self.choices.of(&["MaxPool", "AveragePool"]);
