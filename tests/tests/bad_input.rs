@@ -109,3 +109,45 @@ fn a_corrupt_bin_is_refused() {
     p.write("bad.bin", &bin);
     fails(&ptq(p.path(), &["info", "bad.bin"]), 1, &["bad.bin"]);
 }
+
+#[test]
+fn every_calibration_file_that_does_not_fit_is_named_at_once_with_what_to_do() {
+    let p = TestProject::new(&manifest(""));
+    p.copy("examples/fashion-classifier/model.onnx", "model.onnx");
+    let npy = |shape: &[usize]| {
+        let zeros = ptq_ir::Tensor::zeros(ptq_ir::DType::F32, shape);
+        ptq_sample::write_npy(&zeros).expect("npy")
+    };
+    // Bad files in three shards of sixteen.
+    for i in 0..40 {
+        p.write(&format!("calib/{i:02}.npy"), &npy(&[1, 1, 28, 28]));
+    }
+    p.write("calib/03.npy", &npy(&[1, 28, 28, 1]));
+    p.write("calib/20.npy", &npy(&[1, 1, 28, 27]));
+    p.write("calib/39.npy", b"no array");
+    let s = ptq(p.path(), &["build"]);
+    fails(&s, 1, &["03.npy", "the file is NHWC", "20.npy", "[1, 1, 28, 27]", "39.npy"]);
+    assert!(!s.stderr.contains("05.npy"), "{}", s.stderr);
+}
+
+#[test]
+fn doubtful_calibration_data_is_warned_about_and_listed_in_the_report() {
+    let p = TestProject::new(&manifest(""));
+    p.copy("examples/fashion-classifier/model.onnx", "model.onnx");
+    let image = |k: usize| {
+        let values = (0..28 * 28).map(|i| (i % 7 + k) as f32 / 8.0 - 0.5).collect();
+        let tensor = ptq_ir::Tensor::from_f32([1, 1, 28, 28], values).expect("an image");
+        ptq_sample::write_npy(&tensor).expect("npy")
+    };
+    (0..2).for_each(|i| p.write(&format!("calib/{i}.npy"), &image(i)));
+    let solid = ptq_ir::Tensor::zeros(ptq_ir::DType::F32, [1, 1, 28, 28]);
+    p.write("calib/2.npy", &ptq_sample::write_npy(&solid).expect("npy"));
+    let s = ptq(p.path(), &["build"]);
+    assert_eq!(s.code, 0, "{}", s.stderr);
+    let told = format!("{}{}", s.stdout, s.stderr);
+    for word in ["DATA01", "3 calibration samples", "DATA03", "2.npy", "DATA04", "-0.5..0.375"] {
+        assert!(told.contains(word), "{word} is missing in:\n{told}");
+    }
+    let report = std::fs::read_to_string(p.file("out/v/report.md")).expect("report");
+    assert!(report.contains("## Calibration data") && report.contains("| 2.npy |"), "{report}");
+}

@@ -6,7 +6,7 @@ use crate::executor::internal;
 use crate::session::Session;
 use bytes::Bytes;
 use ptq_cache::Digest;
-use ptq_calibrate::SearchReport;
+use ptq_calibrate::{FileFacts, SearchReport};
 use ptq_fuse::FuseLog;
 use ptq_ir::{Diagnostic, Graph, QuantTable};
 use ptq_onnx::ExportMeta;
@@ -94,12 +94,19 @@ fn assemble(session: &Session, stages: &Stages<'_>, name: &str) -> Result<Bytes,
         }
         _ => {
             let search = search(&blobs("calibrate")?);
-            report(stages, &measure(&blobs("measure")?)?, search.as_ref(), &fuse_log(&blobs("fuse")?)?).into()
+            let data = data(&blobs("calibrate")?);
+            report(stages, &measure(&blobs("measure")?)?, search.as_ref(), &data, &fuse_log(&blobs("fuse")?)?).into()
         }
     })
 }
 
-fn report(stages: &Stages<'_>, measure: &Measure, search: Option<&SearchReport>, log: &FuseLog) -> String {
+fn report(
+    stages: &Stages<'_>,
+    measure: &Measure,
+    search: Option<&SearchReport>,
+    data: &[FileFacts],
+    log: &FuseLog,
+) -> String {
     ptq_report::report_markdown(&ReportInput {
         variant: stages.variant,
         model: stages.model,
@@ -107,6 +114,7 @@ fn report(stages: &Stages<'_>, measure: &Measure, search: Option<&SearchReport>,
         settings: &stages.settings,
         measure,
         search,
+        data,
         rules: ptq_fuse::rules(),
         fired: &log.fired,
         skipped: &log.skipped,
@@ -135,6 +143,11 @@ pub(crate) fn quant(blobs: &Blobs) -> Result<QuantTable, Failure> {
 /// The measures of measure's tree.
 pub(crate) fn measure(blobs: &Blobs) -> Result<Measure, Failure> {
     serde_json::from_slice(&part(blobs, "measure.json")?).map_err(|e| internal(&e.to_string()))
+}
+
+/// The files of calibration data; none without any.
+fn data(blobs: &Blobs) -> Vec<FileFacts> {
+    blobs.get(ptq_calibrate::DATA).and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
 }
 
 /// What calibrate's search tried; `None` without a search.

@@ -15,6 +15,7 @@ pub fn rules() -> Registry {
         &ptq_calibrate::ReferenceRule,
         &ptq_calibrate::ScoreRule,
         &ptq_calibrate::SensitivityRule,
+        &ptq_calibrate::InspectRule,
         &ptq_calibrate::CalibrateRule,
         &ptq_partition::PartitionRule,
         &ptq_compile::CompileRule,

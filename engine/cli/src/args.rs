@@ -99,7 +99,7 @@ pub(crate) struct Build {
     #[arg(long, requires = "dry_run")]
     pub(crate) exit_code: bool,
     /// Run this stage again even if its result is remembered
-    #[arg(long, value_name = "STAGE", value_parser = ["parse", "fuse", "observe", "calibrate", "partition", "compile", "measure"])]
+    #[arg(long, value_name = "STAGE", value_parser = ["parse", "fuse", "inspect", "observe", "calibrate", "partition", "compile", "measure"])]
     pub(crate) force: Vec<String>,
     /// Actions at a time; the number of processors when not given
     #[arg(short, long, value_name = "N")]

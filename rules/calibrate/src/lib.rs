@@ -1,13 +1,15 @@
 //! The calibrate stage: which range of real numbers each quantized tensor covers.
 //!
-//! Two build rules. [`ObserveRule`] runs the float graph on a shard of samples and counts every observed tensor into a
+//! Build rules. [`InspectRule`] looks at the files of a shard of samples; [`ObserveRule`] runs the float graph on a shard of samples and counts every observed tensor into a
 //! mergeable [`Histogram`]; [`CalibrateRule`] asks for the shards it needs, merges them and chooses thresholds
 //! (`methods/`), activation parameters and weight scales. One more sample is one more shard; another method is none.
 //! Not here: where nodes run (`ptq-place`), integer constants (`ptq-partition`).
 
 mod answers;
 mod channels;
+mod findings;
 mod histogram;
+mod inspect;
 mod kept;
 pub mod methods;
 mod observe;
@@ -23,6 +25,7 @@ mod weights;
 
 pub use channels::{ChannelParams, ChannelRule};
 pub use histogram::{BINS_PER_OCTAVE, Histogram};
+pub use inspect::{DATA, FileFacts, InspectParams, InspectRule, Inspected, SampledInput};
 pub use observe::{ObserveParams, ObserveRule};
 pub use params::{Calibration, Method, Pick, ScoreAt, Way, quant_params};
 pub use rule::{CalibrateParams, CalibrateRule};

@@ -3,6 +3,8 @@
 use crate::Histogram;
 use crate::answers::{Answers, Stop};
 use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, absorbable, merge};
+use crate::findings::findings;
+use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
 use crate::kept::{self, GIVEN};
 use crate::observe::{HISTOGRAMS, ObserveParams};
 use crate::params::{Calibration, Method, Way};
@@ -49,8 +51,8 @@ impl Default for CalibrateParams {
     }
 }
 
-/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on). Outputs: `quant`, `placement.json`, `warnings.json`, and of a
-/// search `search.json`.
+/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on). Outputs: `quant`, `placement.json`, `warnings.json`, with
+/// samples `data.json`, and of a search `search.json`.
 pub struct CalibrateRule;
 
 impl BuildRule for CalibrateRule {
@@ -79,6 +81,8 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let placed = place(&graph, &march, &params.requests);
     let scales = scales(&graph, &placed.placement);
     let files = files(ctx, &params, &graph)?;
+    let inputs = sampled_inputs(&params, &graph);
+    let data = inspected(answers.ask(inspections(&params, &inputs, &files)?)?)?;
     let histograms = merged(answers.ask(observations_of(&params, &graph, &scales, &files)?)?)?;
     let given = match ctx.inputs.read(GIVEN) {
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| internal(&e))?,
@@ -112,10 +116,14 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         Observations { channels: &channels, ..observations }.table(&|_| way)?
     };
     out.insert("quant".to_owned(), ptq_ir::to_bytes(&table).map_err(|e| internal(&e))?);
-    let notes = match given.activations.is_empty() {
+    let mut notes = match given.activations.is_empty() {
         true => not_kept(&observations, &table),
         false => [kept::changed(&observations, &table), not_kept(&observations, &table)].concat(),
     };
+    if !files.is_empty() {
+        notes.extend(findings(&inputs, &data, files.len()));
+        out.insert(DATA.to_owned(), serde_json::to_vec(&data).map_err(|e| internal(&e))?.into());
+    }
     out.insert("warnings.json".to_owned(), serde_json::to_vec(&notes).map_err(|e| internal(&e))?.into());
     let placement = serde_json::to_vec(&placed.placement).map_err(|e| internal(&e))?;
     out.insert("placement.json".to_owned(), placement.into());
@@ -138,6 +146,46 @@ fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<V
             .into());
     }
     Ok(files)
+}
+
+/// The inputs that samples fill, in the model's order.
+fn sampled_inputs(params: &CalibrateParams, graph: &Graph) -> Vec<SampledInput> {
+    let input = |&v: &ValueId| {
+        let value = graph.value(v);
+        let spec = params.inputs.get(&value.name).cloned().unwrap_or_default();
+        SampledInput { name: value.name.clone(), dtype: value.dtype, shape: value.shape.clone(), spec }
+    };
+    graph.inputs.iter().map(input).collect()
+}
+
+/// One inspect action a shard of samples.
+fn inspections(
+    params: &CalibrateParams,
+    inputs: &[SampledInput],
+    files: &[Sample],
+) -> Result<Vec<ActionRequest>, Failure> {
+    let inspect = serde_json::to_string(&InspectParams { inputs: inputs.to_vec() }).map_err(|e| internal(&e))?;
+    let own = |shard: &[Sample]| ActionRequest {
+        rule: "inspect",
+        params: inspect.clone(),
+        inputs: shard.iter().flatten().map(|(blob, _)| (blob.clone(), InputRef::Own(blob.clone()))).collect(),
+    };
+    Ok(files.chunks(params.shard.max(1)).map(own).collect())
+}
+
+/// What all files hold.
+///
+/// # Errors
+/// One problem for each file that does not fit, of all shards.
+fn inspected(results: &[Blobs]) -> Result<Vec<FileFacts>, Failure> {
+    let mut all = Inspected::default();
+    for result in results {
+        let bytes = result.get(DATA).ok_or_else(|| internal(&"an inspection has no result"))?;
+        let shard: Inspected = serde_json::from_slice(bytes).map_err(|e| internal(&e))?;
+        all.files.extend(shard.files);
+        all.problems.extend(shard.problems);
+    }
+    if all.problems.is_empty() { Ok(all.files) } else { Err(all.problems.into()) }
 }
 
 /// One observe action a shard of samples, or one of synthetic samples.

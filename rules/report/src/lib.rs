@@ -5,6 +5,7 @@
 //! [`quant_info_json`]) and [`verify()`]. Everything is a pure function that returns values; only the command line
 //! prints. Called by the engine and the command line.
 
+mod data_table;
 mod dequantize;
 mod figure;
 mod markdown;

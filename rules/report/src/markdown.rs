@@ -1,10 +1,11 @@
 //! `report.md`: one page about one variant. Called by the engine when it materializes a variant.
 
 use crate::Measure;
+use crate::data_table::data_section;
 use crate::search_table::section;
 use crate::tables::{NODE_COLUMNS, OUTPUT_COLUMNS, node_cells, output_cells};
 use crate::text_table::markdown;
-use ptq_calibrate::SearchReport;
+use ptq_calibrate::{FileFacts, SearchReport};
 use ptq_ir::Device;
 use ptq_rule::{GraphRuleMeta, Skip};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct ReportInput<'a> {
     pub measure: &'a Measure,
     /// What a calibration search tried; `None` without one.
     pub search: Option<&'a SearchReport>,
+    /// Files of calibration data; none where there are none.
+    pub data: &'a [FileFacts],
     /// All fuse rules, for names and summaries.
     pub rules: &'a [GraphRuleMeta],
     /// How often each fuse rule fired, by code.
@@ -33,7 +36,7 @@ pub struct ReportInput<'a> {
     pub skipped: &'a [Skip],
 }
 
-/// The page: settings, both tables, CPU nodes with reasons, fusion.
+/// The page: settings, both tables, CPU nodes with reasons, fusion, calibration data.
 pub fn report_markdown(input: &ReportInput<'_>) -> String {
     let mut out = format!("# {}\n\n", input.variant);
     let settings: Vec<[String; 2]> = [("model", input.model), ("march", input.march)]
@@ -49,6 +52,7 @@ pub fn report_markdown(input: &ReportInput<'_>) -> String {
     out.push_str(&markdown(NODE_COLUMNS, &input.measure.nodes.iter().map(node_cells).collect::<Vec<_>>()));
     out.push_str(&cpu_nodes(input.measure));
     out.push_str(&fusion(input));
+    out.push_str(&data_section(input.data));
     out
 }
 

@@ -53,7 +53,7 @@ fn fit(tensor: Tensor, dtype: DType, shape: &[usize]) -> Result<Tensor, Diagnost
             "SAMPLE03",
             format!("holds shape {:?}, the input wants {shape:?}", tensor.shape()),
         )
-        .hint("give each sample the input's shape; axes are not reordered silently"));
+        .hint(shape_hint(tensor.shape(), shape)));
     }
     let convert = |e: ptq_ir::TensorError| Diagnostic::error("SAMPLE04", e.to_string());
     let tensor = tensor.reshaped(shape).map_err(convert)?;
@@ -73,6 +73,21 @@ fn fit(tensor: Tensor, dtype: DType, shape: &[usize]) -> Result<Tensor, Diagnost
         }
         DType::I64 => Tensor::from_i64(shape, tensor.to_i64s().map_err(convert)?).map_err(convert),
         _ => Err(Diagnostic::error("SAMPLE04", format!("holds {}, the input wants {dtype}", tensor.dtype()))),
+    }
+}
+
+/// What to do about a sample of another shape than the input's.
+fn shape_hint(found: &[usize], wanted: &[usize]) -> &'static str {
+    let bare = wanted.get(1..).unwrap_or_default();
+    let moved = |to: &dyn Fn(&[usize]) -> Vec<usize>| {
+        bare.len() == 3 && (found == to(bare) || found.split_first() == Some((&wanted[0], to(bare).as_slice())))
+    };
+    if moved(&|s| vec![s[1], s[2], s[0]]) {
+        "the file is NHWC and the input NCHW: transpose the file, or set layout_train where the model is NHWC"
+    } else if moved(&|s| vec![s[2], s[0], s[1]]) {
+        "the file is NCHW and the input NHWC: transpose the file"
+    } else {
+        "give each sample the input's shape; axes are not reordered silently"
     }
 }
 
@@ -171,6 +186,18 @@ mod tests {
         let d = decode("x/y.npy", &npy, &InputSpec::default(), DType::F32, &[1, 4]).unwrap_err();
         assert_eq!(d.place.file.as_deref(), Some("x/y.npy"));
         assert!(d.message.contains("[2, 2]") && d.message.contains("[1, 4]"), "{}", d.message);
+    }
+
+    #[test]
+    fn axes_in_the_other_order_are_told() {
+        let hint = |found: &[usize], wanted: &[usize]| {
+            let npy = write_npy(&Tensor::zeros(DType::F32, found)).unwrap();
+            decode("x.npy", &npy, &InputSpec::default(), DType::F32, wanted).unwrap_err().hint.unwrap()
+        };
+        assert!(hint(&[1, 8, 6, 3], &[1, 3, 8, 6]).starts_with("the file is NHWC"));
+        assert!(hint(&[8, 6, 3], &[1, 3, 8, 6]).starts_with("the file is NHWC"));
+        assert!(hint(&[1, 3, 8, 6], &[1, 8, 6, 3]).starts_with("the file is NCHW"));
+        assert!(hint(&[1, 3, 6, 8], &[1, 3, 8, 6]).starts_with("give each"));
     }
 
     #[test]

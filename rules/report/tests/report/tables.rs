@@ -96,6 +96,7 @@ fn the_page_has_settings_tables_reasons_and_rules() {
         march: "bayes",
         settings: &[("optimize_level".into(), "O2".into())],
         measure: &measure,
+        data: &[],
         search: Some(&ptq_calibrate::SearchReport {
             search: "default".into(),
             samples: 2,

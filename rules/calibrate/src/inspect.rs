@@ -1,0 +1,203 @@
+//! The inspect rule: what the files of one shard of samples hold. Asked for by calibrate before anything runs, so that all
+//! files that do not fit are named at once.
+
+use crate::samples::samples_of;
+use ptq_ir::{DType, Diagnostic, InputSpec, Tensor};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
+use serde::{Deserialize, Serialize};
+
+/// A model input as samples must fill it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampledInput {
+    /// Name.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// Shape in the model's axis order.
+    pub shape: Vec<usize>,
+    /// Description of the manifest.
+    pub spec: InputSpec,
+}
+
+/// What inspect reads of the configuration. The model's graph is not part of it: models with equal inputs share the result.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InspectParams {
+    /// Inputs in the model's order.
+    pub inputs: Vec<SampledInput>,
+}
+
+/// One file of calibration data, as the model takes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Input that it fills.
+    pub input: String,
+    /// File name below the data folder.
+    pub file: String,
+    /// BLAKE3 of its bytes, in hexadecimal digits.
+    pub hash: String,
+    /// Shape after decoding.
+    pub shape: Vec<usize>,
+    /// Element type after decoding.
+    pub dtype: DType,
+    /// Least finite value; 0 where there is none.
+    pub min: f64,
+    /// Greatest finite value; 0 where there is none.
+    pub max: f64,
+    /// Mean of the finite values, summed in file order; 0 where there is none.
+    pub mean: f64,
+    /// Elements that are not a number.
+    pub nans: u64,
+}
+
+/// What inspect found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inspected {
+    /// Files that fit, in the order of samples and inputs.
+    pub files: Vec<FileFacts>,
+    /// One problem for each file that does not.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Name of the output blob ([`Inspected`]) and of calibrate's own (a list of [`FileFacts`]).
+pub const DATA: &str = "data.json";
+
+/// `sample/<input>/<file>` → `data.json`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InspectRule;
+
+impl BuildRule for InspectRule {
+    fn name(&self) -> &'static str {
+        "inspect"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
+        let params: InspectParams = ctx.params()?;
+        let names: Vec<&str> = params.inputs.iter().map(|i| i.name.as_str()).collect();
+        let samples = samples_of(&names, &ctx.inputs.names()).map_err(Failure::from)?;
+        let look = |i: usize| {
+            let file = |(input, (blob, file)): (&SampledInput, &(String, String))| {
+                Ok(facts(input, file, &ctx.input(blob)?).map_err(|d| d.value(&input.name)))
+            };
+            params.inputs.iter().zip(&samples[i]).map(file).collect::<Result<Vec<_>, Failure>>()
+        };
+        let mut out = Inspected::default();
+        for found in crate::spread::spread(samples.len(), ctx, look)?.into_iter().flatten() {
+            match found {
+                Ok(facts) => out.files.push(facts),
+                Err(problem) => out.problems.push(problem),
+            }
+        }
+        let json = serde_json::to_vec(&out)
+            .map_err(|e| Failure::from(Diagnostic::error("CALIB03", format!("{DATA} does not encode: {e}"))))?;
+        Ok(Step::Done(Blobs::from([(DATA.to_owned(), json.into())])))
+    }
+}
+
+fn facts(input: &SampledInput, file: &str, bytes: &[u8]) -> Result<FileFacts, Diagnostic> {
+    let tensor = ptq_sample::decode(file, bytes, &input.spec, input.dtype, &input.shape)?;
+    let hash = blake3::hash(bytes).to_hex().to_string();
+    Ok(facts_of(&input.name, file, hash, &tensor))
+}
+
+fn facts_of(input: &str, file: &str, hash: String, tensor: &Tensor) -> FileFacts {
+    let (mut min, mut max, mut sum, mut finite, mut nans) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0u64, 0u64);
+    for v in tensor.to_f64s() {
+        nans += u64::from(v.is_nan());
+        if v.is_finite() {
+            (min, max, sum, finite) = (min.min(v), max.max(v), sum + v, finite + 1);
+        }
+    }
+    if finite == 0 {
+        (min, max) = (0.0, 0.0);
+    }
+    let mean = sum / finite.max(1) as f64;
+    let (input, file) = (input.to_owned(), file.to_owned());
+    FileFacts { input, file, hash, shape: tensor.shape().to_vec(), dtype: tensor.dtype(), min, max, mean, nans }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{CalibrateParams, CalibrateRule, ObserveRule};
+    use ptq_ir::{Attrs, GraphBuilder, InputType};
+    use ptq_rule::{ActionRequest, InputRef, Silent, put_graph};
+
+    /// Runs the whole stage on one Relu over [1, 1, 2, 2] with these files, one a shard, on march `cpu`.
+    fn calibrate(files: &[(&str, &[usize])]) -> Result<Blobs, Failure> {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", &[1, 1, 2, 2]);
+        let y = b.node("Relu", "relu", &[x], Attrs::default(), &[1, 1, 2, 2]);
+        b.output(y);
+        let mut inputs = Blobs::new();
+        put_graph(&mut inputs, &b.finish()).unwrap();
+        inputs.insert("march".into(), ptq_march::source("cpu").unwrap().into_owned().into());
+        for (file, shape) in files {
+            let n = shape.iter().product::<usize>();
+            let tensor = Tensor::from_f32(*shape, (0..n).map(|i| i as f32 * 60.0).collect()).unwrap();
+            let npy = ptq_sample::write_npy(&tensor).unwrap();
+            inputs.insert(ptq_sample::sample_name(ptq_sample::ONLY_INPUT, file), npy.into());
+        }
+        let spec = InputSpec { type_train: InputType::Gray, ..InputSpec::default() };
+        let params =
+            CalibrateParams { inputs: [("x".to_owned(), spec)].into(), shard: 1, ..CalibrateParams::default() };
+        let params = serde_json::to_string(&params).unwrap();
+        let step = |rule: &dyn BuildRule, inputs: &Blobs, params: &str, results: &[Blobs]| {
+            rule.step(&Context { inputs, params, progress: &Silent, threads: 1 }, results)
+        };
+        let mut results = Vec::new();
+        loop {
+            let requests = match step(&CalibrateRule, &inputs, &params, &results)? {
+                Step::Done(blobs) => return Ok(blobs),
+                Step::Need(requests) => requests,
+            };
+            for request in requests {
+                let rule: &dyn BuildRule = if request.rule == "inspect" { &InspectRule } else { &ObserveRule };
+                match step(rule, &handed(&request, &inputs), &request.params, &[])? {
+                    Step::Done(blobs) => results.push(blobs),
+                    Step::Need(_) => unreachable!("neither rule asks for actions"),
+                }
+            }
+        }
+    }
+
+    fn handed(request: &ActionRequest, own: &Blobs) -> Blobs {
+        let mut out = Blobs::new();
+        for (name, from) in &request.inputs {
+            match from {
+                InputRef::Own(n) => drop(out.insert(name.clone(), own[n].clone())),
+                InputRef::OwnPrefix(p) => {
+                    out.extend(
+                        own.iter().filter(|(n, _)| n.starts_with(p.as_str())).map(|(n, b)| (n.clone(), b.clone())),
+                    );
+                }
+                InputRef::Inline(bytes) => drop(out.insert(name.clone(), bytes.clone())),
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn every_file_is_listed_and_doubts_are_warnings() {
+        let out = calibrate(&[("a.npy", &[1, 1, 2, 2]), ("b.npy", &[1, 2, 2])]).unwrap();
+        let files: Vec<FileFacts> = serde_json::from_slice(&out[DATA]).unwrap();
+        let shown: Vec<_> =
+            files.iter().map(|f| (f.file.as_str(), f.shape.len(), f.min, f.max, f.mean, f.nans)).collect();
+        assert_eq!(shown, [("a.npy", 4, 0.0, 180.0, 90.0, 0), ("b.npy", 4, 0.0, 180.0, 90.0, 0)]);
+        assert!(files[0].hash != files[1].hash && files[0].hash.len() == 64);
+        let warnings: Vec<Diagnostic> = serde_json::from_slice(&out["warnings.json"]).unwrap();
+        assert_eq!(warnings.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["DATA01"]);
+    }
+
+    #[test]
+    fn bad_files_of_all_shards_are_named_together() {
+        let problems = calibrate(&[("a.npy", &[1, 2, 2, 2]), ("b.npy", &[1, 1, 2, 2]), ("c.npy", &[4])]).unwrap_err();
+        let files: Vec<_> = problems.diagnostics.iter().map(|d| d.place.file.clone().unwrap()).collect();
+        assert_eq!(files, ["a.npy", "c.npy"]);
+    }
+}
