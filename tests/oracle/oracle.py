@@ -9,6 +9,7 @@ import json
 import sys
 
 import compare
+import frames
 import freshness
 import layers
 import operators
@@ -45,6 +46,11 @@ def arguments():
     pair.add_argument("--a", required=True, metavar="DIR")
     pair.add_argument("--b", required=True, metavar="DIR")
 
+    frame = command("frames", "convert a picture to an nv12 frame and back by the standard's formulas")
+    frame.add_argument("--picture", required=True, metavar="FILE.npy")
+    frame.add_argument("--out", required=True, metavar="DIR")
+    frame.add_argument("--video", action="store_true", help="studio range instead of 0..255")
+
     fresh = command("freshness", "compare a table of message tags with the official descriptors")
     fresh.add_argument("--tags", required=True, metavar="FILE.json")
     return parser.parse_args()
@@ -61,6 +67,8 @@ def answer(args):
             return layers.check(args.model, args.tensors, args.out, args.mode)
         case "compare":
             return compare.compare(args.a, args.b)
+        case "frames":
+            return frames.frames(args.picture, args.out, args.video)
         case "freshness":
             return freshness.freshness(args.tags)
 

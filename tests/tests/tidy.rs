@@ -123,6 +123,8 @@ fn generated_pages_are_fresh() {
     assert!(page == ptq_engine::manifest::keys::reference(), "run: cargo run -p ptq-tests --bin docs");
     let page = std::fs::read_to_string(workspace_root().join("docs/import.md")).unwrap_or_default();
     assert!(page == ptq_engine::import::reference(), "docs/import.md is stale; run: cargo run -p ptq-tests --bin docs");
+    let page = std::fs::read_to_string(workspace_root().join("docs/inputs.md")).unwrap_or_default();
+    assert!(page == ptq_report::inputs_markdown(), "run: cargo run -p ptq-tests --bin docs");
     for march in ptq_march::names() {
         let path = format!("docs/ops/{march}.md");
         let page = std::fs::read_to_string(workspace_root().join(&path)).unwrap_or_default();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ptq_cache::Digest;
 use ptq_calibrate::{FileFacts, SearchReport};
 use ptq_fuse::FuseLog;
-use ptq_ir::{Diagnostic, Graph, QuantTable};
+use ptq_ir::{Diagnostic, Graph, InputSpec, Layout, QuantTable};
 use ptq_onnx::ExportMeta;
 use ptq_report::{Measure, ReportInput};
 use ptq_rule::{Blobs, Failure, read_graph, read_qgraph};
@@ -35,6 +35,7 @@ pub(crate) struct Stages<'a> {
     pub(crate) variant: &'a str,
     pub(crate) model: &'a str,
     pub(crate) march: &'a str,
+    pub(crate) inputs: &'a BTreeMap<String, InputSpec>,
     pub(crate) settings: Vec<(String, String)>,
 }
 
@@ -57,6 +58,10 @@ pub(crate) fn file(session: &Session, stages: &Stages<'_>, name: &str) -> Result
     }
     let params = if name == "report.md" {
         format!("{name} {:?}", (stages.variant, stages.model, stages.march, &stages.settings))
+    } else if name.ends_with(".onnx") {
+        let meta = meta(stages.inputs);
+        let said: Vec<_> = meta.metadata.iter().collect();
+        if said.is_empty() { name.to_owned() } else { format!("{name} {said:?}") }
     } else {
         name.to_owned()
     };
@@ -73,8 +78,23 @@ pub(crate) fn file(session: &Session, stages: &Stages<'_>, name: &str) -> Result
     Ok(digest)
 }
 
+/// What the ONNX files say about inputs with a type at run time.
+fn meta(inputs: &BTreeMap<String, InputSpec>) -> ExportMeta {
+    let mut meta = ExportMeta::default();
+    for (name, spec) in inputs.iter().filter(|(_, spec)| spec.type_rt.is_some()) {
+        if let Ok(text) = serde_json::to_string(spec) {
+            meta.metadata.insert(format!("{}{name}", ptq_onnx::INPUT_METADATA), text);
+        }
+        let moves = spec.middle().is_some() && spec.layout_train == Layout::Nchw;
+        if moves && spec.layout_quantized() == Layout::Nhwc {
+            meta.channels_last.insert(name.clone());
+        }
+    }
+    meta
+}
+
 fn assemble(session: &Session, stages: &Stages<'_>, name: &str) -> Result<Bytes, Failure> {
-    let meta = ExportMeta::default();
+    let meta = meta(stages.inputs);
     let blobs = |stage: &str| tree(session, stages, stage);
     let graph = |stage: &str| -> Result<Graph, Failure> { read_graph(&blobs(stage)?) };
     Ok(match name {

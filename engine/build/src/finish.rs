@@ -191,5 +191,12 @@ pub(crate) fn stages_of<'a>(variant: &'a Variant, config: &'a VariantConfig, fin
         finished.iter().filter_map(|f| Some((f.name, f.state.tree()?))).collect();
     let shown = |path: &str| variant.settings.get(path).map(|s| (path.to_owned(), s.value.to_string()));
     let settings = ["optimize_level", "calibration.type", "calibration.max_percentile"].into_iter().filter_map(shown);
-    Stages { trees, variant: &variant.name, model: &variant.model, march: &config.march, settings: settings.collect() }
+    Stages {
+        trees,
+        variant: &variant.name,
+        model: &variant.model,
+        march: &config.march,
+        inputs: &config.inputs,
+        settings: settings.collect(),
+    }
 }

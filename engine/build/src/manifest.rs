@@ -4,6 +4,7 @@
 
 mod config;
 mod expand;
+mod inputs;
 pub mod keys;
 mod settings;
 mod suggest;

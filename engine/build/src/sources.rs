@@ -7,9 +7,6 @@ use ptq_ir::Diagnostic;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Endings of files that are samples; others in a calibration folder (labels, notes) are passed over.
-const SAMPLE_ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "npy", "bin", "raw"];
-
 /// What a scan found.
 #[derive(Default)]
 pub(crate) struct Scan {
@@ -165,7 +162,7 @@ impl Scan {
                     Diagnostic::error("SOURCE03", format!("there are no samples at {pattern}")).hint(if any {
                         "samples are files of any kind".to_owned()
                     } else {
-                        format!("samples are files ending in {}", SAMPLE_ENDINGS.join(", "))
+                        format!("samples are files ending in {}", ptq_sample::ENDINGS.join(", "))
                     });
                 self.problems.insert(key.clone(), problem);
                 self.samples.insert(key, None);
@@ -191,7 +188,7 @@ impl Scan {
     fn sample_files(&mut self, root: &Path, pattern: &str, any: bool) -> Vec<(String, PathBuf)> {
         let sample = |n: &str| {
             let ending = n.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
-            any || SAMPLE_ENDINGS.contains(&ending.as_str())
+            any || ptq_sample::ENDINGS.contains(&ending.as_str())
         };
         let path = root.join(pattern);
         let mut out = Vec::new();

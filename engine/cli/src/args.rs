@@ -188,11 +188,11 @@ pub(crate) struct Check {
 pub(crate) struct Run {
     /// Compiled model
     pub(crate) model: PathBuf,
-    /// Input files: .npy, .png, .jpg, .bin or .raw
+    /// Input files: .npy, .png, .jpg, .nv12, or .bin and .raw with the bytes that arrive at run time
     #[arg(long, value_name = "NAME=FILE", value_parser = key_value)]
     pub(crate) input: Vec<(String, String)>,
-    /// Variant of the manifest that says how files become inputs (type, layout, fit); without it an image becomes gray or
-    /// RGB by the input's channels
+    /// Variant of the manifest that says how files become inputs (type, layout, fit); without it the model's own
+    /// description is used
     #[arg(long)]
     pub(crate) variant: Option<String>,
     /// Folder for the outputs, written as NAME.npy
@@ -213,6 +213,9 @@ pub(crate) struct Verify {
     /// Input files; the first calibration sample when none is given
     #[arg(long, value_name = "NAME=FILE", value_parser = key_value)]
     pub(crate) input: Vec<(String, String)>,
+    /// Folder whose files are held to the model's inputs and outputs, instead of the variant's output folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

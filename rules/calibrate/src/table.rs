@@ -83,8 +83,12 @@ impl Observations<'_> {
         let value = graph.value(v);
         if self.is_image(v) {
             let stored = march.quantization.image_input;
-            let params = QuantParams::per_tensor(stored.dtype, 1.0, stored.zero_point);
-            return Ok(ActivationQuant { params, lo: 0.0, hi: 255.0, method: "image".into() });
+            let middle = self.inputs.get(&value.name).and_then(InputSpec::middle);
+            // The planes that a march makes are pixels less 128, so they are stored 128 higher.
+            let shift = if middle.is_some() { 128 } else { 0 };
+            let params = QuantParams::per_tensor(stored.dtype, 1.0, stored.zero_point + shift);
+            let (lo, hi) = (-shift as f32, (255 - shift) as f32);
+            return Ok(ActivationQuant { params, lo, hi, method: "image".into() });
         }
         let observed = &graph.value(origin(graph, v)).name;
         let histogram = histograms

@@ -54,6 +54,7 @@ pub fn compile(
         optimize_level: level.name().to_owned(),
         tensors: tensors(graph, &kept),
         inputs: graph.inputs.clone(),
+        input_specs: Vec::new(),
         outputs: graph.outputs.clone(),
         segments,
     };

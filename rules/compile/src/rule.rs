@@ -1,11 +1,12 @@
 //! Compile as a build rule.
 
 use crate::{OptimizeLevel, compile};
-use ptq_ir::Diagnostic;
+use ptq_ir::{Diagnostic, InputSpec};
 use ptq_march::March;
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_qgraph};
 use ptq_sim::artifact;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What compile reads of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct CompileParams {
     /// How far to search.
     pub optimize_level: OptimizeLevel,
+    /// Descriptions of the model's inputs, which the file repeats for whoever runs it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, InputSpec>,
 }
 
 /// The stage. Inputs: `qgraph`, `tensor/*`, `march` (TOML). Outputs: `model.bin`, `warnings.json` (diagnostics).
@@ -36,7 +40,9 @@ impl BuildRule for CompileRule {
             .map_err(|e| Failure::from(Diagnostic::error("COMP06", format!("march file: {e}"))))?;
         let march = March::from_toml(text)?;
         let march_hash = *blake3::hash(&march_bytes).as_bytes();
-        let model = compile(&graph, &march, march_hash, params.optimize_level)?;
+        let mut model = compile(&graph, &march, march_hash, params.optimize_level)?;
+        model.input_specs =
+            graph.inputs.iter().map(|&id| params.inputs.get(&graph.tensor(id).source).cloned()).collect();
         let warnings: Vec<Diagnostic> = params.optimize_level.warning().into_iter().collect();
         let warnings =
             serde_json::to_vec(&warnings).map_err(|e| Failure::from(Diagnostic::error("COMP07", e.to_string())))?;

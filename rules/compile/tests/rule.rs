@@ -74,7 +74,7 @@ fn run(graph: &QGraph, params: &str) -> Result<Blobs, Failure> {
 }
 
 fn params(optimize_level: OptimizeLevel) -> String {
-    serde_json::to_string(&CompileParams { optimize_level }).unwrap()
+    serde_json::to_string(&CompileParams { optimize_level, ..CompileParams::default() }).unwrap()
 }
 
 #[test]

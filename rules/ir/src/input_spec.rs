@@ -1,5 +1,6 @@
 //! How a model input is described in the manifest.
 
+use crate::{DType, Source, SpaceAndRange};
 use serde::{Deserialize, Serialize};
 
 /// What an input holds. Names are those of Horizon's `input_type_train` and `input_type_rt`.
@@ -74,6 +75,10 @@ fn is_zero(value: &u8) -> bool {
     *value == 0
 }
 
+fn is_regular(value: &SpaceAndRange) -> bool {
+    *value == SpaceAndRange::Regular
+}
+
 /// Description of one model input. Empty `mean` and `scale` mean that nothing is normalized.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -90,8 +95,20 @@ pub struct InputSpec {
     /// Gray level of what [`Fit::Pad`] fills, 0..255.
     #[serde(skip_serializing_if = "is_zero")]
     pub pad: u8,
-    /// What arrives at run time; `None` takes `type_train`.
+    /// What arrives at run time. `None`: float32 numbers, pixels as the model was trained on.
     pub type_rt: Option<InputType>,
+    /// Axis order of the bytes at run time; `None` takes the quantized model's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout_rt: Option<Layout>,
+    /// Where the accelerator takes the input from; `None` takes the type's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Range of luma and chroma at run time.
+    #[serde(skip_serializing_if = "is_regular")]
+    pub space_and_range: SpaceAndRange,
+    /// Type of the elements of calibration files; `None` takes what they hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_type: Option<DType>,
     /// Subtracted: one number, or one for each channel.
     pub mean: Vec<f32>,
     /// Multiplied after the subtraction: one number, or one for each channel.

@@ -5,6 +5,7 @@
 //! (`ptq-kernels`), decisions (`ptq-place` and the stages). Called by every crate under `rules/`.
 //! Start at [`Graph`], then [`QGraph`].
 
+mod alignment;
 mod attr;
 mod builder;
 mod channel_scale;
@@ -12,6 +13,7 @@ mod codec;
 mod diag;
 mod dtype;
 mod graph;
+mod image_input;
 mod input_spec;
 pub mod ops;
 mod qgraph;
@@ -21,6 +23,7 @@ mod tensor;
 mod text;
 mod verify;
 
+pub use alignment::{aligned_image, aligned_shape, nv12_stride};
 pub use attr::{Attr, Attrs};
 pub use builder::GraphBuilder;
 pub use channel_scale::{channel_scales, fold_into_weights, input_channel_scales, unfold_from_weights};
@@ -30,6 +33,7 @@ pub use codec::{
 pub use diag::{Diagnostic, Place, Severity};
 pub use dtype::DType;
 pub use graph::{Device, Graph, IR_OPSET, Node, NodeId, Value, ValueId};
+pub use image_input::{RESIZER_PIXELS, Source, SpaceAndRange, legal_sources, legal_types_rt};
 pub use input_spec::{Fit, InputSpec, InputType, Layout};
 pub use qgraph::{
     Activation, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor, Segment, SegmentId, TensorId,

@@ -10,13 +10,15 @@ pub use fake_quant::export_fake_quant;
 pub use float::export_float;
 pub use qdq::export_qdq;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a file says about itself. Must be the same for equal builds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportMeta {
     /// Free key-value pairs, written to `metadata_props` in key order.
     pub metadata: BTreeMap<String, String>,
+    /// Inputs whose images the integer program's file takes channels-last, behind a Transpose of the file.
+    pub channels_last: BTreeSet<String>,
 }
 
 #[cfg(test)]

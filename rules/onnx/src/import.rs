@@ -25,6 +25,14 @@ use ptq_ir::{DType, Diagnostic, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use tensor::External;
 
+/// Most bytes of the scales at a border.
+const MAX_BORDER_BYTES: usize = 1 << 20;
+
+/// A small constant that lies in the file itself; `None` where it does not read.
+pub(crate) fn plain_tensor(t: &TensorProto) -> Option<Tensor> {
+    tensor::tensor(t, &|_| None, &Meter::new(MAX_BORDER_BYTES)).ok()
+}
+
 /// Imports a model. `external` returns the bytes of a file beside the model, by relative path.
 ///
 /// # Errors

@@ -11,6 +11,7 @@
 
 mod budget;
 mod build;
+mod colour;
 mod control;
 mod fold;
 mod freeze;

@@ -270,9 +270,32 @@ fn other_layouts_are_normalized_element_by_element() {
     assert_eq!(scaled.const_input(&scaled.nodes[1], 1).unwrap().shape(), [4, 1]);
 }
 
+fn run_time(type_rt: InputType, layout_train: Layout) -> ParseParams {
+    let spec = InputSpec { type_train: InputType::Rgb, type_rt: Some(type_rt), layout_train, ..InputSpec::default() };
+    with(InputSpec { mean: vec![28.0], scale: vec![0.5], ..spec })
+}
+
+#[test]
+fn what_arrives_is_converted_shifted_and_normalized_in_one_convolution() {
+    let nchw = model(&[1, 3, 2, 2], vec![node("Relu", "r", &["x"], &["y"], &[])], vec![]);
+    let graph = self::graph(&nchw, &run_time(InputType::Nv12, Layout::Nchw));
+    assert_eq!(ops(&graph), ["Conv", "Relu"]);
+    let weight = graph.const_input(&graph.nodes[0], 1).unwrap();
+    assert_eq!((weight.shape(), &weight.f32s().unwrap()[..3]), (&[3, 3, 1, 1][..], &[0.5, 0.0, 0.701][..]));
+    assert_eq!(graph.const_input(&graph.nodes[0], 2).unwrap().f32s().unwrap(), [50.0; 3]);
+    let nhwc = model(&[1, 2, 2, 3], vec![node("Relu", "r", &["x"], &["y"], &[])], vec![]);
+    let graph = self::graph(&nhwc, &run_time(InputType::Bgr, Layout::Nhwc));
+    assert_eq!(ops(&graph), ["Transpose", "Conv", "Transpose", "Relu"]);
+    let weight = graph.const_input(&graph.nodes[1], 1).unwrap();
+    assert_eq!(weight.f32s().unwrap(), [0.0, 0.0, 0.5, 0.0, 0.5, 0.0, 0.5, 0.0, 0.0]);
+    let same = self::graph(&nhwc, &run_time(InputType::Rgb, Layout::Nhwc));
+    assert_eq!(same.const_input(&same.nodes[0], 1).unwrap().f32s().unwrap(), [-100.0; 3]);
+}
+
 #[test]
 fn descriptions_that_do_not_fit_are_refused() {
     let nchw = model(&[1, 3, 2, 2], vec![node("Relu", "r", &["x"], &["y"], &[])], vec![]);
+    let odd = model(&[1, 3, 3, 2], vec![node("Relu", "r", &["x"], &["y"], &[])], vec![]);
     let flat = model(&[1, 3], vec![node("Relu", "r", &["x"], &["y"], &[])], vec![]);
     for (file, params, why) in [
         (&nchw, image(Layout::Nhwc, &[], &[]), "is not an image of 3 channels in NHWC"),
@@ -280,6 +303,11 @@ fn descriptions_that_do_not_fit_are_refused() {
         (&nchw, image(Layout::Nchw, &[1.0, 2.0], &[]), "mean has 2 entries"),
         (&nchw, image(Layout::Nchw, &[], &[f32::NAN]), "must be finite"),
         (&nchw, with(InputSpec { type_train: InputType::Nv12, ..InputSpec::default() }), "nv12"),
+        (
+            &odd,
+            run_time(InputType::Nv12, Layout::Nchw),
+            "needs an even height and width, this input is 3 high and 2 wide",
+        ),
     ] {
         let problem = error(file, &params);
         assert!(problem.code == "PARSE07" && problem.message.contains(why), "{problem}");

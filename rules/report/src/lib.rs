@@ -8,6 +8,7 @@
 mod data_table;
 mod dequantize;
 mod figure;
+mod inputs_page;
 mod markdown;
 mod measure;
 mod measure_rule;
@@ -21,6 +22,7 @@ mod text_table;
 pub mod verify;
 
 pub use figure::Figure;
+pub use inputs_page::inputs_markdown;
 pub use markdown::{ReportInput, report_markdown};
 pub use measure::{Measure, NodeRow, OutputRow, SampleSource, measure};
 pub use measure_rule::{MeasureParams, MeasureRule};

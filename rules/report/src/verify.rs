@@ -7,6 +7,7 @@
 mod bin;
 mod compare;
 mod error;
+mod files;
 mod limits;
 mod local;
 mod ports;
@@ -17,6 +18,7 @@ mod trace;
 
 pub use bin::{BinRun, Port, RunFn, TensorSink};
 pub use error::VerifyError;
+pub use files::{FilePorts, file_differences};
 pub use limits::{Gate, LIMITS, Limit, Metric, Stage};
 pub use report::{Divergence, OutputFigures, PairReport, Verdict, VerifyReport};
 

@@ -3,7 +3,7 @@
 use crate::RuntimeError;
 use crate::int_segment::PackedSegment;
 use crate::values::Liveness;
-use ptq_ir::{DType, QuantParams, TensorId};
+use ptq_ir::{DType, InputSpec, QuantParams, TensorId};
 use ptq_kernels::Isa;
 use ptq_sim::artifact::{self, Body};
 
@@ -27,6 +27,8 @@ pub struct Port<'a> {
     pub shape: &'a [usize],
     /// Quantization, when the port carries integers.
     pub quant: Option<&'a QuantParams>,
+    /// How an input was described when the model was compiled.
+    pub spec: Option<&'a InputSpec>,
 }
 
 impl Model {
@@ -72,7 +74,8 @@ impl Model {
 
     /// Inputs in the model's order.
     pub fn inputs(&self) -> Vec<Port<'_>> {
-        self.ports(&self.artifact.inputs)
+        let specs = self.artifact.input_specs.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        self.ports(&self.artifact.inputs).into_iter().zip(specs).map(|(port, spec)| Port { spec, ..port }).collect()
     }
 
     /// Outputs in the model's order.
@@ -83,7 +86,7 @@ impl Model {
     fn ports(&self, ids: &[TensorId]) -> Vec<Port<'_>> {
         let port = |id: &TensorId| {
             let t = &self.artifact.tensors[id.0 as usize];
-            Port { name: &t.source, dtype: t.dtype, shape: &t.shape, quant: t.quant.as_ref() }
+            Port { name: &t.source, dtype: t.dtype, shape: &t.shape, quant: t.quant.as_ref(), spec: None }
         };
         ids.iter().map(port).collect()
     }

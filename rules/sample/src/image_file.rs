@@ -1,7 +1,9 @@
-//! PNG and JPEG files as image inputs.
+//! PNG and JPEG files as image inputs: pixels as trained, or the frame that they would be at run time.
 
+use crate::frame::{self, Size};
+use crate::planes::{luma, yuv};
 use image::imageops::{self, FilterType};
-use ptq_ir::{Diagnostic, Fit, InputSpec, InputType, Layout, Tensor};
+use ptq_ir::{Diagnostic, Fit, InputSpec, InputType, Layout, SpaceAndRange, Tensor};
 use std::io::Cursor;
 
 /// Largest decoded image; larger ones are refused before their pixels are allocated.
@@ -10,7 +12,7 @@ const MAX_IMAGE_BYTES: u64 = 512 << 20;
 /// Decodes an image for an input of this shape. Transparent pixels are composited on white. An image of another size is
 /// scaled (triangle filter) as the input's `fit` says.
 pub(crate) fn decode(bytes: &[u8], spec: &InputSpec, shape: &[usize]) -> Result<Tensor, Diagnostic> {
-    let [n, c, h, w] = dims(spec, shape)?;
+    let size @ Size { n, c, h, w } = Size::of(spec, shape)?;
     let mut reader = image::ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| Diagnostic::error("SAMPLE05", e.to_string()))?;
@@ -24,36 +26,16 @@ pub(crate) fn decode(bytes: &[u8], spec: &InputSpec, shape: &[usize]) -> Result<
         return Err(Diagnostic::error("SAMPLE06", format!("one image cannot fill a batch of {n}"))
             .hint("give .npy files with the whole batch"));
     }
-    let mut out = vec![0f32; c * h * w];
-    for (x, y, p) in rgb.enumerate_pixels() {
-        let channels = channels_of(p.0, spec.type_train);
-        for (k, &v) in channels.iter().take(c).enumerate() {
-            let (x, y) = (x as usize, y as usize);
-            let at = match spec.layout_train {
-                Layout::Nchw => (k * h + y) * w + x,
-                Layout::Nhwc => (y * w + x) * c + k,
-            };
-            out[at] = v;
-        }
+    let pixels: Vec<u8> = rgb.pixels().flat_map(|p| channels_of(p.0, spec.type_train).into_iter().take(c)).collect();
+    if spec.middle().is_some() {
+        return frame::read(&frame::of_pixels(&pixels, spec, size), spec, shape);
     }
-    Tensor::from_f32(shape, out).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))
-}
-
-/// Batch, channels, height and width of an image input.
-fn dims(spec: &InputSpec, shape: &[usize]) -> Result<[usize; 4], Diagnostic> {
-    let wanted = spec.type_train.channels();
-    let nchw = match (shape, spec.layout_train) {
-        (&[n, c, h, w], Layout::Nchw) | (&[n, h, w, c], Layout::Nhwc) => Some([n, c, h, w]),
-        _ => None,
+    let value = |k: usize, p: usize| f32::from(pixels[p * c + k]);
+    let out = match spec.layout_train {
+        Layout::Nchw => (0..c).flat_map(|k| (0..h * w).map(move |p| (k, p))).map(|(k, p)| value(k, p)).collect(),
+        Layout::Nhwc => pixels.iter().map(|&v| f32::from(v)).collect(),
     };
-    match nchw {
-        Some(dims) if dims[1] == wanted.unwrap_or(dims[1]) && (dims[1] == 1 || dims[1] == 3) => Ok(dims),
-        _ => Err(Diagnostic::error(
-            "SAMPLE07",
-            format!("an image of type {:?} does not fit an input of shape {shape:?}", spec.type_train),
-        )
-        .hint("set type_train and layout_train of the input, or give .npy files")),
-    }
+    Tensor::from_f32(shape, out).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))
 }
 
 fn on_white(decoded: &image::DynamicImage) -> image::RgbImage {
@@ -98,17 +80,12 @@ fn cover(image: &image::RgbImage, w: u32, h: u32) -> image::RgbImage {
     imageops::crop_imm(&scaled, (sw - w) / 2, (sh - h) / 2, w, h).to_image()
 }
 
-/// A pixel's channels in the order of the type. Luma and chroma: BT.601 full range (ITU-R BT.601-7; JFIF 1.02).
-fn channels_of([r, g, b]: [u8; 3], kind: InputType) -> [f32; 3] {
-    let [rf, gf, bf] = [r, g, b].map(f64::from);
-    let luma = 0.299 * rf + 0.587 * gf + 0.114 * bf;
-    let pixel = |v: f64| v.round().clamp(0.0, 255.0) as f32;
+/// A pixel's channels in the order of the type.
+fn channels_of([r, g, b]: [u8; 3], kind: InputType) -> [u8; 3] {
     match kind {
-        InputType::Gray => [pixel(luma); 3],
-        InputType::Bgr => [b, g, r].map(f32::from),
-        InputType::Yuv444 | InputType::Nv12 => {
-            [pixel(luma), pixel(128.0 + (bf - luma) * 0.564_334), pixel(128.0 + (rf - luma) * 0.713_267)]
-        }
-        InputType::Rgb | InputType::Featuremap | InputType::Bytes => [r, g, b].map(f32::from),
+        InputType::Gray => [luma([r, g, b], SpaceAndRange::Regular); 3],
+        InputType::Bgr => [b, g, r],
+        InputType::Yuv444 | InputType::Nv12 => yuv([r, g, b], SpaceAndRange::Regular),
+        InputType::Rgb | InputType::Featuremap | InputType::Bytes => [r, g, b],
     }
 }

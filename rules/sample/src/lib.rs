@@ -1,14 +1,16 @@
 //! Turns one file of calibration or run-time data into a model input.
 //!
 //! The same code serves calibration, scoring, `ptq verify` and `ptq run`, so that they cannot see different pixels.
-//! Formats: PNG and JPEG for image inputs, `.npy` for any input, `.bin`/`.raw` with exactly the input's bytes; for an input of
-//! type `bytes` a file of any kind.
+//! Formats: PNG and JPEG for image inputs, `.npy` for any input, `.bin`/`.raw` with exactly the input's elements, `.nv12` and
+//! `.yuv` with a frame as it arrives at run time; for an input of type `bytes` a file of any kind.
 //! Called by the rules that read samples and by the command line.
 
 mod file_ends;
+mod frame;
 mod image_file;
 mod names;
 mod npy;
+mod planes;
 mod raw;
 
 pub use names::{ONLY_INPUT, SAMPLE_PREFIX, sample_file, sample_name};
@@ -16,8 +18,13 @@ pub use npy::{read_npy, write_npy};
 
 use ptq_ir::{DType, Diagnostic, InputSpec, InputType, Tensor, numel};
 
+/// Endings of the files that are read, without those of an input of type `bytes`.
+pub const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "npy", "bin", "raw", "nv12", "yuv"];
+
 /// The tensor that a sample file gives for an input of this description, type and shape.
-/// Images keep their pixel values 0..255; normalization is part of the graph.
+/// Images keep their pixel values 0..255; normalization is part of the graph. Where a type at run time is declared, pixels
+/// pass through the frame that they would be then (nv12 loses three quarters of its chroma), and the tensor holds the
+/// model's planes less 128; a `.npy` of int8 holds these planes already.
 ///
 /// # Errors
 /// A diagnostic that names the file, what it holds and what the input wants.
@@ -28,21 +35,66 @@ pub fn decode(
     dtype: DType,
     shape: &[usize],
 ) -> Result<Tensor, Diagnostic> {
+    decode_as(file_name, bytes, spec, dtype, shape, false).map_err(|d| d.file(file_name))
+}
+
+/// As [`decode`], for a file at run time: `.bin` and `.raw` hold a frame too, where a type at run time is declared.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_run_time(
+    file_name: &str,
+    bytes: &[u8],
+    spec: &InputSpec,
+    dtype: DType,
+    shape: &[usize],
+) -> Result<Tensor, Diagnostic> {
+    decode_as(file_name, bytes, spec, dtype, shape, true).map_err(|d| d.file(file_name))
+}
+
+fn decode_as(
+    file_name: &str,
+    bytes: &[u8],
+    spec: &InputSpec,
+    dtype: DType,
+    shape: &[usize],
+    run_time: bool,
+) -> Result<Tensor, Diagnostic> {
     if spec.type_train == InputType::Bytes {
-        return file_ends::decode(bytes, dtype, shape).map_err(|d| d.file(file_name));
+        return file_ends::decode(bytes, dtype, shape);
     }
     let extension = file_name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
-    let tensor = match extension.as_str() {
-        "npy" => read_npy(bytes).map_err(|why| Diagnostic::error("SAMPLE01", why).file(file_name))?,
-        "png" | "jpg" | "jpeg" => image_file::decode(bytes, spec, shape).map_err(|d| d.file(file_name))?,
-        "bin" | "raw" => raw::decode(bytes, dtype, shape).map_err(|d| d.file(file_name))?,
+    let middle = spec.middle().is_some();
+    let pixels = match extension.as_str() {
+        "png" | "jpg" | "jpeg" => return fit(image_file::decode(bytes, spec, shape)?, dtype, shape),
+        "nv12" | "yuv" if middle => return frame::read(bytes, spec, shape),
+        "bin" | "raw" if middle && run_time => return frame::read(bytes, spec, shape),
+        "npy" => npy_of(bytes, spec)?,
+        "bin" | "raw" => raw::decode(bytes, spec.data_type, dtype, shape)?,
+        "nv12" | "yuv" => {
+            return Err(Diagnostic::error("SAMPLE02", "a frame needs an input with type_rt")
+                .hint("set type_rt of the input, such as type_rt = \"nv12\""));
+        }
         _ => {
             return Err(Diagnostic::error("SAMPLE02", format!("files ending in {extension:?} are not read"))
-                .file(file_name)
-                .hint("use .png, .jpg, .npy, or .bin/.raw with exactly the input's bytes"));
+                .hint("use .png, .jpg, .npy, .nv12, or .bin/.raw with exactly the input's bytes"));
         }
     };
-    fit(tensor, dtype, shape).map_err(|d| d.file(file_name))
+    let planes = pixels.dtype() == DType::I8;
+    let pixels = fit(pixels, dtype, shape)?;
+    if middle && !planes { frame::of_trained(&pixels, spec, shape) } else { Ok(pixels) }
+}
+
+/// An array of the declared element type.
+fn npy_of(bytes: &[u8], spec: &InputSpec) -> Result<Tensor, Diagnostic> {
+    let tensor = read_npy(bytes).map_err(|why| Diagnostic::error("SAMPLE01", why))?;
+    match spec.data_type {
+        Some(wanted) if wanted != tensor.dtype() => {
+            Err(Diagnostic::error("SAMPLE04", format!("holds {}, calibration.data_type says {wanted}", tensor.dtype()))
+                .hint("change calibration.data_type, or leave it out: .npy files state their type"))
+        }
+        _ => Ok(tensor),
+    }
 }
 
 /// Brings a tensor to the input's type and shape: a missing batch axis of 1 is added, integers become float32.
@@ -114,6 +166,9 @@ pub fn synthetic(spec: &InputSpec, dtype: DType, shape: &[usize], seed: u64) -> 
         })
         .collect();
     let tensor = Tensor::from_f32(shape, values).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))?;
+    if spec.middle().is_some() {
+        return frame::of_trained(&tensor, spec, shape);
+    }
     if dtype == DType::F32 {
         return Ok(tensor);
     }

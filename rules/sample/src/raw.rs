@@ -2,17 +2,14 @@
 
 use ptq_ir::{DType, Diagnostic, Tensor, numel};
 
-/// Reads little-endian elements of the input's type; for float inputs, one byte an element is taken as a pixel.
-pub(crate) fn decode(bytes: &[u8], dtype: DType, shape: &[usize]) -> Result<Tensor, Diagnostic> {
+/// Reads little-endian elements of the stated type, or else of the input's; without a stated type, one byte an element
+/// is taken as a pixel where the input is float32.
+pub(crate) fn decode(bytes: &[u8], stated: Option<DType>, dtype: DType, shape: &[usize]) -> Result<Tensor, Diagnostic> {
     let n = numel(shape).unwrap_or(0);
-    if bytes.len() == n && dtype == DType::F32 {
-        let pixels = bytes.iter().map(|&b| f32::from(b)).collect();
-        return Tensor::from_f32(shape, pixels).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()));
-    }
-    Tensor::from_le_bytes(dtype, shape, bytes).map_err(|e| {
-        Diagnostic::error("SAMPLE08", e.to_string()).hint(format!(
-            "the file must hold {n} {dtype} elements{}",
-            if dtype == DType::F32 { ", or one byte an element" } else { "" }
-        ))
+    let pixels = stated.is_none() && bytes.len() == n && dtype == DType::F32;
+    let held = if pixels { DType::U8 } else { stated.unwrap_or(dtype) };
+    Tensor::from_le_bytes(held, shape, bytes).map_err(|e| {
+        let or_pixels = if stated.is_none() && dtype == DType::F32 { ", or one byte an element" } else { "" };
+        Diagnostic::error("SAMPLE08", e.to_string()).hint(format!("the file must hold {n} {held} elements{or_pixels}"))
     })
 }

@@ -1,4 +1,5 @@
-//! Renews what is generated from code and committed: `docs/manifest.md`, `docs/import.md`, `docs/ops/<march>.md`, and `rules/SOURCES`, the hash of the rules'
+//! Renews what is generated from code and committed: `docs/manifest.md`, `docs/import.md`, `docs/inputs.md`,
+//! `docs/ops/<march>.md`, and `rules/SOURCES`, the hash of the rules'
 //! sources. Tidy tests keep both fresh. Before renewing the hash: a rule that gives other results for equal inputs needs a
 //! new version (or `ptq_rule::SEMANTICS`), which the golden digests show.
 
@@ -6,6 +7,7 @@ fn main() -> std::io::Result<()> {
     let root = ptq_tests::workspace_root();
     std::fs::write(root.join("docs/manifest.md"), ptq_engine::manifest::keys::reference())?;
     std::fs::write(root.join("docs/import.md"), ptq_engine::import::reference())?;
+    std::fs::write(root.join("docs/inputs.md"), ptq_report::inputs_markdown())?;
     std::fs::create_dir_all(root.join("docs/ops"))?;
     for march in ptq_march::names() {
         std::fs::write(root.join(format!("docs/ops/{march}.md")), ptq_tests::operator_page(march))?;

@@ -1,9 +1,10 @@
 //! A variant's settings as the stages want them.
 
 use super::Variant;
+use super::inputs::inputs;
 use super::settings::{number, size};
 use ptq_calibrate::{Calibration, Method, ScoreAt};
-use ptq_ir::{Device, Diagnostic, Fit, InputSpec, InputType, Layout};
+use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::Quantized;
 use ptq_place::Requests;
 use std::collections::BTreeMap;
@@ -163,78 +164,4 @@ fn requests(variant: &Variant) -> Requests {
         }
     }
     requests
-}
-
-fn inputs(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTreeMap<String, InputSpec> {
-    let mut out: BTreeMap<String, InputSpec> = BTreeMap::new();
-    let mut stds: BTreeMap<String, Vec<f32>> = BTreeMap::new();
-    for (path, setting) in &variant.settings.0 {
-        let [group, name, key] = path.as_slice() else { continue };
-        if group != "input" {
-            continue;
-        }
-        let spec = out.entry(name.clone()).or_default();
-        let value = &setting.value;
-        match key.as_str() {
-            "shape" => spec.shape = value.as_array().map(|a| a.iter().filter_map(toml::Value::as_integer).collect()),
-            "type_train" => spec.type_train = input_type(value),
-            "type_rt" => spec.type_rt = Some(input_type(value)),
-            "layout_train" if value.as_str() == Some("NHWC") => spec.layout_train = Layout::Nhwc,
-            "fit" => spec.fit = fit(value),
-            "pad" => match number(value).filter(|v| v.fract() == 0.0 && (0.0..=255.0).contains(v)) {
-                Some(level) => spec.pad = level as u8,
-                None => problems.push(Diagnostic::error(
-                    "MANIFEST15",
-                    format!("input.{name}: pad must be a whole number of 0..255"),
-                )),
-            },
-            "mean" => spec.mean = numbers(value),
-            "scale" => spec.scale = numbers(value),
-            "std" => drop(stds.insert(name.clone(), numbers(value))),
-            _ => {}
-        }
-    }
-    for (name, std) in stds {
-        let spec = out.entry(name.clone()).or_default();
-        if !spec.scale.is_empty() || std.contains(&0.0) {
-            problems
-                .push(Diagnostic::error("MANIFEST13", format!("input.{name}: std must not be 0 and excludes scale")));
-        }
-        spec.scale = std.iter().map(|s| 1.0 / s).collect();
-    }
-    for (name, spec) in &out {
-        if spec.type_rt.is_some_and(|rt| rt != spec.type_train) {
-            problems.push(Diagnostic::error(
-                "MANIFEST14",
-                format!("input.{name}: type_rt other than type_train is not supported yet by this version"),
-            ));
-        }
-    }
-    out
-}
-
-fn fit(value: &toml::Value) -> Fit {
-    match value.as_str() {
-        Some("pad") => Fit::Pad,
-        Some("stretch") => Fit::Stretch,
-        _ => Fit::Cover,
-    }
-}
-
-fn input_type(value: &toml::Value) -> InputType {
-    match value.as_str() {
-        Some("rgb") => InputType::Rgb,
-        Some("bgr") => InputType::Bgr,
-        Some("yuv444") => InputType::Yuv444,
-        Some("gray") => InputType::Gray,
-        Some("bytes") => InputType::Bytes,
-        _ => InputType::Featuremap,
-    }
-}
-
-fn numbers(value: &toml::Value) -> Vec<f32> {
-    match value.as_array() {
-        Some(list) => list.iter().filter_map(number).map(|v| v as f32).collect(),
-        None => number(value).map(|v| v as f32).into_iter().collect(),
-    }
 }

@@ -41,6 +41,10 @@ pub struct Key {
 }
 
 const TYPES: &[&str] = &["rgb", "bgr", "yuv444", "gray", "featuremap", "bytes"];
+const TYPES_RT: &[&str] = &["nv12", "yuv444", "rgb", "bgr", "gray", "featuremap", "bytes"];
+const LAYOUTS: &[&str] = &["NCHW", "NHWC"];
+const NORM_TYPES: &[&str] =
+    &["no_preprocess", "data_mean", "data_scale", "data_mean_and_scale", "data_std", "data_mean_and_std"];
 
 macro_rules! key {
     ($path:literal, $kind:expr, $default:literal, $horizon:literal, $stage:literal, $meaning:literal) => {
@@ -96,7 +100,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "input.*.layout_train",
-        KeyType::Word(&["NCHW", "NHWC"]),
+        KeyType::Word(LAYOUTS),
         "\"NCHW\"",
         "input_layout_train",
         "calibrate",
@@ -114,11 +118,43 @@ pub const KEYS: &[Key] = &[
     key!("input.*.pad", KeyType::Number, "0", "-", "calibrate", "gray level 0..255 that fit = \"pad\" fills with"),
     key!(
         "input.*.type_rt",
-        KeyType::Word(TYPES),
-        "type_train",
+        KeyType::Word(TYPES_RT),
+        "float32 pixels as trained",
         "input_type_rt",
         "parse",
-        "what arrives at run time; must equal type_train in this version"
+        "what arrives at run time; its conversion to type_train becomes part of the model (docs/inputs.md)"
+    ),
+    key!(
+        "input.*.layout_rt",
+        KeyType::Word(LAYOUTS),
+        "by source",
+        "input_layout_rt",
+        "parse",
+        "axis order of the bytes at run time; nv12 has none"
+    ),
+    key!(
+        "input.*.source",
+        KeyType::Word(&["pyramid", "ddr", "resizer"]),
+        "by type_rt",
+        "input_source",
+        "parse",
+        "where the accelerator takes the input from: nv12 pyramid (or resizer), gray pyramid (or ddr, resizer), others ddr"
+    ),
+    key!(
+        "input.*.space_and_range",
+        KeyType::Word(&["regular", "bt601_video"]),
+        "\"regular\"",
+        "input_space_and_range",
+        "parse",
+        "range of nv12 bytes: 0..255, or luma 16..235 and chroma 16..240"
+    ),
+    key!(
+        "input.*.norm_type",
+        KeyType::Word(NORM_TYPES),
+        "by mean, scale and std",
+        "norm_type",
+        "parse",
+        "which of mean, scale and std are given; a contradiction is an error"
     ),
     key!(
         "input.*.mean",
@@ -144,6 +180,14 @@ pub const KEYS: &[Key] = &[
         "cal_data_dir",
         "calibrate",
         "folder or glob of samples; a table by input name for several inputs"
+    ),
+    key!(
+        "calibration.data_type",
+        KeyType::Word(&["float32", "uint8", "int8", "int16", "int32"]),
+        "as the file says",
+        "cal_data_type",
+        "calibrate",
+        "type of the elements of calibration files: how .bin and .raw are read, and what .npy must hold"
     ),
     key!(
         "calibration.type",
@@ -211,11 +255,6 @@ pub const KEYS: &[Key] = &[
 pub const LATER: &[&str] = &[
     "input.*.batch",
     "input.*.separate_batch",
-    "input.*.layout_rt",
-    "input.*.source",
-    "input.*.space_and_range",
-    "input.*.norm_type",
-    "calibration.data_type",
     "calibration.weights",
     "calibration.bias_correction",
     "calibration.equalization",

@@ -127,7 +127,7 @@ pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
     ask(db, &ptq_partition::PartitionRule, &params, inputs())
 }
 
-/// The compile stage. Reads: partition's program, march, `optimize_level`.
+/// The compile stage. Reads: partition's program, march, `optimize_level`, `input.*`.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
@@ -138,7 +138,8 @@ pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>
         inputs.push(march(db, config)?);
         Some(inputs)
     };
-    ask(db, &ptq_compile::CompileRule, &ptq_compile::CompileParams { optimize_level }, inputs())
+    let params = ptq_compile::CompileParams { optimize_level, inputs: config.inputs.clone() };
+    ask(db, &ptq_compile::CompileRule, &params, inputs())
 }
 
 /// The measure rule: float against integers on the first sample, for the report. Reads: fuse, calibrate, partition.

@@ -4,7 +4,9 @@ use super::read;
 use crate::args::Info;
 use crate::failure::Failure;
 use crate::terminal::table;
-use ptq_ir::QuantParams;
+use ptq_ir::{DType, InputSpec, InputType, Layout, QOp, QuantParams, TensorId, aligned_image, aligned_shape};
+use ptq_runtime::Model;
+use ptq_sim::artifact::Body;
 use serde_json::{Value, json};
 
 /// A model input or output as it is shown.
@@ -12,8 +14,13 @@ struct Row {
     kind: &'static str,
     name: String,
     dtype: String,
+    layout: &'static str,
+    /// As text, with open dimensions.
     shape: String,
+    /// Shape without and with padding, where it is known.
+    shapes: Option<(Vec<usize>, Vec<usize>)>,
     quant: Option<QuantParams>,
+    note: Option<String>,
 }
 
 pub(crate) fn run(args: &Info) -> Result<u8, Failure> {
@@ -25,44 +32,142 @@ pub(crate) fn run(args: &Info) -> Result<u8, Failure> {
         bin(&bytes).map_err(|e| Failure::Failed(format!("error: {shown}: {e}")))?
     };
     if args.json {
-        let list: Vec<Value> = rows
-            .iter()
-            .map(|r| {
-                json!({ "kind": r.kind, "name": r.name, "type": r.dtype, "shape": r.shape,
-                        "scale": r.quant.as_ref().map(|q| &q.scale), "zero_point": r.quant.as_ref().map(|q| &q.zero_point),
-                        "axis": r.quant.as_ref().and_then(|q| q.axis) })
-            })
-            .collect();
+        let list: Vec<Value> = rows.iter().map(to_json).collect();
         println!("{}", json!({ "ports": list }));
-    } else {
-        let mut lines = vec![["", "name", "type", "shape", "scale", "zero point"].map(str::to_owned).to_vec()];
-        for r in &rows {
-            let scale = r.quant.as_ref().map_or_else(|| "-".into(), |q| q.scale0().to_string());
-            let zero = r.quant.as_ref().map_or_else(|| "-".into(), |q| q.zero_point0().to_string());
-            lines.push(vec![r.kind.into(), r.name.clone(), r.dtype.clone(), r.shape.clone(), scale, zero]);
+        return Ok(0);
+    }
+    let head = ["", "name", "type", "layout", "valid shape", "aligned shape", "scale", "zero point", "axis"];
+    let mut lines = vec![head.map(str::to_owned).to_vec()];
+    lines.extend(rows.iter().map(cells));
+    print!("{}", table(&lines));
+    for row in &rows {
+        if let Some(note) = &row.note {
+            println!("{}: {note}", row.name);
         }
-        print!("{}", table(&lines));
     }
     Ok(0)
 }
 
+fn to_json(r: &Row) -> Value {
+    json!({ "kind": r.kind, "name": r.name, "type": r.dtype, "layout": r.layout, "shape": r.shape,
+            "valid_shape": r.shapes.as_ref().map(|s| &s.0), "aligned_shape": r.shapes.as_ref().map(|s| &s.1),
+            "scale": r.quant.as_ref().map(|q| &q.scale), "zero_point": r.quant.as_ref().map(|q| &q.zero_point),
+            "axis": r.quant.as_ref().and_then(|q| q.axis), "note": r.note })
+}
+
+fn cells(r: &Row) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let many = |n: usize, first: String| if n > 1 { format!("{first} … ({n})") } else { first };
+    vec![
+        r.kind.into(),
+        r.name.clone(),
+        r.dtype.clone(),
+        r.layout.into(),
+        r.shape.clone(),
+        r.shapes.as_ref().map_or_else(dash, |s| format!("{:?}", s.1)),
+        r.quant.as_ref().map_or_else(dash, |q| many(q.scale.len(), q.scale0().to_string())),
+        r.quant.as_ref().map_or_else(dash, |q| q.zero_point0().to_string()),
+        r.quant.as_ref().and_then(|q| q.axis).map_or_else(dash, |a| a.to_string()),
+    ]
+}
+
+/// Layout that is shown for a port without a description.
+fn plain(shape: &[usize]) -> &'static str {
+    if shape.len() == 4 { Layout::Nchw.word() } else { "-" }
+}
+
 fn bin(bytes: &[u8]) -> Result<Vec<Row>, String> {
-    let model = ptq_runtime::Model::load(bytes).map_err(|e| e.to_string())?;
-    let row = |kind, p: ptq_runtime::Port<'_>| Row {
-        kind,
-        name: p.name.to_owned(),
-        dtype: p.dtype.to_string(),
-        shape: format!("{:?}", p.shape),
-        quant: p.quant.cloned(),
+    let model = Model::load(bytes).map_err(|e| e.to_string())?;
+    let artifact = model.artifact();
+    let row = |kind, p: &ptq_runtime::Port<'_>, id: TensorId| {
+        let aligned = aligned_shape(p.shape, Layout::Nchw, p.dtype.bytes(), kind == "output");
+        let row = Row {
+            kind,
+            name: p.name.to_owned(),
+            dtype: p.dtype.to_string(),
+            layout: plain(p.shape),
+            shape: format!("{:?}", p.shape),
+            shapes: Some((p.shape.to_vec(), aligned)),
+            quant: p.quant.cloned().or_else(|| border(&model, id)),
+            note: None,
+        };
+        match p.spec {
+            Some(spec) => described(row, p.shape, spec),
+            None => row,
+        }
     };
-    let inputs = model.inputs().into_iter().map(|p| row("input", p));
-    let outputs = model.outputs().into_iter().map(|p| row("output", p));
+    let inputs = model.inputs();
+    let inputs = inputs.iter().zip(&artifact.inputs).map(|(p, &id)| row("input", p, id));
+    let outputs = model.outputs();
+    let outputs = outputs.iter().zip(&artifact.outputs).map(|(p, &id)| row("output", p, id));
     Ok(inputs.chain(outputs).collect())
+}
+
+/// What a compiled model's described input takes at run time.
+fn described(row: Row, shape: &[usize], spec: &InputSpec) -> Row {
+    let Some(dims) = spec.layout_train.nchw(shape) else { return row };
+    let (Some(rt), Some(bytes)) = (spec.type_rt, spec.frame_bytes(shape)) else {
+        return Row { layout: spec.layout_train.word(), ..row };
+    };
+    let valid = spec.layout_run().shape(dims);
+    let aligned = aligned_image(&valid, rt, spec.layout_run());
+    let note = match rt {
+        InputType::Nv12 => {
+            let elements: usize = valid.iter().product();
+            format!(
+                "give {bytes} bytes of nv12, N·H·W·3/2, which the performance report counts; the shape is N·H·W·3 = {elements}, \
+                 because the accelerator expands the frame to yuv444 on its way in"
+            )
+        }
+        _ => format!("give {bytes} bytes of {} in {}", rt.word(), spec.layout_run().word()),
+    };
+    Row {
+        dtype: rt.word().to_owned(),
+        layout: spec.layout_run().word(),
+        shape: format!("{valid:?}"),
+        shapes: Some((valid, aligned)),
+        note: Some(format!("{note}; source {}", spec.source().word())),
+        ..row
+    }
+}
+
+/// Parameters of the Quantize that reads a float input, or of the Dequantize that makes a float output.
+fn border(model: &Model, id: TensorId) -> Option<QuantParams> {
+    let artifact = model.artifact();
+    let nodes = artifact.segments.iter().filter_map(|s| match &s.body {
+        Body::Float(nodes) => Some(nodes),
+        Body::Int(_) | Body::Npu(_) => None,
+    });
+    let other = nodes.flatten().find_map(|n| match n.op {
+        QOp::Quantize if n.inputs.first() == Some(&id) => n.outputs.first(),
+        QOp::Dequantize if n.outputs.first() == Some(&id) => n.inputs.first(),
+        _ => None,
+    })?;
+    artifact.tensors.get(other.0 as usize)?.quant.clone()
 }
 
 fn onnx(bytes: &[u8]) -> Result<Vec<Row>, String> {
     let (inputs, outputs) = ptq_onnx::file_ports(bytes).map_err(|d| d.to_string())?;
-    let row = |kind, p: ptq_onnx::FilePort| Row { kind, name: p.name, dtype: p.dtype, shape: p.shape, quant: None };
+    let row = |kind, p: ptq_onnx::FilePort| {
+        let dims = p.dims.unwrap_or_default();
+        let image = p.spec.as_ref().filter(|s| s.middle().is_some());
+        // Channels-last files are told by where the channels are.
+        let last = |s: &&InputSpec| {
+            s.type_train.channels().is_some_and(|c| dims.get(3) == Some(&c) && dims.get(1) != Some(&c))
+        };
+        let layout = match image {
+            Some(spec) if last(&spec) => Layout::Nhwc,
+            Some(spec) => spec.layout_train,
+            None => Layout::Nchw,
+        };
+        let element = DType::ALL.into_iter().find(|d| d.to_string() == p.dtype).map_or(1, DType::bytes);
+        let shapes =
+            (!dims.is_empty()).then(|| (dims.clone(), aligned_shape(&dims, layout, element, kind == "output")));
+        let note =
+            image.map(|s| format!("takes {}, made of {}", s.middle_word(), s.type_rt.unwrap_or_default().word()));
+        let layout = if image.is_some() { layout.word() } else { plain(&dims) };
+        Row { kind, name: p.name, dtype: p.dtype, layout, shape: p.shape, shapes, quant: p.quant, note }
+    };
     let inputs = inputs.into_iter().map(|p| row("input", p));
     Ok(inputs.chain(outputs.into_iter().map(|p| row("output", p))).collect())
 }

@@ -77,14 +77,15 @@ fn inputs(
                     port.name, port.name
                 ))
             })?;
-            let spec = declared.get(port.name).cloned().unwrap_or_else(|| image_spec(port));
-            ptq_sample::decode(file, &read(file.as_ref())?, &spec, port.dtype, port.shape)
+            let own = declared.get(port.name).or(port.spec).cloned();
+            let spec = own.unwrap_or_else(|| image_spec(port));
+            ptq_sample::decode_run_time(file, &read(file.as_ref())?, &spec, port.dtype, port.shape)
                 .map_err(|d| Failure::Failed(d.value(port.name).to_string()))
         })
         .collect()
 }
 
-/// A compiled model says shape and type only; an image file fills it as gray or RGB by its channels.
+/// Where neither manifest nor model describes an input, an image file fills it as gray or RGB by its channels.
 fn image_spec(port: &Port<'_>) -> InputSpec {
     let (type_train, layout_train) = match port.shape {
         [_, 1, _, _] => (InputType::Gray, Layout::Nchw),

@@ -5,9 +5,10 @@ use crate::args::{Global, Verify};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use ptq_engine::{Loaded, Project};
-use ptq_ir::Tensor;
-use ptq_report::verify::{BinRun, LIMITS, VerifyStages, verify};
+use ptq_ir::{DType, Tensor};
+use ptq_report::verify::{BinRun, FilePorts, LIMITS, Port, VerifyStages, file_differences, verify};
 use ptq_runtime::{Model, RunOptions};
+use std::path::Path;
 
 pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
     let project = project(global)?;
@@ -24,7 +25,11 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
         bin: Some(BinRun::of(&model, RunOptions { threads })),
         threads,
     };
-    let report = verify(&stages, &inputs, &LIMITS).map_err(|e| Failure::Failed(format!("error: {e}")))?;
+    let mut report = verify(&stages, &inputs, &LIMITS).map_err(|e| Failure::Failed(format!("error: {e}")))?;
+    let dir = args.dir.clone().unwrap_or_else(|| project.out().join(&args.variant));
+    let files = FILES.into_iter().map(|file| ports_of(&dir, file)).collect::<Result<Vec<_>, _>>()?;
+    report.contract.extend(file_differences(&loaded.original, &loaded.config.inputs, &files));
+    report.passed &= report.contract.is_empty();
     if args.json {
         let text = serde_json::to_string(&report).map_err(|e| Failure::Bug(e.to_string()))?;
         println!("{text}");
@@ -32,6 +37,30 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
         print!("{report}");
     }
     Ok(u8::from(!report.passed))
+}
+
+/// Files that have inputs and outputs.
+const FILES: [&str; 5] =
+    ["original_float.onnx", "optimized_float.onnx", "calibrated.onnx", "quantized.onnx", "model.bin"];
+
+/// Inputs and outputs of a file.
+fn ports_of(dir: &Path, file: &str) -> Result<FilePorts, Failure> {
+    let path = dir.join(file);
+    let bytes = read(&path)?;
+    let failed = |e: &dyn std::fmt::Display| Failure::Failed(format!("error: {}: {e}", path.display()));
+    if file.ends_with(".onnx") {
+        let (inputs, outputs) = ptq_onnx::file_ports(&bytes).map_err(|d| failed(&d))?;
+        let port = |p: ptq_onnx::FilePort| {
+            let dtype = DType::ALL.into_iter().find(|d| d.to_string() == p.dtype);
+            let open = || failed(&format!("{} is {} of shape {}", p.name, p.dtype, p.shape));
+            Ok(Port { dtype: dtype.ok_or_else(open)?, shape: p.dims.clone().ok_or_else(open)?, name: p.name.clone() })
+        };
+        let list = |ports: Vec<ptq_onnx::FilePort>| ports.into_iter().map(port).collect::<Result<Vec<_>, Failure>>();
+        return Ok(FilePorts { file: file.to_owned(), inputs: list(inputs)?, outputs: list(outputs)? });
+    }
+    let model = Model::load(&bytes).map_err(|e| failed(&e))?;
+    let run = BinRun::of(&model, RunOptions { threads: 1 });
+    Ok(FilePorts { file: file.to_owned(), inputs: run.inputs.clone(), outputs: run.outputs.clone() })
 }
 
 /// The given files, or the first calibration sample, or a synthetic input where there is no data.

@@ -24,18 +24,27 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn export_qdq(graph: &QGraph, meta: &ExportMeta) -> Result<Vec<u8>, Diagnostic> {
     let values = graph.tensors.iter().map(|t| t.name.as_str());
     let mut file = OnnxFile::new(values, graph.nodes.iter().map(|n| n.name.as_str()));
-    for (ids, is_input) in [(&graph.inputs, true), (&graph.outputs, false)] {
-        for &id in ids {
-            let t = graph.tensor(id);
-            if is_input {
-                file.input(&t.name, t.dtype, &t.shape);
-            } else {
-                file.output(&t.name, t.dtype, &t.shape);
+    let mut turned = BTreeMap::new();
+    for &id in &graph.inputs {
+        let t = graph.tensor(id);
+        match t.shape.as_slice() {
+            &[n, c, h, w] if meta.channels_last.contains(&t.source) => {
+                file.input(&t.name, t.dtype, &[n, h, w, c]);
+                let planes = file.fresh_value(&format!("{}_planes", t.name));
+                let node = file.fresh_node(&format!("{}_to_planes", t.name));
+                let perm = Attrs::of([("perm", Attr::Ints(vec![0, 3, 1, 2]))]);
+                file.node("Transpose", &node, std::slice::from_ref(&t.name), std::slice::from_ref(&planes), &perm);
+                turned.insert(id, planes);
             }
+            shape => file.input(&t.name, t.dtype, shape),
         }
     }
+    for &id in &graph.outputs {
+        let t = graph.tensor(id);
+        file.output(&t.name, t.dtype, &t.shape);
+    }
     let accumulators = accumulators(graph, &mut file);
-    let mut writer = Writer { graph, file, accumulators, written: BTreeSet::new() };
+    let mut writer = Writer { graph, file, accumulators, turned, written: BTreeSet::new() };
     for node in &graph.nodes {
         writer.node(node)?;
     }
@@ -76,6 +85,8 @@ struct Writer<'a> {
     graph: &'a QGraph,
     file: OnnxFile,
     accumulators: BTreeMap<TensorId, String>,
+    /// Channels-first form of the inputs that are channels-last in the file.
+    turned: BTreeMap<TensorId, String>,
     written: BTreeSet<TensorId>,
 }
 
@@ -91,6 +102,9 @@ impl<'a> Writer<'a> {
 
     /// Name of a tensor; its data becomes an initializer when it is constant.
     fn name(&mut self, id: TensorId) -> String {
+        if let Some(planes) = self.turned.get(&id) {
+            return planes.clone();
+        }
         let tensor = self.graph.tensor(id);
         if let Some(data) = &tensor.data
             && self.written.insert(id)

@@ -63,7 +63,7 @@ fn network() -> Graph {
 #[test]
 fn a_float_graph_reads_back() {
     let graph = network();
-    let meta = ExportMeta { metadata: [("march".to_owned(), "cpu".to_owned())].into() };
+    let meta = ExportMeta { metadata: [("march".to_owned(), "cpu".to_owned())].into(), ..ExportMeta::default() };
     let bytes = export_float(&graph, &meta);
     assert_eq!(bytes, export_float(&graph, &meta));
     check(&decode(&bytes));

@@ -20,7 +20,7 @@ pub(super) fn differences(stages: &VerifyStages<'_>) -> Vec<String> {
     problems
 }
 
-fn of_graph(graph: &Graph) -> [Vec<Port>; 2] {
+pub(super) fn of_graph(graph: &Graph) -> [Vec<Port>; 2] {
     let port = |v: &ValueId| {
         let value = graph.value(*v);
         Port { name: value.name.clone(), dtype: value.dtype, shape: value.shape.clone() }
@@ -37,7 +37,7 @@ fn of_integer(graph: &QGraph) -> [Vec<Port>; 2] {
     [graph.inputs.iter().map(port).collect(), graph.outputs.iter().map(port).collect()]
 }
 
-fn shown(ports: &[Port]) -> String {
+pub(super) fn shown(ports: &[Port]) -> String {
     let one = |p: &Port| format!("{}:{}{:?}", p.name, p.dtype, p.shape);
     format!("({})", ports.iter().map(one).collect::<Vec<_>>().join(", "))
 }

@@ -5,7 +5,7 @@ use super::model::{Body, LayerPlan, Model, Npu, Placed, Segment, TileAxis};
 use super::op_wire;
 use super::schema::*;
 use crate::Program;
-use ptq_ir::{DType, Device, QNode, QTensor, QuantParams, Rounding, SegmentId, Tensor, TensorId};
+use ptq_ir::{DType, Device, InputSpec, QNode, QTensor, QuantParams, Rounding, SegmentId, Tensor, TensorId};
 
 pub(super) fn inconsistent(what: impl Into<String>) -> BinError {
     BinError::Inconsistent(what.into())
@@ -25,6 +25,7 @@ pub(super) fn model(m: ModelMessage) -> Result<Model, BinError> {
         optimize_level: m.optimize_level,
         tensors: m.tensors.into_iter().map(tensor).collect::<Result<_, _>>()?,
         inputs: ports(&m.inputs)?,
+        input_specs: m.inputs.iter().map(spec).collect::<Result<_, _>>()?,
         outputs: ports(&m.outputs)?,
         segments: segments.collect::<Result<_, _>>()?,
     })
@@ -36,6 +37,11 @@ fn ports(ports: &[PortMessage]) -> Result<Vec<TensorId>, BinError> {
         _ => Err(inconsistent("the layout of an input or output is unknown")),
     };
     ports.iter().map(read).collect()
+}
+
+fn spec(p: &PortMessage) -> Result<Option<InputSpec>, BinError> {
+    let read = |text: &String| serde_json::from_str(text);
+    p.spec.as_ref().map(read).transpose().map_err(|e| inconsistent(format!("the description of an input: {e}")))
 }
 
 fn shape_and_type(t: &TensorMessage) -> Result<(Vec<usize>, DType), BinError> {

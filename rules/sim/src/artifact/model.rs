@@ -1,7 +1,7 @@
 //! A compiled model in memory.
 
 use crate::Program;
-use ptq_ir::{Device, QNode, QTensor, Rounding, TensorId};
+use ptq_ir::{Device, InputSpec, QNode, QTensor, Rounding, TensorId};
 
 /// What a `.bin` holds. Made by compile, run by the runtime.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Model {
     pub tensors: Vec<QTensor>,
     /// Model inputs in the model's order.
     pub inputs: Vec<TensorId>,
+    /// How each model input is described, so that files and frames can be read; one for each input, or none at all.
+    pub input_specs: Vec<Option<InputSpec>>,
     /// Model outputs in the model's order.
     pub outputs: Vec<TensorId>,
     /// Segments in execution order.

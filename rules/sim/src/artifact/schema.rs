@@ -32,6 +32,8 @@ pub(super) struct PortMessage {
     pub tensor: u32,
     #[prost(uint32, tag = "2")]
     pub layout: u32,
+    #[prost(string, optional, tag = "3")]
+    pub spec: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -6,7 +6,11 @@ use super::schema::*;
 use ptq_ir::{QNode, QTensor, QuantParams, Rounding, Tensor, TensorId};
 
 pub(super) fn model(m: &Model) -> ModelMessage {
-    let port = |t: &TensorId| PortMessage { tensor: t.0, layout: 0 };
+    let port = |t: &TensorId| PortMessage { tensor: t.0, layout: 0, spec: None };
+    let input = |(i, t): (usize, &TensorId)| {
+        let spec = m.input_specs.get(i).and_then(Option::as_ref);
+        PortMessage { spec: spec.and_then(|s| serde_json::to_string(s).ok()), ..port(t) }
+    };
     ModelMessage {
         name: m.name.clone(),
         march: m.march.clone(),
@@ -17,7 +21,7 @@ pub(super) fn model(m: &Model) -> ModelMessage {
         },
         optimize_level: m.optimize_level.clone(),
         tensors: m.tensors.iter().map(tensor).collect(),
-        inputs: m.inputs.iter().map(port).collect(),
+        inputs: m.inputs.iter().enumerate().map(input).collect(),
         outputs: m.outputs.iter().map(port).collect(),
         segments: m.segments.iter().map(segment).collect(),
     }
