@@ -7,13 +7,12 @@ mod expand;
 mod inputs;
 pub mod keys;
 mod settings;
-mod suggest;
 
 pub use config::{SampleSource, VariantConfig};
 pub use expand::Variant;
+pub(crate) use ptq_place::nearest;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
-pub(crate) use suggest::nearest;
 
 use ptq_ir::Diagnostic;
 use settings::Reader;

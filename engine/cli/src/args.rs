@@ -165,18 +165,27 @@ pub(crate) struct Explain {
 }
 
 #[derive(ClapArgs)]
-#[command(after_help = "Example:\n  ptq check model.onnx --march bayes --input-shape x=1,3,224,224 --json")]
+#[command(
+    after_help = "Example:\n  ptq check model.onnx --march bayes --input-shape x=1x3x224x224 --json\n  ptq check --variant fashion-bayes"
+)]
 pub(crate) struct Check {
-    /// ONNX file
-    pub(crate) model: PathBuf,
-    /// Target
-    #[arg(long, default_value = "bayes")]
-    pub(crate) march: String,
+    /// ONNX file; with --variant the variant's
+    #[arg(required_unless_present = "variant", conflicts_with = "variant")]
+    pub(crate) model: Option<PathBuf>,
+    /// Take model, target, inputs and requests from this variant of the manifest
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
+    /// Target; bayes when not given
+    #[arg(long)]
+    pub(crate) march: Option<String>,
     /// Nodes to run on the BPU where the march can
     #[arg(long, value_name = "NODE", num_args = 1..)]
     pub(crate) run_on_bpu: Vec<String>,
-    /// Shape of an input, to fix dynamic dimensions
-    #[arg(long, value_name = "NAME=D,D,…", value_parser = key_value)]
+    /// Nodes to keep on the CPU
+    #[arg(long, value_name = "NODE", num_args = 1..)]
+    pub(crate) run_on_cpu: Vec<String>,
+    /// Shape of an input, to fix dynamic dimensions: NAME=1x3x224x224
+    #[arg(long, value_name = "NAME=DxD…", value_parser = key_value)]
     pub(crate) input_shape: Vec<(String, String)>,
     /// Print JSON
     #[arg(long)]

@@ -78,8 +78,8 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let graph = read_graph(ctx.inputs)?;
     let march = String::from_utf8_lossy(&ctx.input("march")?).into_owned();
     let march = March::from_toml(&march)?;
-    let placed = place(&graph, &march, &params.requests);
-    let scales = scales(&graph, &placed.placement);
+    let (placement, _) = place(&graph, &march, &params.requests).checked()?;
+    let scales = scales(&graph, &placement);
     let files = files(ctx, &params, &graph)?;
     let inputs = sampled_inputs(&params, &graph);
     let data = inspected(answers.ask(inspections(&params, &inputs, &files)?)?)?;
@@ -92,14 +92,14 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let observations = Observations {
         graph: &graph,
         march: &march,
-        placement: &placed.placement,
+        placement: &placement,
         inputs: &params.inputs,
         scales: &scales,
         histograms: &histograms,
         channels: &no_channels,
         given: &given,
     };
-    let per_channel = channels_of(&params, &graph, &placed.placement, &files)?;
+    let per_channel = channels_of(&params, &graph, &placement, &files)?;
     let mut out = Blobs::new();
     let table = if params.calibration.method.is_search() {
         let first = files.iter().take(params.calibration.score_samples.max(1));
@@ -125,7 +125,7 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         out.insert(DATA.to_owned(), serde_json::to_vec(&data).map_err(|e| internal(&e))?.into());
     }
     out.insert("warnings.json".to_owned(), serde_json::to_vec(&notes).map_err(|e| internal(&e))?.into());
-    let placement = serde_json::to_vec(&placed.placement).map_err(|e| internal(&e))?;
+    let placement = serde_json::to_vec(&placement).map_err(|e| internal(&e))?;
     out.insert("placement.json".to_owned(), placement.into());
     Ok(out)
 }

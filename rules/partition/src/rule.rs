@@ -34,15 +34,15 @@ impl BuildRule for PartitionRule {
         let march = March::from_toml(&march).map_err(Failure::from)?;
         let quant: QuantTable = ptq_ir::from_bytes(&ctx.input("quant")?)
             .map_err(|e| Failure::from(Diagnostic::error("PART01", format!("quantization table: {e}"))))?;
-        let placed = place(&graph, &march, &params.requests);
-        let program = partition(&graph, &march, &placed.placement, &quant)?;
+        let (placement, warnings) = place(&graph, &march, &params.requests).checked()?;
+        let program = partition(&graph, &march, &placement, &quant)?;
         let mut out = Blobs::new();
         put_qgraph(&mut out, &program)?;
-        let table = serde_json::to_vec(&placed.placement)
-            .map_err(|e| Failure::from(Diagnostic::error("PART02", e.to_string())))?;
+        let table =
+            serde_json::to_vec(&placement).map_err(|e| Failure::from(Diagnostic::error("PART02", e.to_string())))?;
         out.insert("placement.json".into(), table.into());
-        let warnings = serde_json::to_vec(&placed.warnings)
-            .map_err(|e| Failure::from(Diagnostic::error("PART02", e.to_string())))?;
+        let warnings =
+            serde_json::to_vec(&warnings).map_err(|e| Failure::from(Diagnostic::error("PART02", e.to_string())))?;
         out.insert("warnings.json".into(), warnings.into());
         Ok(Step::Done(out))
     }

@@ -4,16 +4,22 @@
 //! `ptq check`, calibrate and partition call the same function, so they cannot disagree. Each decision is a rule of its
 //! own under `rules/`, with a code that reasons carry. Not here: scales (calibrate) and integer code (partition).
 
+mod answer;
+mod borders;
 mod levels;
 mod limits;
 mod place;
 mod placement;
+mod remedy;
 mod requests;
 pub mod rules;
 mod scales;
+mod suggest;
 
+pub use borders::{Border, borders};
 pub use limits::PROPERTIES;
 pub use place::{PlaceResult, channel_axis_after, place};
 pub use placement::{NodePlacement, Placement, Reason};
 pub use requests::Requests;
 pub use scales::{Scale, absorbed_output, scales};
+pub use suggest::nearest;

@@ -2,7 +2,7 @@
 
 use crate::rules::passive::Neighbour;
 use crate::rules::{attribute, float_only, limit, manual, no_route, passive, requested, tail};
-use crate::{NodePlacement, Placement, Reason, Requests, levels};
+use crate::{NodePlacement, Placement, Reason, Requests, answer, levels};
 use ptq_ir::{Activation, Device, Diagnostic, Graph, Node, NodeId, ValueId, ops};
 use ptq_march::{Class, March};
 
@@ -11,8 +11,20 @@ use ptq_march::{Class, March};
 pub struct PlaceResult {
     /// Where every node runs.
     pub placement: Placement,
-    /// Warnings about requests.
+    /// Warnings about requests: what they could not change, and what they cost.
     pub warnings: Vec<Diagnostic>,
+    /// Requests that make no sense.
+    pub problems: Vec<Diagnostic>,
+}
+
+impl PlaceResult {
+    /// The placement and its warnings.
+    ///
+    /// # Errors
+    /// The requests that make no sense.
+    pub fn checked(self) -> Result<(Placement, Vec<Diagnostic>), Vec<Diagnostic>> {
+        if self.problems.is_empty() { Ok((self.placement, self.warnings)) } else { Err(self.problems) }
+    }
 }
 
 /// Decides device, class, type and reason of every node of an optimized graph.
@@ -27,8 +39,9 @@ pub fn place(graph: &Graph, march: &March, requests: &Requests) -> PlaceResult {
     placer.absorb();
     let mut placement = Placement { nodes: placer.rows() };
     levels::assign(graph, &mut placement);
-    let warnings = unfulfilled(&placement, requests);
-    PlaceResult { placement, warnings }
+    let mut warnings = answer::unfulfilled(&placement, requests);
+    warnings.append(&mut placer.costs);
+    PlaceResult { placement, warnings, problems: answer::unknown(graph, requests) }
 }
 
 struct Placer<'a> {
@@ -40,6 +53,8 @@ struct Placer<'a> {
     /// Why each node is on the CPU; `None` on the BPU.
     cpu: Vec<Option<Reason>>,
     int32: Vec<bool>,
+    /// What requests cost.
+    costs: Vec<Diagnostic>,
     absorbed_by: Vec<Option<NodeId>>,
 }
 
@@ -54,6 +69,7 @@ impl<'a> Placer<'a> {
             consumers: graph.consumers(),
             cpu: vec![None; n],
             int32: vec![false; n],
+            costs: Vec::new(),
             absorbed_by: vec![None; n],
         }
     }
@@ -67,9 +83,9 @@ impl<'a> Placer<'a> {
         for (id, node) in self.graph.nodes() {
             let asked = self.requests.device(&node.name);
             self.cpu[id.0 as usize] = requested::reason(node, asked)
-                .or_else(|| no_route::reason(self.march, node))
+                .or_else(|| no_route::reason(self.march, self.graph, node))
                 .or_else(|| float_only::reason(self.graph, node))
-                .or_else(|| attribute::reason(self.march, node))
+                .or_else(|| attribute::reason(self.march, self.graph, node))
                 .or_else(|| limit::reason(self.march, self.graph, node))
                 .or_else(|| manual::reason(self.march, node, asked));
         }
@@ -96,7 +112,11 @@ impl<'a> Placer<'a> {
                     self.cpu[id.0 as usize] = Some(tail::reason(node, &conv_name));
                 }
             }
-            if keep == 0 {
+            if let Some(asked) = keep.checked_sub(1) {
+                let asked = &self.graph.node(path[asked]).name;
+                let output = &self.graph.value(output).name;
+                self.costs.push(answer::int8_output(asked, &conv_name, output));
+            } else {
                 self.int32[conv.0 as usize] = true;
                 self.keep_int32(&path);
             }
@@ -162,20 +182,17 @@ impl<'a> Placer<'a> {
         }
     }
 
-    fn cpu_neighbour(&self, id: NodeId, node: &'a Node) -> Option<Neighbour<'a>> {
-        let because = |id: NodeId| {
-            self.cpu[id.0 as usize].as_ref().map(|r| format!(" because {} ({})", r.text, r.code)).unwrap_or_default()
-        };
+    fn cpu_neighbour<'s>(&'s self, id: NodeId, node: &Node) -> Option<Neighbour<'s>> {
         let source = node.input(0)?;
         match self.producers[source.0 as usize] {
             None => return Some(Neighbour::Input(&self.graph.value(source).name)),
-            Some(p) if !self.on_bpu(p) => {
-                return Some(Neighbour::Producer(&self.graph.node(p).name, because(p)));
-            }
-            Some(p) if self.int32[p.0 as usize] && !self.int32[id.0 as usize] => {
-                return Some(Neighbour::Int32(&self.graph.node(p).name));
-            }
-            Some(_) => {}
+            Some(p) => match &self.cpu[p.0 as usize] {
+                Some(reason) => return Some(Neighbour::Producer(&self.graph.node(p).name, reason)),
+                None if self.int32[p.0 as usize] && !self.int32[id.0 as usize] => {
+                    return Some(Neighbour::Int32(&self.graph.node(p).name));
+                }
+                None => {}
+            },
         }
         if self.int32[id.0 as usize] {
             return None;
@@ -184,8 +201,10 @@ impl<'a> Placer<'a> {
             return Some(Neighbour::Output(&self.graph.value(result).name));
         }
         let mut consumers = node.outputs.iter().flat_map(|v| &self.consumers[v.0 as usize]);
-        let consumer = consumers.find(|c| !self.on_bpu(**c))?;
-        Some(Neighbour::Consumer(&self.graph.node(*consumer).name, because(*consumer)))
+        consumers.find_map(|c| {
+            let reason = self.cpu[c.0 as usize].as_ref()?;
+            Some(Neighbour::Consumer(&self.graph.node(*c).name, reason))
+        })
     }
 
     /// Accepts fusible activations whose producer can compute them on this march.
@@ -255,29 +274,4 @@ pub fn channel_axis_after(graph: &Graph, node: &Node, axis: usize) -> Option<usi
     let outer: usize = x.get(..axis)?.iter().product();
     let extent = *x.get(axis)?;
     (0..y.len()).find(|&a| y[a] == extent && y[..a].iter().product::<usize>() == outer)
-}
-
-fn unfulfilled(placement: &Placement, requests: &Requests) -> Vec<Diagnostic> {
-    requests
-        .names()
-        .into_iter()
-        .filter_map(|name| {
-            let asked = requests.device(name)?;
-            match placement.nodes.iter().find(|n| n.name == name) {
-                None => Some(
-                    Diagnostic::warning("PLACE20", "a request names a node that the optimized graph does not have")
-                        .node(name)
-                        .hint("`ptq check` lists the node names"),
-                ),
-                Some(row) if row.on != asked => {
-                    let why = row.reason.as_ref().map_or("", |r| r.text.as_str());
-                    Some(
-                        Diagnostic::warning("PLACE21", format!("asked for {asked}, runs on {}: {why}", row.on))
-                            .node(name),
-                    )
-                }
-                Some(_) => None,
-            }
-        })
-        .collect()
 }

@@ -4,18 +4,21 @@ use ptq_ir::Device;
 use ptq_march::Class;
 use serde::{Deserialize, Serialize};
 
-/// Why a node is where it is: the rule's code, and a sentence with the limit and the actual value.
+/// Why a node is where it is: the rule's code, a sentence with the limit and the actual value, and a remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// Code of the placement rule, such as `PLACE02`.
     pub code: String,
-    /// What decided, and what would move the node.
+    /// What decided, with the limit and the actual value.
     pub text: String,
+    /// What would move the node to the BPU.
+    #[serde(default)]
+    pub remedy: String,
 }
 
 impl Reason {
-    pub(crate) fn new(code: &str, text: impl Into<String>) -> Reason {
-        Reason { code: code.to_owned(), text: text.into() }
+    pub(crate) fn new(code: &str, text: impl Into<String>, remedy: impl Into<String>) -> Reason {
+        Reason { code: code.to_owned(), text: text.into(), remedy: remedy.into() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Expected placement of model tails, passive chains and requests, one behaviour a test.
 
-use ptq_ir::{Attr, Attrs, Device, Graph, GraphBuilder, Tensor, ValueId};
+use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId};
 use ptq_march::March;
 use ptq_place::{Placement, Requests, place};
 
@@ -59,15 +59,18 @@ fn a_tail_conv_gives_int32_and_its_relu_runs_on_the_cpu() {
     assert_eq!(shown(&p), ["conv1:BPU", "relu1:BPU:in conv1", "conv2:BPU:int32", "relu2:CPU"]);
     let reason = p.nodes[3].reason.as_ref().expect("reason");
     assert_eq!(reason.code, "PLACE07");
-    assert!(reason.text.contains("run_on_bpu"), "{}", reason.text);
+    assert_eq!(reason.remedy, "run_on_bpu = [\"relu2\"], which makes the output int8");
     assert!(p.nodes[1].reason.is_none());
 }
 
 #[test]
 fn asking_for_the_tail_relu_brings_int8_output() {
     let requests = Requests { run_on_bpu: vec!["relu2".into()], ..Requests::default() };
-    let p = place(&conv_relu_tail(), &bayes(), &requests).placement;
-    assert_eq!(shown(&p), ["conv1:BPU", "relu1:BPU:in conv1", "conv2:BPU", "relu2:BPU:in conv2"]);
+    let result = place(&conv_relu_tail(), &bayes(), &requests);
+    assert_eq!(shown(&result.placement), ["conv1:BPU", "relu1:BPU:in conv1", "conv2:BPU", "relu2:BPU:in conv2"]);
+    let [cost] = &result.warnings[..] else { panic!("{:?}", result.warnings) };
+    assert_eq!((cost.code.as_str(), cost.place.node.as_deref()), ("PLACE22", Some("relu2")));
+    assert!(cost.message.contains("conv2 gives int8 instead of int32"), "{cost}");
 }
 
 #[test]
@@ -160,16 +163,31 @@ fn a_limit_is_reported_with_property_range_and_value() {
     let p = place(&b.finish(), &bayes(), &Requests::default()).placement;
     let reason = p.nodes[0].reason.as_ref().expect("reason");
     assert_eq!(reason.code, "PLACE02");
-    assert_eq!(reason.text, "kernel 33 is outside 1..31 of Conv on march bayes");
+    assert_eq!(reason.text, "kernel 33 > 31, the limit of Conv on march bayes");
+    assert!(reason.remedy.starts_with("change the model so that kernel is 1..31"), "{}", reason.remedy);
 }
 
 #[test]
-fn requests_that_cannot_be_fulfilled_are_warned_about() {
-    let requests = Requests { run_on_bpu: vec!["nobody".into()], ..Requests::default() };
+fn a_request_for_an_unknown_node_is_an_error_with_the_nearest_name() {
+    let requests = Requests { run_on_bpu: vec!["rellu2".into()], ..Requests::default() };
     let result = place(&conv_relu_tail(), &bayes(), &requests);
+    let [problem] = &result.problems[..] else { panic!("{:?}", result.problems) };
+    assert_eq!((problem.code.as_str(), problem.place.node.as_deref()), ("PLACE20", Some("rellu2")));
+    assert!(problem.hint.as_deref().is_some_and(|h| h.contains("did you mean relu2?")), "{problem}");
+    assert!(result.checked().is_err());
+}
+
+#[test]
+fn a_request_that_the_march_cannot_fulfil_is_warned_about_with_the_reason() {
+    let requests = Requests { run_on_bpu: vec!["middle".into()], ..Requests::default() };
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 4, 2, 2]);
+    let e = b.node("Erf", "middle", &[x], Attrs::default(), &[1, 4, 2, 2]);
+    b.output(e);
+    let result = place(&b.finish(), &bayes(), &requests);
     assert_eq!(result.warnings.len(), 1);
-    assert_eq!(result.warnings[0].place.node.as_deref(), Some("nobody"));
-    assert_eq!(result.placement.nodes[0].on, Device::Bpu);
+    let text = result.warnings[0].to_string();
+    assert!(text.contains("Erf") && text.contains("PLACE01"), "{text}");
 }
 
 #[test]

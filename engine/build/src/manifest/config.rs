@@ -5,7 +5,7 @@ use super::inputs::inputs;
 use super::settings::{number, size};
 use ptq_calibrate::{Calibration, Method, ScoreAt};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
-use ptq_parse::Quantized;
+use ptq_parse::{ParseParams, Quantized};
 use ptq_place::Requests;
 use std::collections::BTreeMap;
 
@@ -53,6 +53,11 @@ impl VariantConfig {
             return !self.inputs.is_empty() && self.inputs.values().all(bytes);
         }
         self.inputs.get(input).is_some_and(bytes)
+    }
+
+    /// What the parse stage reads of the variant.
+    pub fn parse_params(&self) -> ParseParams {
+        ParseParams { inputs: self.inputs.clone(), memory_budget: self.memory_budget, quantized: self.quantized }
     }
 
     /// The typed form of a variant's settings.

@@ -1,9 +1,9 @@
 //! From tables to variants: inheritance, matrices, overrides.
 
 use super::settings::{Reader, Setting, Settings, override_value, unknown_key};
-use super::suggest::nearest;
 use super::{Manifest, keys};
 use ptq_ir::Diagnostic;
+use ptq_place::nearest;
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

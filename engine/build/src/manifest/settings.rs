@@ -1,8 +1,8 @@
 //! Values with the line that set them, and the reader that collects problems.
 
 use super::keys::{self, KeyType};
-use super::suggest::nearest;
 use ptq_ir::Diagnostic;
+use ptq_place::nearest;
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

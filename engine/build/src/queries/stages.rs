@@ -56,11 +56,7 @@ fn part(db: &dyn Db, tree: Digest, name: &str) -> Option<ActionInput> {
 #[salsa::tracked(returns(ref))]
 pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
-    let params = ptq_parse::ParseParams {
-        inputs: config.inputs.clone(),
-        memory_budget: config.memory_budget,
-        quantized: config.quantized,
-    };
+    let params = config.parse_params();
     let inputs = || {
         let mut inputs = vec![ActionInput::blob("model", file(db, &config.path)?)];
         for (stated, path) in Sources::get(db).external(db).get(&config.path).into_iter().flatten() {

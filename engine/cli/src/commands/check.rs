@@ -1,88 +1,195 @@
 //! `ptq check`: parse, fuse and place a model without data, by the same code as a build.
 
-use super::read;
+use super::{project, read};
 use crate::args::{Check, Global};
 use crate::failure::Failure;
 use crate::terminal::table;
+use ptq_engine::manifest::VariantConfig;
 use ptq_ir::{Device, Graph, InputSpec};
 use ptq_march::March;
-use ptq_place::{PlaceResult, Requests, place};
+use ptq_parse::ParseParams;
+use ptq_place::{Border, Placement, Requests, borders, place};
 use ptq_rule::{Blobs, BuildRule, Context, Silent, Step};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
-pub(crate) fn run(_global: &Global, args: &Check) -> Result<u8, Failure> {
-    let march = super::load_march(&args.march)?;
-    let mut inputs = BTreeMap::new();
-    for (name, dims) in &args.input_shape {
-        let shape: Result<Vec<i64>, _> = dims.split([',', 'x']).map(str::parse).collect();
-        let shape = shape.map_err(|e| Failure::Usage(format!("error: --input-shape {name}={dims}: {e}")))?;
-        inputs.insert(name.clone(), InputSpec { shape: Some(shape), ..InputSpec::default() });
-    }
-    let model = Blobs::from([("model".to_owned(), read(&args.model)?.into())]);
-    let parsed = step(&ptq_parse::ParseRule, &model, &ptq_parse::ParseParams { inputs, ..Default::default() }, args)?;
-    let fused = step(&ptq_fuse::FuseRule, &parsed, &ptq_fuse::FuseParams::default(), args)?;
+pub(crate) fn run(global: &Global, args: &Check) -> Result<u8, Failure> {
+    let subject = Subject::of(global, args)?;
+    let parsed = step(&ptq_parse::ParseRule, &blobs(&subject.model)?, &subject.params, &subject.model)?;
+    let fused = step(&ptq_fuse::FuseRule, &parsed, &ptq_fuse::FuseParams::default(), &subject.model)?;
     let graph = ptq_rule::read_graph(&fused).map_err(|f| Failure::Failed(f.to_string()))?;
-    let requests = Requests { run_on_bpu: args.run_on_bpu.clone(), ..Requests::default() };
-    let result = place(&graph, &march, &requests);
+    let lines = |d: &[ptq_ir::Diagnostic]| d.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let placed = place(&graph, &subject.march, &subject.requests).checked();
+    let (placement, warnings) = placed.map_err(|p| Failure::Failed(lines(&p).join("\n")))?;
+    let found = Found { graph: &graph, march: &subject.march, borders: borders(&graph, &placement), placement };
     if args.json {
-        println!("{}", as_json(&result));
+        println!("{}", found.as_json(&lines(&warnings)));
     } else {
-        print!("{}", as_text(&graph, &march, &result));
+        print!("{}", found.as_text(&lines(&warnings)));
     }
     Ok(0)
 }
 
-fn step<P: serde::Serialize>(rule: &dyn BuildRule, inputs: &Blobs, params: &P, args: &Check) -> Result<Blobs, Failure> {
+/// What is checked: a file and options, or a variant of the manifest; options come on top of it.
+struct Subject {
+    model: PathBuf,
+    march: March,
+    params: ParseParams,
+    requests: Requests,
+}
+
+impl Subject {
+    fn of(global: &Global, args: &Check) -> Result<Subject, Failure> {
+        let mut subject = match (&args.variant, &args.model) {
+            (Some(variant), _) => Subject::of_variant(global, variant, args.march.as_deref())?,
+            (None, Some(model)) => Subject {
+                model: model.clone(),
+                march: super::load_march(args.march.as_deref().unwrap_or("bayes"))?,
+                params: ParseParams::default(),
+                requests: Requests::default(),
+            },
+            (None, None) => return Err(Failure::Usage("error: name an ONNX file, or --variant NAME".into())),
+        };
+        for (name, dims) in &args.input_shape {
+            let shape: Result<Vec<i64>, _> = dims.split([',', 'x']).map(str::parse).collect();
+            let shape = shape.map_err(|e| Failure::Usage(format!("error: --input-shape {name}={dims}: {e}")))?;
+            let spec: &mut InputSpec = subject.params.inputs.entry(name.clone()).or_default();
+            spec.shape = Some(shape);
+        }
+        subject.requests.run_on_bpu.extend(args.run_on_bpu.iter().cloned());
+        subject.requests.run_on_cpu.extend(args.run_on_cpu.iter().cloned());
+        Ok(subject)
+    }
+
+    fn of_variant(global: &Global, name: &str, march: Option<&str>) -> Result<Subject, Failure> {
+        let project = project(global)?;
+        let Some(variant) = project.manifest().variants.get(name) else {
+            let names: Vec<&str> = project.manifest().variants.keys().map(String::as_str).collect();
+            let hint = ptq_place::nearest(name, names.iter().copied())
+                .map_or_else(String::new, |n| format!("\n  help: did you mean {n}?"));
+            return Err(Failure::Usage(format!("error: the manifest has no variant {name:?}{hint}")));
+        };
+        let config = VariantConfig::of(variant)
+            .map_err(|p| Failure::Usage(p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+        let folder = global.manifest.parent().unwrap_or(Path::new(""));
+        let named = march.map_or_else(
+            || {
+                if config.march.ends_with(".toml") {
+                    folder.join(&config.march).display().to_string()
+                } else {
+                    config.march.clone()
+                }
+            },
+            str::to_owned,
+        );
+        Ok(Subject {
+            model: folder.join(&config.path),
+            march: super::load_march(&named)?,
+            params: config.parse_params(),
+            requests: config.requests,
+        })
+    }
+}
+
+/// The model's bytes and the files beside it that hold its external data.
+fn blobs(model: &Path) -> Result<Blobs, Failure> {
+    let bytes: bytes::Bytes = read(model)?.into();
+    let mut out = Blobs::from([("model".to_owned(), bytes.clone())]);
+    // A file that cannot be read as a model names nothing; parse says what is wrong with it.
+    for stated in ptq_onnx::external_files(&bytes, &ptq_onnx::Limits::default()).unwrap_or_default() {
+        if Path::new(&stated).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir)) {
+            let why = format!("error: {}: external data {stated} lies outside the model's folder", model.display());
+            return Err(Failure::Failed(why));
+        }
+        let path = model.parent().unwrap_or(Path::new("")).join(&stated);
+        out.insert(format!("{}{stated}", ptq_parse::EXTERNAL), read(&path)?.into());
+    }
+    Ok(out)
+}
+
+fn step<P: serde::Serialize>(rule: &dyn BuildRule, inputs: &Blobs, params: &P, model: &Path) -> Result<Blobs, Failure> {
     let params = serde_json::to_string(params).map_err(|e| Failure::Bug(e.to_string()))?;
     let ctx = Context { inputs, params: &params, progress: &Silent, threads: 1 };
     match rule.step(&ctx, &[]) {
         Ok(Step::Done(blobs)) => Ok(blobs),
         Ok(Step::Need(_)) => Err(Failure::Bug(format!("{} asked for actions", rule.name()))),
-        Err(failure) => Err(Failure::Failed(format!("{}: {failure}", args.model.display()))),
+        Err(failure) => Err(Failure::Failed(format!("{}: {failure}", model.display()))),
     }
 }
 
-fn as_json(result: &PlaceResult) -> serde_json::Value {
-    let warnings: Vec<String> = result.warnings.iter().map(ToString::to_string).collect();
-    json!({
-        "nodes": result.placement.nodes,
-        "subgraphs": result.placement.subgraphs(),
-        "warnings": warnings,
-    })
+/// A placed graph.
+struct Found<'a> {
+    graph: &'a Graph,
+    march: &'a March,
+    placement: Placement,
+    borders: Vec<Border>,
 }
 
-fn as_text(graph: &Graph, march: &March, result: &PlaceResult) -> String {
-    let mut rows = vec![["Node", "ON", "Subgraph", "Type"].map(str::to_owned).to_vec()];
-    for n in &result.placement.nodes {
-        let shown = match &n.absorbed_by {
-            Some(by) => format!("{} (in {by})", n.shown),
-            None if n.int32 => format!("{} (int32)", n.shown),
-            None => n.shown.clone(),
-        };
-        rows.push(vec![
-            n.name.clone(),
-            n.on.to_string(),
-            n.subgraph.map_or_else(|| "--".into(), |id| format!("id({id})")),
-            shown,
-        ]);
+impl Found<'_> {
+    /// Whether the vendor's converter refuses this operator.
+    fn is_refused(&self, op: &str) -> bool {
+        self.march.elsewhere.as_ref().and_then(|e| e.list_of(op)) == Some("unsupported")
     }
-    let mut out = table(&rows);
-    let on_cpu: Vec<_> = result.placement.nodes.iter().filter(|n| n.on == Device::Cpu).collect();
-    out += &format!(
-        "\n{} nodes, {} on the CPU, {} BPU subgraphs on march {}\n",
-        graph.nodes.len(),
-        on_cpu.len(),
-        result.placement.subgraphs(),
-        march.name
-    );
-    for n in on_cpu {
-        if let Some(reason) = &n.reason {
-            out += &format!("  {} ({}): {} ({})\n", n.name, n.op, reason.text, reason.code);
+
+    fn as_json(&self, warnings: &[String]) -> serde_json::Value {
+        let refused = self.placement.nodes.iter().filter(|n| self.is_refused(&n.op));
+        json!({
+            "march": self.march.name,
+            "nodes": self.placement.nodes,
+            "subgraphs": self.placement.subgraphs(),
+            "unsupported": refused.map(|n| &n.name).collect::<Vec<_>>(),
+            "borders": self.borders,
+            "border_bytes": self.borders.iter().map(|b| b.bytes).sum::<u64>(),
+            "border_elements": self.borders.iter().map(|b| b.elements).sum::<u64>(),
+            "warnings": warnings,
+        })
+    }
+
+    fn as_text(&self, warnings: &[String]) -> String {
+        let mut rows = vec![["Node", "ON", "Subgraph", "Type"].map(str::to_owned).to_vec()];
+        for n in &self.placement.nodes {
+            let shown = match &n.absorbed_by {
+                Some(by) => format!("{} (in {by})", n.shown),
+                None if n.int32 => format!("{} (int32)", n.shown),
+                None => n.shown.clone(),
+            };
+            let subgraph = n.subgraph.map_or_else(|| "--".into(), |id| format!("id({id})"));
+            rows.push(vec![n.name.clone(), n.on.to_string(), subgraph, shown]);
         }
+        let mut out = table(&rows);
+        let on_cpu: Vec<_> = self.placement.nodes.iter().filter(|n| n.on == Device::Cpu).collect();
+        out += &format!(
+            "\n{} nodes, {} on the CPU, {} BPU subgraphs on march {}\n",
+            self.graph.nodes.len(),
+            on_cpu.len(),
+            self.placement.subgraphs(),
+            self.march.name
+        );
+        for n in on_cpu {
+            let refused = if self.is_refused(&n.op) { ", unsupported" } else { "" };
+            if let Some(r) = &n.reason {
+                out +=
+                    &format!("  {} ({}{refused}): {} ({})\n    remedy: {}\n", n.name, n.op, r.text, r.code, r.remedy);
+            }
+        }
+        out += &self.border_table();
+        for warning in warnings {
+            out += &format!("{warning}\n");
+        }
+        out
     }
-    for warning in &result.warnings {
-        out += &format!("{warning}\n");
+
+    /// Every border, the dearest first.
+    fn border_table(&self) -> String {
+        let mut by_cost: Vec<&Border> = self.borders.iter().collect();
+        by_cost.sort_by_key(|b| std::cmp::Reverse(b.bytes));
+        let mut rows = vec![["Border", "Value", "Elements", "Bytes"].map(str::to_owned).to_vec()];
+        rows.extend(
+            by_cost
+                .iter()
+                .map(|b| vec![b.kind.to_owned(), b.value.clone(), b.elements.to_string(), b.bytes.to_string()]),
+        );
+        let bytes: u64 = self.borders.iter().map(|b| b.bytes).sum();
+        format!("\n{} borders on the CPU move {bytes} bytes a run\n{}", self.borders.len(), table(&rows))
     }
-    out
 }

@@ -17,9 +17,11 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
 /// The reason for a node with a dynamic tensor, or a first input, that is not float32.
 pub(crate) fn reason(graph: &Graph, node: &Node) -> Option<Reason> {
     let dynamic = node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none());
-    dynamic
-        .chain(&node.outputs)
-        .map(|&v| graph.value(v))
-        .find(|v| v.dtype != DType::F32)
-        .map(|v| Reason::new(META.code, format!("{} is {}, only float32 tensors are quantized", v.name, v.dtype)))
+    dynamic.chain(&node.outputs).map(|&v| graph.value(v)).find(|v| v.dtype != DType::F32).map(|v| {
+        Reason::new(
+            META.code,
+            format!("{} is {}, only float32 tensors are quantized", v.name, v.dtype),
+            format!("nothing while {} is {}; compute it in float32, or outside the model", v.name, v.dtype),
+        )
+    })
 }

@@ -21,7 +21,8 @@ pub(crate) fn reason(march: &March, node: &Node, requested: Option<Device>) -> O
     (manual && requested != Some(Device::Bpu)).then(|| {
         Reason::new(
             META.code,
-            format!("{} is quantized only on request on march {}; add it to run_on_bpu", node.op, march.name),
+            format!("{} is quantized only on request on march {}", node.op, march.name),
+            format!("run_on_bpu = [\"{}\"]", node.name),
         )
     })
 }

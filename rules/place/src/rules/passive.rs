@@ -16,14 +16,28 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
 
 /// The reason for a passive node next to `neighbour` on the CPU, or at the model's border.
 pub(crate) fn reason(node: &Node, neighbour: &Neighbour<'_>) -> Reason {
-    let why = match neighbour {
-        Neighbour::Input(name) => format!("its input {name} is a model input"),
-        Neighbour::Output(name) => format!("its result {name} is a model output"),
-        Neighbour::Int32(name) => format!("its producer {name} gives int32 to the CPU as the model's tail"),
-        Neighbour::Producer(name, why) => format!("its producer {name} runs on the CPU{why}"),
-        Neighbour::Consumer(name, why) => format!("its consumer {name} runs on the CPU{why}"),
+    let because = |r: &Reason| format!("runs on the CPU because {} ({})", r.text, r.code);
+    let (why, remedy) = match neighbour {
+        Neighbour::Input(name) => (
+            format!("its input {name} is a model input"),
+            format!("move {} out of the model, or behind the first accelerated node", node.name),
+        ),
+        Neighbour::Output(name) => (
+            format!("its result {name} is a model output"),
+            format!("move {} out of the model, or in front of the last accelerated node", node.name),
+        ),
+        Neighbour::Int32(name) => (
+            format!("its producer {name} gives int32 to the CPU as the model's tail"),
+            format!("put an accelerated node behind {} and ask for it with run_on_bpu", node.name),
+        ),
+        Neighbour::Producer(name, r) => {
+            (format!("its producer {name} {}", because(r)), format!("first move {name}: {}", r.remedy))
+        }
+        Neighbour::Consumer(name, r) => {
+            (format!("its consumer {name} {}", because(r)), format!("first move {name}: {}", r.remedy))
+        }
     };
-    Reason::new(META.code, format!("{} is passive and {why}", node.op))
+    Reason::new(META.code, format!("passive, {why}"), remedy)
 }
 
 /// What stands next to a passive node and keeps it on the CPU.
@@ -35,7 +49,7 @@ pub(crate) enum Neighbour<'a> {
     /// A tail node whose int32 result is dequantized at once.
     Int32(&'a str),
     /// A producer, and its own reason.
-    Producer(&'a str, String),
+    Producer(&'a str, &'a Reason),
     /// A consumer, and its own reason.
-    Consumer(&'a str, String),
+    Consumer(&'a str, &'a Reason),
 }

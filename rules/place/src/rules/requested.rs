@@ -20,6 +20,7 @@ pub(crate) fn reason(node: &Node, requested: Option<Device>) -> Option<Reason> {
         Reason::new(
             META.code,
             format!("the manifest keeps {} on the CPU (run_on_cpu or nodes.{}.on)", node.name, node.name),
+            format!("remove {} from run_on_cpu and nodes.{}.on", node.name, node.name),
         )
     })
 }

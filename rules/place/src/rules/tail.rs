@@ -19,9 +19,9 @@ pub(crate) fn reason(node: &Node, conv: &str) -> Reason {
     Reason::new(
         META.code,
         format!(
-            "behind {conv}, the model's last Conv, which gives int32 for precision; \
-             add {} to run_on_bpu to run it on the BPU with int8 output",
-            node.name
+            "{} stands behind {conv}, the model's last Conv, which gives int32 for precision and takes nothing behind it along",
+            node.op
         ),
+        format!("run_on_bpu = [\"{}\"], which makes the output int8", node.name),
     )
 }

@@ -69,8 +69,11 @@ pub(crate) fn placement() -> Placement {
         absorbed_by: (name == "relu").then(|| "conv".to_owned()),
         int32: false,
         level: u32::from(on == Device::Bpu),
-        reason: (on == Device::Cpu)
-            .then(|| Reason { code: "PLACE05".into(), text: "quantized only on request, \"ask\" for it".into() }),
+        reason: (on == Device::Cpu).then(|| Reason {
+            code: "PLACE05".into(),
+            text: "quantized only on request, \"ask\" for it".into(),
+            remedy: "ask".into(),
+        }),
     };
     let nodes = vec![
         row("conv", "Conv", Device::Bpu),

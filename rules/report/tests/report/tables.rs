@@ -21,7 +21,11 @@ fn row(node: &str, on: Device, cosine: Option<f64>, threshold: Option<f32>) -> N
         in_type: if cpu { "float".into() } else { "int8".into() },
         out_type: if cpu { "float".into() } else { "int32".into() },
         absorbed_by: None,
-        reason: cpu.then(|| Reason { code: "PLACE05".into(), text: "manual, \"ask\" | for it".into() }),
+        reason: cpu.then(|| Reason {
+            code: "PLACE05".into(),
+            text: "manual, \"ask\" | for it".into(),
+            remedy: "ask".into(),
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
-//! "Did you mean …?"
+//! "Did you mean …?", for names of nodes and keys of manifests.
 
 /// The candidate nearest to a word, if it is near enough to be a slip.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates.map(|c| (distance(word, c), c)).filter(|(d, c)| *d <= c.len().max(word.len()) / 3).min().map(|(_, c)| c)
 }
 

@@ -1,0 +1,254 @@
+//! Tables of model tails: the whole placement with reasons, for each way a model ends, with and without `run_on_bpu`.
+
+use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId};
+use ptq_march::March;
+use ptq_place::{Requests, borders, place};
+
+const IMAGE: [usize; 4] = [1, 4, 2, 2];
+
+fn march(name: &str) -> March {
+    March::from_toml(&ptq_march::source(name).expect("built in")).expect("valid")
+}
+
+fn conv(b: &mut GraphBuilder, name: &str, x: ValueId) -> ValueId {
+    let w = b.constant(&format!("{name}_w"), Tensor::from_f32([4, 4, 1, 1], vec![0.1; 16]).expect("count"));
+    b.node("Conv", name, &[x, w], Attrs::default(), &IMAGE)
+}
+
+fn op(b: &mut GraphBuilder, op: &str, name: &str, inputs: &[ValueId], shape: &[usize]) -> ValueId {
+    b.node(op, name, inputs, Attrs::default(), shape)
+}
+
+fn reshape(b: &mut GraphBuilder, name: &str, x: ValueId, shape: &[usize]) -> ValueId {
+    let dims = b.constant(&format!("{name}_shape"), Tensor::vec_i64(shape.iter().map(|&d| d as i64).collect()));
+    b.node("Reshape", name, &[x, dims], Attrs::default(), shape)
+}
+
+/// A graph that `build` makes behind a first convolution `stem`, whose last value is the output.
+fn graph(build: impl FnOnce(&mut GraphBuilder, ValueId) -> Vec<ValueId>, marks: &[(&str, &str)]) -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &IMAGE);
+    let stem = conv(&mut b, "stem", x);
+    for v in build(&mut b, stem) {
+        b.output(v);
+    }
+    let mut g = b.finish();
+    for (node, into) in marks {
+        let id = g.find_node(node).expect("node");
+        g.nodes[id.0 as usize].fusible_into = Some((*into).into());
+    }
+    assert!(g.verify().is_empty(), "{:?}", g.verify());
+    g
+}
+
+/// `name BPU|CPU [id(n)] [int32] [in absorber] [code]` a node, then the codes of the warnings.
+fn table(g: &Graph, march: &March, run_on_bpu: &[&str]) -> String {
+    let requests = Requests { run_on_bpu: run_on_bpu.iter().map(|&n| n.into()).collect(), ..Requests::default() };
+    let result = place(g, march, &requests);
+    assert!(result.problems.is_empty(), "{:?}", result.problems);
+    let mut lines = Vec::new();
+    for n in &result.placement.nodes {
+        let mut line = format!("{} {}", n.name, n.on);
+        line += &n.subgraph.map(|id| format!(" id({id})")).unwrap_or_default();
+        line += if n.int32 { " int32" } else { "" };
+        line += &n.absorbed_by.as_ref().map(|a| format!(" in {a}")).unwrap_or_default();
+        line += &n.reason.as_ref().map(|r| format!(" {}", r.code)).unwrap_or_default();
+        if let Some(r) = &n.reason {
+            assert!(!r.text.is_empty() && !r.remedy.is_empty(), "{}: {r:?}", n.name);
+        }
+        lines.push(line);
+    }
+    lines.extend(result.warnings.iter().map(|w| format!("warning {}", w.code)));
+    lines.join("\n")
+}
+
+#[track_caller]
+fn expect(g: &Graph, run_on_bpu: &[&str], expected: &str) {
+    let expected: Vec<&str> = expected.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    assert_eq!(table(g, &march("bayes"), run_on_bpu), expected.join("\n"));
+}
+
+#[test]
+fn conv_relu() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            vec![op(b, "Relu", "relu", &[c], &IMAGE)]
+        },
+        &[("relu", "conv")],
+    );
+    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nrelu CPU PLACE07");
+    expect(&g, &["relu"], "stem BPU id(0)\nconv BPU id(0)\nrelu BPU id(0) in conv\nwarning PLACE22");
+    // A march without an int32 tail costs nothing and says nothing.
+    let cpu = "stem BPU id(0)\nconv BPU id(0)\nrelu BPU id(0) in conv";
+    assert_eq!(table(&g, &march("cpu"), &["relu"]), cpu);
+}
+
+#[test]
+fn conv_transpose() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            let perm = Attrs::of([("perm", Attr::Ints(vec![0, 2, 3, 1]))]);
+            vec![b.node("Transpose", "transpose", &[c], perm, &[1, 2, 2, 4])]
+        },
+        &[],
+    );
+    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\ntranspose BPU id(0) int32");
+    // Asked for, it still ends the model, so it is passive at the border: the request brings nothing but int8.
+    expect(
+        &g,
+        &["transpose"],
+        "stem BPU id(0)\nconv BPU id(0)\ntranspose CPU PLACE08\nwarning PLACE21\nwarning PLACE22",
+    );
+}
+
+#[test]
+fn conv_reshape_softmax() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            let r = reshape(b, "reshape", c, &[1, 16]);
+            vec![op(b, "Softmax", "softmax", &[r], &[1, 16])]
+        },
+        &[],
+    );
+    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nreshape CPU PLACE08\nsoftmax CPU PLACE01");
+}
+
+#[test]
+fn conv_add_skip_relu() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            let a = op(b, "Add", "add", &[c, s], &IMAGE);
+            vec![op(b, "Relu", "relu", &[a], &IMAGE)]
+        },
+        &[("relu", "add")],
+    );
+    let all = "stem BPU id(0)\nconv BPU id(0)\nadd BPU id(0)\nrelu BPU id(0) in add";
+    expect(&g, &[], all);
+    expect(&g, &["relu"], all);
+}
+
+#[test]
+fn sigmoid_head() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            vec![op(b, "Sigmoid", "sigmoid", &[c], &IMAGE)]
+        },
+        &[],
+    );
+    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nsigmoid CPU PLACE07");
+    expect(&g, &["sigmoid"], "stem BPU id(0)\nconv BPU id(0)\nsigmoid BPU id(0)\nwarning PLACE22");
+}
+
+#[test]
+fn concat_head() {
+    let build = |sigmoid: bool| {
+        graph(
+            |b, s| {
+                let box_ = conv(b, "box", s);
+                let mut class = conv(b, "class", s);
+                if sigmoid {
+                    class = op(b, "Sigmoid", "sigmoid", &[class], &IMAGE);
+                }
+                let axis = Attrs::of([("axis", Attr::Int(1))]);
+                vec![b.node("Concat", "concat", &[box_, class], axis, &[1, 8, 2, 2])]
+            },
+            &[],
+        )
+    };
+    // A merge ends the tail: everything stays int8 on the BPU.
+    expect(&build(false), &[], "stem BPU id(0)\nbox BPU id(0)\nclass BPU id(0)\nconcat BPU id(0)");
+    expect(&build(true), &[], "stem BPU id(0)\nbox BPU id(0)\nclass BPU id(0)\nsigmoid BPU id(0)\nconcat BPU id(0)");
+}
+
+#[test]
+fn several_heads_each_have_their_own_tail() {
+    let g = graph(
+        |b, s| {
+            let boxes = conv(b, "box", s);
+            let class = conv(b, "class", s);
+            vec![boxes, op(b, "Sigmoid", "sigmoid", &[class], &IMAGE)]
+        },
+        &[],
+    );
+    expect(&g, &[], "stem BPU id(0)\nbox BPU id(0) int32\nclass BPU id(0) int32\nsigmoid CPU PLACE07");
+    expect(
+        &g,
+        &["sigmoid"],
+        "stem BPU id(0)\nbox BPU id(0) int32\nclass BPU id(0)\nsigmoid BPU id(0)\nwarning PLACE22",
+    );
+}
+
+#[test]
+fn a_conv_that_feeds_an_output_and_a_consumer() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            vec![s, op(b, "Relu", "relu", &[c], &IMAGE)]
+        },
+        &[("relu", "conv")],
+    );
+    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nrelu CPU PLACE07");
+}
+
+#[test]
+fn gemm_softmax() {
+    // Fusion makes a Conv and Reshapes of a Gemm.
+    let g = graph(
+        |b, s| {
+            let r = reshape(b, "flatten", s, &[1, 16, 1, 1]);
+            let w = b.constant("w", Tensor::from_f32([10, 16, 1, 1], vec![0.1; 160]).expect("count"));
+            let c = b.node("Conv", "gemm", &[r, w], Attrs::default(), &[1, 10, 1, 1]);
+            let r = reshape(b, "gemm_out", c, &[1, 10]);
+            vec![op(b, "Softmax", "softmax", &[r], &[1, 10])]
+        },
+        &[],
+    );
+    let chain = "stem BPU id(0)\nflatten BPU id(0)\ngemm BPU id(0)";
+    expect(&g, &[], &format!("{chain} int32\ngemm_out CPU PLACE08\nsoftmax CPU PLACE01"));
+}
+
+#[test]
+fn a_reason_names_limit_and_value_and_what_would_move_the_node() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 4, 1024, 1024]);
+    let c = b.node("Erf", "wide", &[x], Attrs::default(), &[1, 4, 1024, 1024]);
+    let perm = Attrs::of([("perm", Attr::Ints(vec![0, 1, 3, 2]))]);
+    let t = b.node("Transpose", "turn", &[c], perm, &[1, 4, 1024, 1024]);
+    b.output(t);
+    let p = place(&b.finish(), &march("bayes"), &Requests::default()).placement;
+    let r = p.nodes[1].reason.as_ref().expect("reason");
+    let text =
+        "passive, its producer wide runs on the CPU because Erf has no accelerated form on march bayes (PLACE01)";
+    assert_eq!(r.text, text);
+    assert!(r.remedy.starts_with("first move wide: replace Erf"), "{}", r.remedy);
+}
+
+#[test]
+fn a_border_costs_what_its_volume_is() {
+    let g = graph(
+        |b, s| {
+            let e = op(b, "Erf", "erf", &[s], &IMAGE);
+            vec![conv(b, "conv", e)]
+        },
+        &[],
+    );
+    let placement = place(&g, &march("bayes"), &Requests::default()).placement;
+    assert_eq!(placement.subgraphs(), 2);
+    let found: Vec<_> = borders(&g, &placement)
+        .into_iter()
+        .map(|b| (b.kind, b.producer.unwrap_or_default(), b.elements, b.bytes))
+        .collect();
+    let expected = [
+        ("Quantize", "", 16, 80),
+        ("Dequantize", "stem", 16, 80),
+        ("Quantize", "erf", 16, 80),
+        // int32 at the tail: four bytes in, four out.
+        ("Dequantize", "conv", 16, 128),
+    ];
+    assert_eq!(found, expected.map(|(kind, producer, n, bytes)| (kind, producer.to_owned(), n, bytes)));
+}
