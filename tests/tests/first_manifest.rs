@@ -55,6 +55,9 @@ march = \"bayes\"
 optimize_level = \"O0\"
 [model.net.input.input]
 type_train = \"gray\"
+type_rt = \"gray\"
+layout_train = \"NCHW\"
+norm_type = \"data_mean_and_scale\"
 shape = [1, 1, 28, 28]
 mean = 72.94
 scale = 0.0111086

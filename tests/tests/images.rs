@@ -1,6 +1,8 @@
 //! Image inputs from file to result: nv12 frames, pictures and calibration pixels pass through one conversion, which an
 //! independent reference in NumPy confirms; the manifest refuses what does not go together.
 
+#![allow(clippy::print_stdout)] // Figures for the log of a run with --nocapture.
+
 use ptq_ir::{DType, InputSpec, InputType, SpaceAndRange, Tensor};
 use ptq_tests::oracle;
 use ptq_tests::project::TestProject;
@@ -144,15 +146,17 @@ fn a_frame_and_its_picture_give_the_same_result_on_both_marches() {
         let s = ptq(p.path(), &["verify", variant, "--input", "image=frame.nv12"]);
         assert_eq!(s.code, 0, "{}{}", s.stdout, s.stderr);
     }
-    // The conversion costs little: the same picture through the model that takes rgb.
+    // The conversion costs little on a picture such as the model knows (hard colour edges everywhere would cost much).
     let rgb = project(NORMAL);
-    rgb.write("picture.png", &png);
     assert_eq!(ptq(rgb.path(), &["build", "cpu"]).code, 0);
-    let s = ptq(rgb.path(), &["run", "out/cpu/model.bin", "--input", "image=picture.png", "--output", "o"]);
-    assert_eq!(s.code, 0, "{}", s.stderr);
-    let near = cosine(&output(&p.file("cpu-f")), &output(&rgb.file("o")));
+    for folder in [&p, &rgb] {
+        let args = ["run", "out/cpu/model.bin", "--input", "image=calib/000.png", "--output", "known"];
+        let s = ptq(folder.path(), &args);
+        assert_eq!(s.code, 0, "{}", s.stderr);
+    }
+    let near = cosine(&output(&p.file("known")), &output(&rgb.file("known")));
     println!("nv12 against rgb: cosine {near:.6}");
-    assert!(near > 0.9, "{near}");
+    assert!(near > 0.95, "{near}");
     let short = &frame[..frame.len() - 1];
     p.write("short.nv12", short);
     let s = ptq(p.path(), &["run", "out/cpu/model.bin", "--input", "image=short.nv12", "--output", "o"]);

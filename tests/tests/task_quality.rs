@@ -1,6 +1,8 @@
 //! What quantization costs real models at their own tasks: characters read, text found, angles, classes, kinds of files.
 //! Each compiled model against its float model on data that calibration never saw; figures are printed.
 
+#![allow(clippy::print_stdout)] // Figures for the log of a run with --nocapture.
+
 use ptq_engine::Loaded;
 use ptq_exec::FloatPlan;
 use ptq_ir::Tensor;

@@ -15,9 +15,9 @@ pub enum Method {
     Kl,
     /// Least mean squared error.
     Mse,
-    /// The best of up to five ways, by cosine similarity of the outputs ([`crate::search`]).
+    /// The best of up to five ways, by cosine similarity of the outputs.
     Default,
-    /// Different ways for sensitive nodes, by cosine similarity of the outputs ([`crate::search`]).
+    /// Different ways for sensitive nodes, by cosine similarity of the outputs.
     Mix,
     /// No data: thresholds from synthetic samples, for checks of speed and placement only.
     Skip,

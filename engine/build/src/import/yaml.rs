@@ -151,7 +151,7 @@ mod tests {
         let deep = "[".repeat(100_000);
         let bomb = "a: &a [1, 1]\nb: [*a, *a, *a]\n";
         for (text, word) in
-            [(deep.as_str(), "deep"), (bomb, "aliases"), ("a: 1\na: 2\n", "line 1"), ("a: 'x\n", "no YAML")]
+            [(deep.as_str(), "recursion"), (bomb, "aliases"), ("a: 1\na: 2\n", "line 1"), ("a: 'x\n", "no YAML")]
         {
             let d = read(text).expect_err(word);
             assert!(d.message.contains(word) && d.place.line.is_some(), "{word}: {d}");
