@@ -151,3 +151,14 @@ fn doubtful_calibration_data_is_warned_about_and_listed_in_the_report() {
     let report = std::fs::read_to_string(p.file("out/v/report.md")).expect("report");
     assert!(report.contains("## Calibration data") && report.contains("| 2.npy |"), "{report}");
 }
+
+#[test]
+fn nodes_that_cannot_be_outputs_or_be_removed_are_named_together() {
+    let p = project("");
+    let text = manifest("").replace(
+        "path = \"model.onnx\"\n",
+        "path = \"model.onnx\"\noutput_nodes = [\"nowhere\"]\nremove_node_type = [\"Conv\"]\nremove_node_name = [\"missing\"]\n",
+    );
+    p.write("ptq.toml", text.as_bytes());
+    fails(&ptq(p.path(), &["build"]), 1, &["nowhere", "remove_node_type Conv", "missing", "these can: Quantize"]);
+}

@@ -7,12 +7,13 @@
 //! Diagnostics: `PARSE01` input description without input, `PARSE02` open shape, `PARSE03` shape misfit, `PARSE04`
 //! cycle, `PARSE05` constant that does not compute, `PARSE06` too large, `PARSE07` preprocessing, `PARSE08` float64
 //! at run time taken as float32, `PARSE09` batch taken as 1, `PARSE10` control flow, `PARSE11` quantized nodes that
-//! have no float form; and those of `ptq-onnx`.
+//! have no float form, `PARSE12` nodes that cannot be outputs or be removed, `PARSE13` removed nodes; and those of `ptq-onnx`.
 
 mod budget;
 mod build;
 mod colour;
 mod control;
+mod cut;
 mod fold;
 mod freeze;
 mod narrow;
@@ -22,6 +23,7 @@ mod prune;
 mod quantized;
 mod rule;
 
+pub use cut::{Cut, REMOVABLE};
 pub use quantized::Quantized;
 pub use rule::{EXTERNAL, GIVEN, ParseParams, ParseRule};
 

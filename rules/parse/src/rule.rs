@@ -1,6 +1,7 @@
 //! The build rule.
 
 use crate::budget::Budget;
+use crate::cut::{self, Cut};
 use crate::quantized::{self, Quantized};
 use crate::{build, freeze, order, preprocess, prune};
 use bytes::Bytes;
@@ -33,6 +34,9 @@ pub struct ParseParams {
     /// What to do with an already quantized model.
     #[serde(default, skip_serializing_if = "Quantized::is_refuse")]
     pub quantized: Quantized,
+    /// Nodes to make outputs, nodes to remove at the ends.
+    #[serde(default, skip_serializing_if = "Cut::is_nothing")]
+    pub cut: Cut,
 }
 
 impl ParseParams {
@@ -86,6 +90,7 @@ pub(crate) fn parse(
     order::sort(&mut raw.nodes)?;
     let given = quantized::to_float(&mut raw)?;
     let mut graph = build::build(raw, &inputs, limits.budget, &mut notes)?;
+    cut::cut(&mut graph, &params.cut, &mut notes)?;
     prune::prune(&mut graph);
     preprocess::insert(&mut graph, &params.inputs)?;
     graph.compact();

@@ -5,7 +5,7 @@ use super::inputs::inputs;
 use super::settings::{number, size};
 use ptq_calibrate::{Calibration, Method, ScoreAt};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
-use ptq_parse::{ParseParams, Quantized};
+use ptq_parse::{Cut, ParseParams, Quantized};
 use ptq_place::Requests;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ pub struct VariantConfig {
     pub memory_budget: Option<u64>,
     /// What to do with an already quantized model.
     pub quantized: Quantized,
+    /// Nodes to make outputs, nodes to remove at the ends.
+    pub cut: Cut,
     /// March name or path.
     pub march: String,
     /// Optimization level.
@@ -57,7 +59,12 @@ impl VariantConfig {
 
     /// What the parse stage reads of the variant.
     pub fn parse_params(&self) -> ParseParams {
-        ParseParams { inputs: self.inputs.clone(), memory_budget: self.memory_budget, quantized: self.quantized }
+        ParseParams {
+            inputs: self.inputs.clone(),
+            memory_budget: self.memory_budget,
+            quantized: self.quantized,
+            cut: self.cut.clone(),
+        }
     }
 
     /// The typed form of a variant's settings.
@@ -102,6 +109,11 @@ impl VariantConfig {
                 Some("requantize") => Quantized::Requantize,
                 Some("keep") => Quantized::Keep,
                 _ => Quantized::Refuse,
+            },
+            cut: Cut {
+                output_nodes: texts(variant, "output_nodes"),
+                remove_node_type: texts(variant, "remove_node_type"),
+                remove_node_name: texts(variant, "remove_node_name"),
             },
             march: text("march").unwrap_or_else(|| "cpu".into()),
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
@@ -155,11 +167,14 @@ fn data(variant: &Variant) -> SampleSource {
     }
 }
 
+/// The texts of a list; none where it is not set.
+fn texts(variant: &Variant, path: &str) -> Vec<String> {
+    let values = variant.settings.get(path).and_then(|s| s.value.as_array());
+    values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
 fn requests(variant: &Variant) -> Requests {
-    let list = |path: &str| {
-        let values = variant.settings.get(path).and_then(|s| s.value.as_array());
-        values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
-    };
+    let list = |path: &str| texts(variant, path);
     let mut requests = Requests { run_on_bpu: list("run_on_bpu"), run_on_cpu: list("run_on_cpu"), on: BTreeMap::new() };
     for (path, setting) in &variant.settings.0 {
         if let ([group, node, key], Some(word)) = (path.as_slice(), setting.value.as_str())

@@ -245,6 +245,30 @@ pub const KEYS: &[Key] = &[
         "calibrate",
         "mix: a node whose score alone is below this is sensitive"
     ),
+    key!(
+        "output_nodes",
+        KeyType::Texts,
+        "the model's",
+        "output_nodes",
+        "parse",
+        "nodes whose results become the only outputs, in this order"
+    ),
+    key!(
+        "remove_node_type",
+        KeyType::Texts,
+        "[]",
+        "remove_node_type",
+        "parse",
+        "types removed beside inputs and outputs, in this order: Quantize, Transpose, Dequantize, Cast, Reshape, Softmax"
+    ),
+    key!(
+        "remove_node_name",
+        KeyType::Texts,
+        "[]",
+        "remove_node_name",
+        "parse",
+        "nodes of these types removed beside inputs and outputs, in this order"
+    ),
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
     key!("run_on_bpu", KeyType::Texts, "[]", "run_on_bpu", "partition", "nodes to run on the BPU where the march can"),
     key!("run_on_cpu", KeyType::Texts, "[]", "run_on_cpu", "partition", "nodes to keep on the CPU"),
@@ -261,9 +285,6 @@ pub const LATER: &[&str] = &[
     "calibration.rounding",
     "calibration.max_int16_macs",
     "optimization",
-    "remove_node_type",
-    "remove_node_name",
-    "output_nodes",
     "custom_op",
     "compile.mode",
     "compile.balance_factor",
