@@ -8,7 +8,7 @@ use crate::sources::Scan;
 use bytes::Bytes;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
-use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Progress, Step};
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Step};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
@@ -102,7 +102,8 @@ impl<'a> Executor<'a> {
     fn steps(&self, rule: &dyn BuildRule, spec: &ActionSpec, variant: &str, threads: usize) -> Result<Blobs, Failure> {
         let inputs = StoreInputs::new(self, &spec.inputs)?;
         let progress = Ticks { events: self.events, variant, stage: &spec.rule };
-        let ctx = Context { inputs: &inputs, params: &spec.params, progress: &progress, threads };
+        let ctx =
+            Context { inputs: &inputs, params: &spec.params, progress: &progress, threads, memo: &Memo::default() };
         let mut results = Vec::new();
         for _ in 0..MAX_STEPS {
             match guarded(rule, &ctx, &results)? {

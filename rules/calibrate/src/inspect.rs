@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::{CalibrateParams, CalibrateRule, ObserveRule};
     use ptq_ir::{Attrs, GraphBuilder, InputType};
-    use ptq_rule::{ActionRequest, InputRef, Silent, put_graph};
+    use ptq_rule::{ActionRequest, InputRef, Memo, Silent, put_graph};
 
     /// Runs the whole stage on one Relu over [1, 1, 2, 2] with these files, one a shard, on march `cpu`.
     fn calibrate(files: &[(&str, &[usize])]) -> Result<Blobs, Failure> {
@@ -148,7 +148,7 @@ mod tests {
             CalibrateParams { inputs: [("x".to_owned(), spec)].into(), shard: 1, ..CalibrateParams::default() };
         let params = serde_json::to_string(&params).unwrap();
         let step = |rule: &dyn BuildRule, inputs: &Blobs, params: &str, results: &[Blobs]| {
-            rule.step(&Context { inputs, params, progress: &Silent, threads: 1 }, results)
+            rule.step(&Context { inputs, params, progress: &Silent, threads: 1, memo: &Memo::default() }, results)
         };
         let mut results = Vec::new();
         loop {

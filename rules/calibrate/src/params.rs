@@ -137,7 +137,7 @@ pub fn quant_params(histogram: &Histogram, way: Way, scheme: ActScheme) -> Activ
     let (lo, hi) = match way.pick {
         Pick::Max => clipped(histogram, histogram.abs_max()),
         Pick::Percentile(p) => clipped(histogram, methods::percentile(histogram, p)),
-        Pick::Kl => clipped(histogram, methods::kl(histogram)),
+        Pick::Kl => clipped(histogram, methods::kl(histogram, scheme)),
         Pick::Mse => methods::mse(histogram, scheme),
     };
     ActivationQuant { params: from_range(lo, hi, scheme), lo, hi, method: way.to_string() }

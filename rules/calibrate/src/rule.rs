@@ -75,7 +75,7 @@ impl BuildRule for CalibrateRule {
 
 fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop> {
     let params: CalibrateParams = ctx.params()?;
-    let graph = read_graph(ctx.inputs)?;
+    let graph = ctx.memo.keep("graph", || read_graph(ctx.inputs))?;
     let march = String::from_utf8_lossy(&ctx.input("march")?).into_owned();
     let march = March::from_toml(&march)?;
     let (placement, _) = place(&graph, &march, &params.requests).checked()?;
@@ -83,7 +83,8 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let files = files(ctx, &params, &graph)?;
     let inputs = sampled_inputs(&params, &graph);
     let data = inspected(answers.ask(inspections(&params, &inputs, &files)?)?)?;
-    let histograms = merged(answers.ask(observations_of(&params, &graph, &scales, &files)?)?)?;
+    let shards = answers.ask(observations_of(&params, &graph, &scales, &files)?)?;
+    let histograms = ctx.memo.keep("histograms", || merged(shards))?;
     let given = match ctx.inputs.read(GIVEN) {
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| internal(&e))?,
         None => QuantTable::default(),
@@ -98,6 +99,7 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         histograms: &histograms,
         channels: &no_channels,
         given: &given,
+        memo: ctx.memo,
     };
     let per_channel = channels_of(&params, &graph, &placement, &files)?;
     let mut out = Blobs::new();

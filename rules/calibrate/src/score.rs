@@ -57,7 +57,7 @@ impl BuildRule for ReferenceRule {
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let run = Run::of(ctx)?;
         let plan = FloatPlan::new(&run.graph).map_err(cannot_run)?.observing(&run.at);
-        let reference: Reference = run.each(ctx, |inputs| {
+        let reference: Reference = run.each(ctx, |_, inputs| {
             let mut seen = vec![None; run.at.len()];
             plan.run(inputs, &mut |v, t| run.record(&mut seen, v, t)).map_err(cannot_run)?;
             run.complete(seen)
@@ -77,12 +77,12 @@ impl BuildRule for ScoreRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let run = Run::of(ctx)?;
-        let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, blob::<Reference>(ctx, REFERENCE)?);
+        let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, run.reference(ctx)?);
         let plan = FakeQuantPlan::new(&run.graph, &table, &weights(&run.graph, &table)).map_err(cannot_run)?;
-        let lowest = run.each_with(ctx, &reference, |inputs, float| {
+        let lowest = run.each(ctx, |i, inputs| {
             let mut seen = vec![None; run.at.len()];
             plan.run(inputs, &mut |v, t| run.record(&mut seen, v, t)).map_err(cannot_run)?;
-            Ok(lowest_cosine(&run.complete(seen)?, float))
+            Ok(lowest_cosine(&run.complete(seen)?, &reference[i]))
         })?;
         done(SCORES, &vec![mean(&lowest)])
     }
@@ -99,14 +99,14 @@ impl BuildRule for SensitivityRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let run = Run::of(ctx)?;
-        let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, blob::<Reference>(ctx, REFERENCE)?);
+        let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, run.reference(ctx)?);
         let plan = AlonePlan::new(&run.graph, &table, &weights(&run.graph, &table)).map_err(cannot_run)?;
         let mut nodes: Vec<NodeId> = run.params.nodes.iter().filter_map(|n| run.graph.find_node(n)).collect();
         nodes.sort_unstable();
-        let by_sample = run.each_with(ctx, &reference, |inputs, float| {
+        let by_sample = run.each(ctx, |i, inputs| {
             let mut scores: BTreeMap<NodeId, f64> = BTreeMap::new();
             let mut found = |id, seen: &[Option<Tensor>]| {
-                let score = run.complete(seen.to_vec()).map_or(f64::NAN, |seen| lowest_cosine(&seen, float));
+                let score = run.complete(seen.to_vec()).map_or(f64::NAN, |seen| lowest_cosine(&seen, &reference[i]));
                 scores.insert(id, score);
             };
             plan.run(inputs, &nodes, &run.at, &mut found).map_err(cannot_run)?;
@@ -158,26 +158,23 @@ impl Run {
         seen.into_iter().zip(&self.at).map(of).collect()
     }
 
-    fn each<T: Send>(
-        &self,
-        ctx: &Context<'_>,
-        run: impl Fn(&[Tensor]) -> Result<T, Failure> + Sync,
-    ) -> Result<Vec<T>, Failure> {
-        let one = |i: usize| run(&load_sample(ctx, &self.params.inputs, &self.graph, &self.files[i])?);
-        spread(self.files.len(), ctx, one)
-    }
-
-    fn each_with<T: Send>(
-        &self,
-        ctx: &Context<'_>,
-        reference: &Reference,
-        run: impl Fn(&[Tensor], &[Tensor]) -> Result<T, Failure> + Sync,
-    ) -> Result<Vec<T>, Failure> {
+    /// The float values to compare with, one list a sample.
+    fn reference(&self, ctx: &Context<'_>) -> Result<Reference, Failure> {
+        let reference: Reference = blob(ctx, REFERENCE)?;
         if reference.len() != self.files.len() {
             let why = format!("{} reference samples for {} samples", reference.len(), self.files.len());
             return Err(Diagnostic::error("CALIB09", why).into());
         }
-        let one = |i: usize| run(&load_sample(ctx, &self.params.inputs, &self.graph, &self.files[i])?, &reference[i]);
+        Ok(reference)
+    }
+
+    /// Results of every sample in order; `run` gets its number and its inputs.
+    fn each<T: Send>(
+        &self,
+        ctx: &Context<'_>,
+        run: impl Fn(usize, &[Tensor]) -> Result<T, Failure> + Sync,
+    ) -> Result<Vec<T>, Failure> {
+        let one = |i: usize| run(i, &load_sample(ctx, &self.params.inputs, &self.graph, &self.files[i])?);
         spread(self.files.len(), ctx, one)
     }
 }

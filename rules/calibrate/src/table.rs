@@ -9,7 +9,9 @@ use crate::weights::weight_params;
 use ptq_ir::{ActivationQuant, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
 use ptq_march::March;
 use ptq_place::{Placement, Scale};
+use ptq_rule::Memo;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 /// What the choice of parameters reads.
 pub(crate) struct Observations<'a> {
@@ -29,6 +31,8 @@ pub(crate) struct Observations<'a> {
     pub(crate) channels: &'a ChannelRanges,
     /// Parameters that the model's file brought along.
     pub(crate) given: &'a QuantTable,
+    /// Choices that an earlier step made.
+    pub(crate) memo: &'a Memo,
 }
 
 impl Observations<'_> {
@@ -105,10 +109,12 @@ impl Observations<'_> {
             .value(&value.name)
             .hint("check preprocessing and the samples; the float model itself overflows on them"));
         }
-        let whole = quant_params(histogram, way, march.quantization.activations);
+        let scheme = march.quantization.activations;
+        let choose = || Ok::<_, Infallible>(quant_params(histogram, way, scheme));
+        let Ok(whole) = self.memo.keep(&format!("{observed}: {way}"), choose);
         match self.channels.get(&value.name).filter(|_| way.per_channel) {
-            Some(ranges) => Ok(per_channel(&whole, ranges, way, march.quantization.activations)),
-            None => Ok(whole),
+            Some(ranges) => Ok(per_channel(&whole, ranges, way, scheme)),
+            None => Ok(ActivationQuant::clone(&whole)),
         }
     }
 }

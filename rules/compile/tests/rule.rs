@@ -7,7 +7,7 @@ use ptq_ir::{
     Activation, DType, Device, Diagnostic, QConv, QGraph, QNode, QOp, QTensor, QuantParams, Requant, Rounding, Segment,
     SegmentId, Severity, Tensor, TensorId,
 };
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Silent, Step, put_qgraph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Memo, Silent, Step, put_qgraph};
 use ptq_sim::artifact::{self, Body};
 
 /// A quantized 3 × 3 convolution over an image of this width.
@@ -66,7 +66,7 @@ fn run(graph: &QGraph, params: &str) -> Result<Blobs, Failure> {
     let mut blobs = Blobs::new();
     put_qgraph(&mut blobs, graph).unwrap();
     blobs.insert("march".into(), ptq_march::source("bayes").unwrap().into_owned().into());
-    let ctx = Context { inputs: &blobs, params, progress: &Silent, threads: 1 };
+    let ctx = Context { inputs: &blobs, params, progress: &Silent, threads: 1, memo: &Memo::default() };
     match CompileRule.step(&ctx, &[])? {
         Step::Done(out) => Ok(out),
         Step::Need(_) => panic!("compile asks for nothing"),

@@ -10,7 +10,7 @@ use ptq_onnx::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
 };
-use ptq_rule::{Blobs, BuildRule as _, Context, Silent, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule as _, Context, Memo, Silent, Step, read_graph};
 
 fn node(op: &str, name: &str, inputs: &[&str], outputs: &[&str], attrs: &[(&str, &[i64])]) -> NodeProto {
     let list = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
@@ -154,7 +154,13 @@ fn shape_arithmetic_becomes_constants_and_vanishes() {
 fn metadata_and_unsorted_nodes_do_not_change_the_bytes() {
     let blobs = |m: &ModelProto| {
         let inputs: Blobs = [("model".to_owned(), Bytes::from(m.encode_to_vec()))].into();
-        let ctx = Context { inputs: &inputs, params: r#"{"inputs":{}}"#, progress: &Silent, threads: 1 };
+        let ctx = Context {
+            inputs: &inputs,
+            params: r#"{"inputs":{}}"#,
+            progress: &Silent,
+            threads: 1,
+            memo: &Memo::default(),
+        };
         match ParseRule.step(&ctx, &[]).unwrap() {
             Step::Done(out) => out,
             Step::Need(_) => panic!("parse needs nothing"),

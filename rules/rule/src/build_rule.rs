@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use ptq_ir::Diagnostic;
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Named blobs: the inputs and outputs of an action. Names are file-like (`graph`, `tensor/<hash>`); the map's order is
 /// part of the action's identity.
@@ -35,6 +37,29 @@ pub struct Context<'a> {
     pub progress: &'a dyn Progress,
     /// Threads that the rule may use. Never affects the result.
     pub threads: usize,
+    /// What earlier steps of this run computed. Never affects the result.
+    pub memo: &'a Memo,
+}
+
+/// Values that a rule keeps from one of its steps to the next, so that replaying does not compute them again. Whoever drives
+/// the steps keeps it, or gives an empty one each time: a kept value must be what computing it again would give.
+#[derive(Default)]
+pub struct Memo(Mutex<BTreeMap<String, Arc<dyn Any + Send + Sync>>>);
+
+impl Memo {
+    /// The value kept under this key, or what `make` makes, kept from now on.
+    ///
+    /// # Errors
+    /// What `make` returns; an error is not kept.
+    pub fn keep<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(value) = kept.and_then(|k| k.downcast::<T>().ok()) {
+            return Ok(value);
+        }
+        let value = Arc::new(make()?);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.clone());
+        Ok(value)
+    }
 }
 
 impl Context<'_> {
@@ -139,4 +164,18 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn tick(&self, _done: usize, _total: usize) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memo_makes_a_value_once_and_keeps_no_error() {
+        let memo = Memo::default();
+        assert_eq!(memo.keep("a", || Err::<u32, _>("no")).expect_err("fails"), "no");
+        assert_eq!(*memo.keep("a", || Ok::<u32, ()>(1)).expect("made"), 1);
+        assert_eq!(*memo.keep("a", || Err::<u32, ()>(())).expect("kept"), 1);
+        assert_eq!(*memo.keep("b", || Ok::<u32, ()>(2)).expect("made"), 2);
+    }
 }

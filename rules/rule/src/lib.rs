@@ -9,7 +9,9 @@ mod build_rule;
 mod graph_blobs;
 mod graph_rule;
 
-pub use build_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Progress, Silent, Step};
+pub use build_rule::{
+    ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Silent, Step,
+};
 pub use graph_blobs::{GRAPH, QGRAPH, TENSOR_PREFIX, put_graph, put_qgraph, read_graph, read_qgraph};
 pub use graph_rule::{GraphRuleMeta, Outcome, Skip};
 

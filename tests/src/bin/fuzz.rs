@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 #![allow(unsafe_code)]
 
-use ptq_rule::{Blobs, BuildRule, Context, Silent, Step};
+use ptq_rule::{Blobs, BuildRule, Context, Memo, Silent, Step};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -197,7 +197,7 @@ fn run(file: &[u8], quantized: &str) -> Result<(bool, usize), String> {
 }
 
 fn step(rule: &dyn BuildRule, inputs: &Blobs, params: &str) -> Option<Blobs> {
-    match rule.step(&Context { inputs, params, progress: &Silent, threads: 1 }, &[]) {
+    match rule.step(&Context { inputs, params, progress: &Silent, threads: 1, memo: &Memo::default() }, &[]) {
         Ok(Step::Done(blobs)) => Some(blobs),
         _ => None,
     }

@@ -4,7 +4,7 @@ use super::{Case, Skip, compare::compare, folder, read};
 use ptq_exec::FloatPlan;
 use ptq_ir::{DType, InputSpec, Tensor};
 use ptq_parse::{ParseParams, ParseRule};
-use ptq_rule::{Blobs, BuildRule as _, Context, Silent, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule as _, Context, Memo, Silent, Step, read_graph};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Threads that share the cases.
@@ -85,7 +85,7 @@ pub(super) fn parsed(model: Vec<u8>, inputs: &BTreeMap<&str, Tensor>) -> Result<
     };
     let params = serde_json::to_string(&params).map_err(|e| e.to_string())?;
     let blobs: Blobs = [("model".to_owned(), model.into())].into();
-    let ctx = Context { inputs: &blobs, params: &params, progress: &Silent, threads: 1 };
+    let ctx = Context { inputs: &blobs, params: &params, progress: &Silent, threads: 1, memo: &Memo::default() };
     match ParseRule.step(&ctx, &[]).map_err(|e| e.to_string())? {
         Step::Done(out) => read_graph(&out).map_err(|e| e.to_string()),
         Step::Need(_) => Err("parse asks for other actions".to_owned()),

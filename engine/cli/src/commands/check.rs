@@ -9,7 +9,7 @@ use ptq_ir::{Device, Graph, InputSpec};
 use ptq_march::March;
 use ptq_parse::ParseParams;
 use ptq_place::{Border, Placement, Requests, borders, place};
-use ptq_rule::{Blobs, BuildRule, Context, Silent, Step};
+use ptq_rule::{Blobs, BuildRule, Context, Memo, Silent, Step};
 use serde_json::json;
 use std::path::{Component, Path, PathBuf};
 
@@ -109,7 +109,7 @@ fn blobs(model: &Path) -> Result<Blobs, Failure> {
 
 fn step<P: serde::Serialize>(rule: &dyn BuildRule, inputs: &Blobs, params: &P, model: &Path) -> Result<Blobs, Failure> {
     let params = serde_json::to_string(params).map_err(|e| Failure::Bug(e.to_string()))?;
-    let ctx = Context { inputs, params: &params, progress: &Silent, threads: 1 };
+    let ctx = Context { inputs, params: &params, progress: &Silent, threads: 1, memo: &Memo::default() };
     match rule.step(&ctx, &[]) {
         Ok(Step::Done(blobs)) => Ok(blobs),
         Ok(Step::Need(_)) => Err(Failure::Bug(format!("{} asked for actions", rule.name()))),

@@ -1,40 +1,55 @@
 //! Threshold of least Kullback-Leibler divergence.
 //!
-//! After Migacz, "8-bit Inference with TensorRT" (GTC 2017, S7310): compare the clipped distribution P with what 128
-//! uniform levels keep of it, Q, for every candidate threshold. Our bins are relative, so a level's mass is spread over
+//! After Migacz, "8-bit Inference with TensorRT" (GTC 2017, S7310): compare the clipped distribution P with what the
+//! uniform levels of the quantized type keep of it, Q, for every candidate threshold: 128 for each sign of a symmetric
+//! int8 tensor, up to 256 where a zero point gives the levels of the missing sign to the other. Our bins are relative, so a level's mass is spread over
 //! its non-empty bins in proportion to their width, which for bins of one width is the original rule. Exact zeros are left
 //! out: a level represents them without error, and the spike behind a Relu would hide everything else.
 
 use crate::Histogram;
+use ptq_ir::ActScheme;
 // The same bits on every machine; the standard library asks the system.
 use libm::log;
 
-/// Quantization levels of one sign of an int8 tensor.
+/// Quantization levels of one sign of a symmetric int8 tensor.
 const LEVELS: usize = 128;
 /// Candidates reach from the maximum down to this share of it.
 const SMALLEST_SHARE: f64 = 1.0 / 64.0;
 /// Stand-in for an empty bin's share of Q where P is not empty.
 const EPSILON: f64 = 1e-10;
 
-/// The candidate threshold (upper edge of a bin) with the least divergence; the maximum for tensors with fewer distinct
-/// magnitudes than levels. Each candidate costs O(levels) by prefix sums.
-pub fn kl(histogram: &Histogram) -> f32 {
+/// The candidate threshold (upper edge of a bin) with the least divergence in this scheme; the maximum for tensors with
+/// fewer distinct magnitudes than levels. Each candidate costs O(levels) by prefix sums.
+pub fn kl(histogram: &Histogram, scheme: ActScheme) -> f32 {
     let max = histogram.abs_max();
     let counts = histogram.magnitudes();
     let sums = Sums::of(&counts);
     let Some(last) = counts.iter().rposition(|&c| c > 0) else { return max };
-    if counts.iter().filter(|c| **c > 0).count() <= LEVELS {
+    if counts.iter().filter(|c| **c > 0).count() <= levels(histogram, scheme, f64::from(max)) {
         return max;
     }
     let first = Histogram::bin_of(f64::from(max) * SMALLEST_SHARE).unwrap_or(0);
     let mut best = (f64::INFINITY, last);
     for bin in first..=last {
-        let divergence = sums.divergence(&counts, bin);
+        let levels = levels(histogram, scheme, Histogram::lower_edge(bin + 1));
+        let divergence = sums.divergence(&counts, bin, levels);
         if divergence < best.0 {
             best = (divergence, bin);
         }
     }
     if best.1 == last { max } else { (Histogram::lower_edge(best.1 + 1) as f32).min(max) }
+}
+
+/// Levels between zero and this threshold when the range is clipped to it: all 256 of an affine scheme in proportion to the
+/// threshold's share of the range.
+fn levels(histogram: &Histogram, scheme: ActScheme, threshold: f64) -> usize {
+    if !scheme.is_affine() {
+        return LEVELS;
+    }
+    let above = f64::from(histogram.max).clamp(0.0, threshold);
+    let below = f64::from(-histogram.min).clamp(0.0, threshold);
+    let share = above.max(below) / (above + below).max(f64::MIN_POSITIVE);
+    ((2 * LEVELS) as f64 * share).round() as usize
 }
 
 /// Prefix sums over bins: entry `i` sums bins below `i`.
@@ -60,7 +75,7 @@ impl Sums {
     /// `Σ P ln(P / Q)` when everything above bin `last` is clipped into it:
     /// `(A - Σ_g m_g ln(m_g / z_g)) / N + (C / N) ln(C / N)` plus the clipped mass in the last bin, where `A` sums
     /// `h ln(h / w)`, and `m_g` and `z_g` are a level's count and non-empty width.
-    fn divergence(&self, counts: &[u64], last: usize) -> f64 {
+    fn divergence(&self, counts: &[u64], last: usize, levels: usize) -> f64 {
         let (n, c) = (self.count[counts.len()], self.count[last + 1]);
         if c == 0.0 {
             return f64::INFINITY;
@@ -69,17 +84,17 @@ impl Sums {
         let mut kept = 0.0;
         let mut from = 0;
         let mut top_density = 0.0;
-        for level in 1..=LEVELS {
-            let to = if level == LEVELS {
+        for level in 1..=levels {
+            let to = if level == levels {
                 last + 1
             } else {
-                Histogram::bin_of(threshold * level as f64 / LEVELS as f64).unwrap_or(0).max(from)
+                Histogram::bin_of(threshold * level as f64 / levels as f64).unwrap_or(0).max(from)
             };
             let (m, z) = (self.count[to] - self.count[from], self.width[to] - self.width[from]);
             if m > 0.0 {
                 kept += m * log(m / z);
                 top_density = m / z;
-            } else if level == LEVELS {
+            } else if level == levels {
                 top_density = 0.0;
             }
             from = to;
@@ -128,18 +143,18 @@ mod tests {
     }
 
     /// The divergence by its definition, bin by bin.
-    fn brute(counts: &[u64], last: usize) -> f64 {
+    fn brute(counts: &[u64], last: usize, levels: usize) -> f64 {
         let n: f64 = counts.iter().map(|&c| c as f64).sum();
         let c: f64 = counts[..=last].iter().map(|&c| c as f64).sum();
         let threshold = Histogram::lower_edge(last + 1);
         let mut edges = vec![0];
-        for level in 1..LEVELS {
-            let to = Histogram::bin_of(threshold * level as f64 / LEVELS as f64).unwrap_or(0);
+        for level in 1..levels {
+            let to = Histogram::bin_of(threshold * level as f64 / levels as f64).unwrap_or(0);
             edges.push(to.max(edges[level - 1]));
         }
         edges.push(last + 1);
         let mut total = 0.0;
-        for g in 0..LEVELS {
+        for g in 0..levels {
             let bins = edges[g]..edges[g + 1];
             let m: f64 = bins.clone().map(|b| counts[b] as f64).sum();
             let z: f64 = bins.clone().filter(|&b| counts[b] > 0).map(width).sum();
@@ -161,9 +176,9 @@ mod tests {
         let counts = h.magnitudes();
         let sums = Sums::of(&counts);
         let last = counts.iter().rposition(|&c| c > 0).expect("not empty");
-        for bin in (last - 2000..=last).step_by(37) {
-            let (fast, slow) = (sums.divergence(&counts, bin), brute(&counts, bin));
-            assert!((fast - slow).abs() < 1e-9 * slow.abs().max(1.0), "bin {bin}: {fast} {slow}");
+        for (bin, levels) in (last - 2000..=last).step_by(37).flat_map(|bin| [(bin, 128), (bin, 256), (bin, 171)]) {
+            let (fast, slow) = (sums.divergence(&counts, bin, levels), brute(&counts, bin, levels));
+            assert!((fast - slow).abs() < 1e-9 * slow.abs().max(1.0), "bin {bin}, {levels} levels: {fast} {slow}");
         }
     }
 
@@ -205,7 +220,7 @@ mod tests {
         let values = laplace(200_000);
         let mut h = Histogram::default();
         h.observe(&values);
-        let (ours, theirs) = (f64::from(kl(&h)), uniform_2048(&values));
+        let (ours, theirs) = (f64::from(kl(&h, ActScheme::SymmetricInt8)), uniform_2048(&values));
         assert!((ours / theirs - 1.0).abs() < 0.35, "ours {ours}, uniform bins {theirs}");
         assert!(ours < 30.0, "the outliers must be clipped: {ours}");
     }
@@ -215,10 +230,25 @@ mod tests {
         let mut h = Histogram::default();
         let relu: Vec<f32> = laplace(50_000).into_iter().map(|v| v.max(0.0)).collect();
         h.observe(&relu);
-        assert!(kl(&h) > 2.0);
+        assert!(kl(&h, ActScheme::SymmetricInt8) > 2.0);
+        let fine = kl(&h, ActScheme::AffineUint8);
+        assert!(fine > kl(&h, ActScheme::SymmetricInt8), "twice the levels need less clipping: {fine}");
         let mut few = Histogram::default();
         few.observe(&[0.5, 1.0, -2.0]);
-        assert_eq!(kl(&few), 2.0);
-        assert_eq!(kl(&Histogram::default()), 0.0);
+        for scheme in [ActScheme::SymmetricInt8, ActScheme::AffineUint8] {
+            assert_eq!(kl(&few, scheme), 2.0);
+            assert_eq!(kl(&Histogram::default(), scheme), 0.0);
+        }
+    }
+
+    #[test]
+    fn a_zero_point_gives_the_levels_of_a_missing_sign_to_the_other() {
+        let of = |values: &[f32], t: f64| {
+            let mut h = Histogram::default();
+            h.observe(values);
+            levels(&h, ActScheme::AffineUint8, t)
+        };
+        assert_eq!((of(&[0.0, 6.0], 6.0), of(&[-6.0, 6.0], 6.0), of(&[-2.0, 6.0], 6.0)), (256, 128, 192));
+        assert_eq!(of(&[-2.0, 6.0], 2.0), 128, "clipped to 2, the range is even");
     }
 }

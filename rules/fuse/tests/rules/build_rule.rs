@@ -3,7 +3,7 @@
 use crate::support::{conv, reason};
 use ptq_fuse::{FuseLog, FuseParams, FuseRule, rules};
 use ptq_ir::{Attrs, Graph, GraphBuilder};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Silent, Step, put_graph, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Memo, Silent, Step, put_graph, read_graph};
 use std::collections::BTreeSet;
 
 fn graph() -> Graph {
@@ -17,7 +17,7 @@ fn graph() -> Graph {
 }
 
 fn run(inputs: &Blobs, params: &str) -> Result<Blobs, Failure> {
-    let ctx = Context { inputs, params, progress: &Silent, threads: 1 };
+    let ctx = Context { inputs, params, progress: &Silent, threads: 1, memo: &Memo::default() };
     match FuseRule.step(&ctx, &[])? {
         Step::Done(blobs) => Ok(blobs),
         Step::Need(_) => panic!("fuse needs nothing"),

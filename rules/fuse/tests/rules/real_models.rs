@@ -8,7 +8,7 @@ use ptq_fuse::{FuseLog, fuse};
 use ptq_ir::{DType, Graph, InputSpec, Tensor, numel};
 use ptq_onnx::{ExportMeta, export_float};
 use ptq_parse::{ParseParams, ParseRule};
-use ptq_rule::{Blobs, BuildRule, Context, Silent, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Memo, Silent, Step, read_graph};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ fn parsed(file: &str, input: &str, shape: &[i64]) -> Option<Graph> {
     let params = ParseParams { inputs: BTreeMap::from([(input.to_owned(), spec)]), ..ParseParams::default() };
     let params = serde_json::to_string(&params).expect("encodes");
     let inputs = Blobs::from([("model".to_owned(), bytes.into())]);
-    let ctx = Context { inputs: &inputs, params: &params, progress: &Silent, threads: 1 };
+    let ctx = Context { inputs: &inputs, params: &params, progress: &Silent, threads: 1, memo: &Memo::default() };
     match ParseRule.step(&ctx, &[]).unwrap_or_else(|e| panic!("{file}: {e}")) {
         Step::Done(blobs) => Some(read_graph(&blobs).expect("decodes")),
         Step::Need(_) => panic!("parse needs nothing"),

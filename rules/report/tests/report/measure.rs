@@ -3,7 +3,7 @@
 use crate::support::{X, float, integer, placement, quant, seeded};
 use ptq_ir::{InputSpec, InputType};
 use ptq_report::{Measure, MeasureParams, MeasureRule, measure, node_table};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Silent, Step, put_graph, put_qgraph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Memo, Silent, Step, put_graph, put_qgraph};
 use std::collections::BTreeMap;
 
 #[test]
@@ -55,7 +55,7 @@ fn blobs() -> Blobs {
 
 fn run(inputs: &Blobs, params: &MeasureParams) -> Result<Measure, Failure> {
     let params = serde_json::to_string(params).expect("encodes");
-    let ctx = Context { inputs, params: &params, progress: &Silent, threads: 1 };
+    let ctx = Context { inputs, params: &params, progress: &Silent, threads: 1, memo: &Memo::default() };
     match MeasureRule.step(&ctx, &[])? {
         Step::Done(out) => Ok(serde_json::from_slice(&out["measure.json"]).expect("decodes")),
         Step::Need(_) => panic!("measure needs nothing"),
