@@ -6,11 +6,17 @@ mod config;
 mod expand;
 mod inputs;
 pub mod keys;
+mod matrix;
+mod overlay;
+mod schema;
+mod select;
 mod settings;
 
 pub use config::{SampleSource, VariantConfig};
 pub use expand::Variant;
+pub use overlay::Overlay;
 pub(crate) use ptq_place::nearest;
+pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
 
@@ -30,14 +36,15 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads a manifest. `overrides` are `-D key=value` pairs, laid over every variant.
+    /// Reads a manifest, with what lies over it.
     ///
     /// # Errors
     /// Every problem found, with line and, where a word is close to a known one, a suggestion.
-    pub fn parse(text: &str, file: &str, overrides: &[(String, String)]) -> Result<Manifest, Vec<Diagnostic>> {
+    pub fn parse(text: &str, file: &str, overlay: &Overlay) -> Result<Manifest, Vec<Diagnostic>> {
         let mut reader = Reader::new(text, file);
         let Some(root) = reader.root() else { return Err(reader.problems) };
-        let manifest = expand::expand(&mut reader, root, overrides);
+        let manifest = expand::expand(&mut reader, root, overlay);
+        reader.add_excerpts();
         if reader.problems.is_empty() { Ok(manifest) } else { Err(reader.problems) }
     }
 }
@@ -68,7 +75,7 @@ exclude = [{ march = "cpu", optimize_level = "O3" }]
 
     #[test]
     fn variants_inherit_in_order_and_a_matrix_is_a_cross_product() {
-        let m = Manifest::parse(GOOD, "ptq.toml", &[]).expect("valid");
+        let m = Manifest::parse(GOOD, "ptq.toml", &Overlay::default()).expect("valid");
         let names: Vec<&str> = m.variants.keys().map(String::as_str).collect();
         assert_eq!(names, ["net-bayes-O0", "net-bayes-O3", "net-cpu-O0", "one"]);
         let one = VariantConfig::of(&m.variants["one"]).expect("config");
@@ -81,17 +88,17 @@ exclude = [{ march = "cpu", optimize_level = "O3" }]
     #[test]
     fn overrides_win_and_are_checked() {
         let over = [("optimize_level".to_owned(), "O2".to_owned())];
-        let m = Manifest::parse(GOOD, "ptq.toml", &over).expect("valid");
+        let m = Manifest::parse(GOOD, "ptq.toml", &Overlay::of(&over)).expect("valid");
         assert_eq!(VariantConfig::of(&m.variants["one"]).expect("config").optimize_level, "O2");
         let wrong = [("optimize_levl".to_owned(), "O2".to_owned())];
-        let problems = Manifest::parse(GOOD, "ptq.toml", &wrong).expect_err("unknown");
+        let problems = Manifest::parse(GOOD, "ptq.toml", &Overlay::of(&wrong)).expect_err("unknown");
         assert!(problems[0].hint.as_deref().unwrap_or("").contains("optimize_level"), "{problems:?}");
     }
 
     #[test]
     fn all_problems_come_at_once_with_lines() {
         let text = "[model.net]\npath = 3\nmarsh = \"cpu\"\n[[variant]]\nname = \"a b\"\nmodel = \"nett\"\n[projekt]\n";
-        let problems = Manifest::parse(text, "ptq.toml", &[]).expect_err("broken");
+        let problems = Manifest::parse(text, "ptq.toml", &Overlay::default()).expect_err("broken");
         let lines: Vec<Option<u32>> = problems.iter().map(|p| p.place.line).collect();
         for line in [2, 3, 5, 6, 7] {
             assert!(lines.contains(&Some(line)), "line {line} in {problems:#?}");
@@ -101,7 +108,79 @@ exclude = [{ march = "cpu", optimize_level = "O3" }]
     #[test]
     fn keys_of_later_versions_are_refused_by_name() {
         let text = "[model.n]\npath = \"a\"\ncompile.mode = \"latency\"\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n";
-        let problems = Manifest::parse(text, "ptq.toml", &[]).expect_err("later");
+        let problems = Manifest::parse(text, "ptq.toml", &Overlay::default()).expect_err("later");
         assert!(problems[0].message.contains("not supported yet"), "{problems:?}");
+    }
+
+    const SWEEP: &str = r#"
+[project]
+env = ["DATA", "UNSET"]
+[defaults]
+calibration.data = "${DATA}/photos"
+[model.net]
+path = "a.onnx"
+[profile.quick]
+optimize_level = "O1"
+calibration.max_percentile = 0.99
+[matrix.sweep]
+name = "{model}-{calibration.type}-{calibration.per_channel}"
+model = "net"
+march = "bayes"
+calibration.type = ["max", "kl"]
+calibration.per_channel = [true, false]
+exclude = [{ calibration.type = "kl", calibration.per_channel = true }]
+include = [{ calibration.type = "mse", calibration.per_channel = false, optimize_level = "O3" }]
+"#;
+
+    #[test]
+    fn a_matrix_takes_dotted_keys_single_values_exclusions_and_additions() {
+        let overlay = Overlay::default().with_environment(SWEEP, |name| (name == "DATA").then(|| "/d".to_owned()));
+        let m = Manifest::parse(SWEEP, "ptq.toml", &overlay).expect("valid");
+        let names: Vec<&str> = m.variants.keys().map(String::as_str).collect();
+        assert_eq!(names, ["net-kl-false", "net-max-false", "net-max-true", "net-mse-false"]);
+        let of = |name: &str| VariantConfig::of(&m.variants[name]).expect("config");
+        assert_eq!(of("net-max-true").data, SampleSource::Single("/d/photos".into()));
+        let mse = of("net-mse-false");
+        assert_eq!((mse.march.as_str(), mse.optimize_level.as_str()), ("bayes", "O3"));
+
+        let quick = Overlay { profile: Some("quick".into()), ..overlay.clone() };
+        let m = Manifest::parse(SWEEP, "ptq.toml", &quick).expect("valid");
+        let config = VariantConfig::of(&m.variants["net-mse-false"]).expect("config");
+        assert_eq!(config.optimize_level, "O1", "a profile wins over the variant");
+        let over = Overlay { define: vec![("optimize_level".into(), "O2".into())], ..quick };
+        let m = Manifest::parse(SWEEP, "ptq.toml", &over).expect("valid");
+        let config = VariantConfig::of(&m.variants["net-mse-false"]).expect("config");
+        assert_eq!(config.optimize_level, "O2", "-D wins over the profile");
+    }
+
+    #[test]
+    fn what_a_matrix_or_the_environment_lacks_is_said_with_a_mark() {
+        let of = |text: &str| {
+            let text =
+                text.replace("HEAD", "[model.n]\npath=\"a\"\ncalibration.type=\"skip\"\n[matrix.m]\nmodel=\"n\"");
+            let problems = Manifest::parse(&text, "ptq.toml", &Overlay::default()).expect_err("wrong");
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let name = of("HEAD\nname = \"{model}-{marsh}\"\n");
+        assert!(name.contains("ptq.toml:6") && name.contains("{marsh}") && name.contains("keys: {model}"), "{name}");
+        let exclude = of("HEAD\nname = \"x\"\nexclude = [{ march = \"cpu\" }]\n");
+        assert!(exclude.contains("exclude names march"), "{exclude}");
+        let undeclared = of("HEAD\nname = \"${HOME}\"\n");
+        assert!(undeclared.contains("declare it: [project] env"), "{undeclared}");
+        let caret = of("[defaults]\n  marsh = \"cpu\"\n");
+        assert!(caret.contains("2 |   marsh = \"cpu\"\n  |   ^^^^^\n  help: did you mean march?"), "{caret}");
+    }
+
+    #[test]
+    fn names_are_united_and_values_narrow() {
+        let m = Manifest::parse(GOOD, "ptq.toml", &Overlay::default()).expect("valid");
+        let select = |list: &[&str]| m.select(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        assert_eq!(select(&[]).expect("all").len(), 4);
+        assert_eq!(select(&["one", "*-cpu-*"]).expect("two"), ["net-cpu-O0", "one"]);
+        assert_eq!(select(&["net-*", "march=bayes", "optimize_level=O3"]).expect("one"), ["net-bayes-O3"]);
+        assert_eq!(select(&["one", "optimize_level=O0"]).expect("a default counts"), ["one"]);
+        let wrong = select(&["oen", "march=arm"]).expect_err("nothing");
+        assert!(wrong[0].hint.as_deref().is_some_and(|h| h.contains("one")), "{wrong:?}");
+        assert!(wrong.len() == 1, "{wrong:?}");
     }
 }

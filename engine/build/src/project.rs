@@ -7,7 +7,7 @@ use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::executor::{Executor, LOST};
 use crate::finish::stages_of;
-use crate::manifest::{Manifest, Variant, VariantConfig};
+use crate::manifest::{Manifest, Overlay, VariantConfig};
 use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
 use crate::recipe::Recipe;
 use crate::registry::{self, Registry};
@@ -26,7 +26,7 @@ pub struct Project {
     root: PathBuf,
     manifest_path: PathBuf,
     text: String,
-    overrides: Vec<(String, String)>,
+    overlay: Overlay,
     pub(crate) manifest: Manifest,
     pub(crate) store: Arc<Store>,
     registry: Registry,
@@ -54,29 +54,23 @@ impl Project {
     /// # Errors
     /// When the manifest cannot be read or is wrong, or the store does not open.
     pub fn open(manifest: &Path, overrides: &[(String, String)]) -> Result<Project, EngineError> {
-        Project::open_with(manifest, overrides, registry::rules())
+        Project::open_with(manifest, &Overlay::of(overrides), registry::rules())
     }
 
-    /// Opens the project with other rules, for tests of the engine itself.
+    /// Opens the project with a profile, or with other rules for tests of the engine itself. The overlay's environment
+    /// is read here: the variables that the manifest declares, no others.
     ///
     /// # Errors
     /// As [`Project::open`].
-    pub fn open_with(path: &Path, overrides: &[(String, String)], registry: Registry) -> Result<Project, EngineError> {
+    pub fn open_with(path: &Path, overlay: &Overlay, registry: Registry) -> Result<Project, EngineError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
         let shown = path.file_name().map_or_else(|| "ptq.toml".into(), |n| n.to_string_lossy().into_owned());
-        let manifest = Manifest::parse(&text, &shown, overrides).map_err(EngineError::Manifest)?;
+        let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
+        let manifest = Manifest::parse(&text, &shown, &overlay).map_err(EngineError::Manifest)?;
         let root = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let store = Arc::new(Store::open(&root.join(&manifest.cache_dir))?);
-        Ok(Project {
-            root,
-            manifest_path: path.to_owned(),
-            text,
-            overrides: overrides.to_vec(),
-            manifest,
-            store,
-            registry,
-        })
+        Ok(Project { root, manifest_path: path.to_owned(), text, overlay, manifest, store, registry })
     }
 
     /// The expanded manifest.
@@ -99,33 +93,12 @@ impl Project {
         self.root.join(&self.manifest.out)
     }
 
-    /// Names of the variants that the selectors choose: a name, a pattern with `*`, or `key=value`; none chooses all.
+    /// Names of the variants that the selectors choose ([`Manifest::select`]).
     ///
     /// # Errors
     /// A selector that chooses nothing.
     pub fn select(&self, selectors: &[String]) -> Result<Vec<String>, EngineError> {
-        let mut chosen: BTreeSet<String> = BTreeSet::new();
-        let mut problems = Vec::new();
-        for selector in selectors {
-            let matching = self.manifest.variants.values().filter(|v| selects(selector, v)).map(|v| v.name.clone());
-            let found: Vec<String> = matching.collect();
-            if found.is_empty() {
-                let names: Vec<&str> = self.manifest.variants.keys().take(12).map(String::as_str).collect();
-                problems.push(
-                    Diagnostic::error("SELECT01", format!("{selector:?} selects no variant"))
-                        .hint(format!("variants: {}", names.join(", "))),
-                );
-            }
-            chosen.extend(found);
-        }
-        if !problems.is_empty() {
-            return Err(EngineError::Manifest(problems));
-        }
-        Ok(if selectors.is_empty() {
-            self.manifest.variants.keys().cloned().collect()
-        } else {
-            chosen.into_iter().collect()
-        })
+        self.manifest.select(selectors).map_err(EngineError::Manifest)
     }
 
     /// Builds the selected variants.
@@ -159,7 +132,7 @@ impl Project {
     fn request(&self, names: &[String]) -> Digest {
         let rules: Vec<(&str, u32)> = self.registry.iter().map(|r| (r.name(), r.version())).collect();
         let program = (env!("CARGO_PKG_VERSION"), ptq_rule::SEMANTICS, RULES_SOURCES, artifacts::VERSION, &rules);
-        Digest::of(format!("{:?}", (&self.text, &self.overrides, names, program)).as_bytes())
+        Digest::of(format!("{:?}", (&self.text, &self.overlay, names, program)).as_bytes())
     }
 
     fn attempt(
@@ -193,7 +166,7 @@ impl Project {
     ) -> Driver<'a> {
         let db = BuildDb::new(session.clone());
         let file = self.manifest_name();
-        let text = ManifestText::new(&db, self.text.clone(), file.clone(), self.overrides.clone());
+        let text = ManifestText::new(&db, self.text.clone(), file.clone(), self.overlay.clone());
         Wave::new(&db, 0);
         let files = scan.files.iter().map(|(path, digest)| (path.clone(), FileInput::new(&db, *digest))).collect();
         let samples = scan
@@ -277,17 +250,4 @@ fn decode(session: &Session, stages: &Stages<'_>, config: VariantConfig) -> Resu
         bin: tree("compile")?.get("model.bin").cloned().ok_or_else(missing)?,
         config,
     })
-}
-
-/// Whether a selector chooses a variant.
-fn selects(selector: &str, variant: &Variant) -> bool {
-    match selector.split_once('=') {
-        Some(("model", value)) => variant.model == value,
-        Some((key, value)) => match variant.settings.get(key).map(|s| &s.value) {
-            Some(toml::Value::String(s)) => s == value,
-            Some(other) => other.to_string() == value,
-            None => false,
-        },
-        None => crate::sources::wildcard(selector, &variant.name),
-    }
 }

@@ -12,7 +12,7 @@ mod stages;
 pub(crate) use stages::{StageState, calibrate, compile, fuse, measure, parse, partition};
 
 use crate::action::ActionSpec;
-use crate::manifest::{Manifest, Variant, VariantConfig};
+use crate::manifest::{Manifest, Overlay, Variant, VariantConfig};
 use crate::session::Session;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
@@ -57,7 +57,7 @@ pub(crate) struct ManifestText {
     #[returns(ref)]
     pub(crate) file: String,
     #[returns(ref)]
-    pub(crate) overrides: Vec<(String, String)>,
+    pub(crate) overlay: Overlay,
 }
 
 /// A file; `None` when it cannot be read.
@@ -120,10 +120,10 @@ pub(crate) enum ActionState {
     Failed,
 }
 
-/// The manifest after expansion. Inputs: text, overrides.
+/// The manifest after expansion. Inputs: text, overlay.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn manifest(db: &dyn Db, text: ManifestText) -> Result<Manifest, Vec<Diagnostic>> {
-    Manifest::parse(text.text(db), text.file(db), text.overrides(db))
+    Manifest::parse(text.text(db), text.file(db), text.overlay(db))
 }
 
 /// One variant of the manifest. A change elsewhere in the file ends here.

@@ -1,5 +1,6 @@
 //! Rules that fail or panic: the build reports them, remembers nothing of them, and goes on.
 
+use ptq_engine::manifest::Overlay;
 use ptq_engine::{BuildOptions, NoEvents, Project};
 use ptq_ir::Diagnostic;
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
@@ -47,7 +48,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn codes(dir: &Path, rules: ptq_engine::Registry) -> Vec<String> {
-    let project = Project::open_with(&dir.join("ptq.toml"), &[], rules).expect("opens");
+    let project = Project::open_with(&dir.join("ptq.toml"), &Overlay::default(), rules).expect("opens");
     let report = project.build(&BuildOptions::default(), &NoEvents).expect("reports");
     report.variants.iter().flat_map(|v| v.errors()).map(|d| d.code.clone()).collect()
 }

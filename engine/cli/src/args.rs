@@ -30,6 +30,9 @@ pub(crate) struct Global {
     /// Lay a value over every variant, such as calibration.type=kl
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value, global = true)]
     pub(crate) define: Vec<(String, String)>,
+    /// Lay [profile.NAME] of the manifest over every variant
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) profile: Option<String>,
     /// Say more: why each stage ran
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -84,14 +87,37 @@ pub(crate) enum Command {
     Completions(Completions),
 }
 
+/// Which variants.
 #[derive(ClapArgs)]
-#[command(
-    after_help = "Examples:\n  ptq build\n  ptq build 'lite0-*' march=bayes --jobs 4\n  ptq build --dry-run --exit-code"
-)]
-pub(crate) struct Build {
-    /// Variants: names, patterns with *, or key=value; all when none is given
+pub(crate) struct Select {
+    /// Variants: names and patterns with *, narrowed by key=value; all when none is given
     #[arg(value_name = "SELECTOR")]
     pub(crate) selectors: Vec<String>,
+    /// Only variants of this march
+    #[arg(long, value_name = "NAME")]
+    pub(crate) march: Option<String>,
+    /// Only variants of this optimization level, such as O3
+    #[arg(short = 'O', value_name = "LEVEL")]
+    pub(crate) level: Option<String>,
+}
+
+impl Select {
+    /// All of it as selectors.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let mut out = self.selectors.clone();
+        out.extend(self.march.iter().map(|m| format!("march={m}")));
+        out.extend(self.level.iter().map(|l| format!("optimize_level=O{}", l.trim_start_matches('O'))));
+        out
+    }
+}
+
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Examples:\n  ptq build\n  ptq build 'lite0-*' --march bayes -O3 --jobs 4\n  ptq build --dry-run --exit-code"
+)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    pub(crate) select: Select,
     /// Say what would run, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -148,9 +174,8 @@ pub(crate) struct Import {
 
 #[derive(ClapArgs)]
 pub(crate) struct Variants {
-    /// Variants to list; all when none is given
-    #[arg(value_name = "SELECTOR")]
-    pub(crate) selectors: Vec<String>,
+    #[command(flatten)]
+    pub(crate) select: Select,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -18,12 +18,14 @@ pub(crate) mod verify;
 use crate::args::Global;
 use crate::failure::Failure;
 use ptq_engine::Project;
+use ptq_engine::manifest::Overlay;
 use ptq_march::March;
 use std::path::Path;
 
 /// Opens the project that the global options name.
 fn project(global: &Global) -> Result<Project, Failure> {
-    Ok(Project::open(&global.manifest, &global.define)?)
+    let overlay = Overlay { define: global.define.clone(), profile: global.profile.clone(), ..Overlay::default() };
+    Ok(Project::open_with(&global.manifest, &overlay, ptq_engine::rules())?)
 }
 
 /// Reads a file that the user named.

@@ -23,6 +23,9 @@ pub struct Place {
     /// Line in that file, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// The line's text and a mark under the place, ready to print.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
     /// Node of the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -120,6 +123,9 @@ impl std::fmt::Display for Diagnostic {
             write!(f, "value {value}: ")?;
         }
         f.write_str(&self.message)?;
+        if let Some(excerpt) = &self.place.excerpt {
+            write!(f, "\n{excerpt}")?;
+        }
         if let Some(hint) = &self.hint {
             write!(f, "\n  help: {hint}")?;
         }

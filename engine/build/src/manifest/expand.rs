@@ -1,7 +1,8 @@
-//! From tables to variants: inheritance, matrices, overrides.
+//! From tables to variants: inheritance, profiles, overrides. Matrices are in `matrix.rs`.
 
-use super::settings::{Reader, Setting, Settings, override_value, unknown_key};
-use super::{Manifest, keys};
+use super::overlay::Overlay;
+use super::settings::{Reader, Setting, Settings, Spot, override_value, parts, unknown_key};
+use super::{Manifest, keys, matrix};
 use ptq_ir::Diagnostic;
 use ptq_place::nearest;
 use std::collections::BTreeMap;
@@ -19,99 +20,140 @@ pub struct Variant {
     pub settings: Settings,
 }
 
-const TABLES: [&str; 6] = ["project", "cache", "defaults", "model", "variant", "matrix"];
-/// Most variants that one manifest may expand to.
-const MAX_VARIANTS: usize = 100_000;
+/// Tables of a manifest.
+pub(super) const TABLES: [&str; 7] = ["project", "cache", "defaults", "model", "variant", "matrix", "profile"];
+/// Tables of later versions, refused by name.
+const LATER_TABLES: [&str; 3] = ["gate", "rule", "stage"];
 
 /// What variants inherit from.
-struct Base {
+pub(super) struct Base {
     defaults: Settings,
     models: BTreeMap<String, Settings>,
-    overrides: Settings,
+    /// The chosen profile, and `-D` over it.
+    over: Settings,
 }
 
-pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overrides: &[(String, String)]) -> Manifest {
+/// A variant as its table or its point of a matrix gives it: texts with their places.
+pub(super) struct Draft<'a> {
+    pub(super) name: (String, &'a Spot),
+    pub(super) model: (String, &'a Spot),
+    pub(super) own: &'a Settings,
+}
+
+pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -> Manifest {
     let mut out = Manifest { out: "out".into(), cache_dir: ".ptq".into(), ..Manifest::default() };
     for (key, _) in root.iter() {
         let name = key.get_ref().to_string();
         if !TABLES.contains(&name.as_str()) {
-            let line = r.line(key);
             let hint = nearest(&name, TABLES.into_iter()).map(|c| format!("did you mean [{c}]?"));
-            let later = ["gate", "profile", "rule", "stage"].contains(&name.as_str());
+            let later = LATER_TABLES.contains(&name.as_str());
             let what = if later { "is not supported yet by this version" } else { "is not a table of a manifest" };
-            r.problem("MANIFEST02", format!("[{name}] {what}"), line, hint);
+            let spot = r.spot(key);
+            r.problem("MANIFEST02", format!("[{name}] {what}"), &spot, hint);
         }
     }
-    let field = |r: &mut Reader<'_>, table: &str, name: &str, into: &mut String| {
-        let Some(DeValue::Table(t)) = root.get(table).map(Spanned::get_ref) else { return };
-        for (key, value) in t.iter() {
-            if key.get_ref() == name {
-                if let Some(text) = r.text(&format!("{table}.{name}"), value) {
-                    *into = text;
-                }
-            } else {
-                let line = r.line(key);
-                r.problem("MANIFEST02", format!("unknown key {table}.{}", key.get_ref()), line, None);
-            }
-        }
-    };
-    field(r, "project", "out", &mut out.out);
-    field(r, "cache", "dir", &mut out.cache_dir);
-    let base = base(r, &root, overrides);
+    environment(r, &root, overlay);
+    texts(r, &root, "project", &["env"], &mut [("out", &mut out.out)]);
+    texts(r, &root, "cache", &[], &mut [("dir", &mut out.cache_dir)]);
+    let base = base(r, &root, overlay);
     if let Some(DeValue::Array(list)) = root.get("variant").map(Spanned::get_ref) {
         for item in list.iter() {
-            let line = r.line(item);
+            let spot = r.spot(item);
             match item.get_ref() {
-                DeValue::Table(table) => single(r, table, line, &base, &mut out.variants),
-                _ => r.problem("MANIFEST03", "[[variant]] must be a table".into(), line, None),
+                DeValue::Table(table) => single(r, table, &spot, &base, &mut out.variants),
+                _ => r.problem("MANIFEST03", "[[variant]] must be a table".into(), &spot, None),
             }
         }
     }
-    if let Some(DeValue::Table(matrices)) = root.get("matrix").map(Spanned::get_ref) {
-        for (key, value) in matrices.iter() {
-            let line = r.line(key);
-            match value.get_ref() {
-                DeValue::Table(table) => matrix(r, table, line, &base, &mut out.variants),
-                _ => r.problem("MANIFEST03", "a matrix must be a table".into(), line, None),
-            }
-        }
-    }
+    each_table(r, &root, "matrix", |r, _, spot, table| matrix::matrix(r, table, spot, &base, &mut out.variants));
     if out.variants.is_empty() && r.problems.is_empty() {
-        r.problem(
-            "MANIFEST05",
-            "there is no variant to build".into(),
-            1,
-            Some("add a [[variant]] with name and model".into()),
-        );
+        let hint = "add a [[variant]] with name and model".to_owned();
+        let d = Diagnostic::error("MANIFEST05", "there is no variant to build").hint(hint);
+        r.problems.push(d.file(r.file()));
     }
     out
 }
 
-fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overrides: &[(String, String)]) -> Base {
-    let mut base = Base { defaults: Settings::default(), models: BTreeMap::new(), overrides: Settings::default() };
+/// Calls a function for every `[group.NAME]`.
+fn each_table<'d>(
+    r: &mut Reader<'_>,
+    root: &'d DeTable<'_>,
+    group: &str,
+    mut f: impl FnMut(&mut Reader<'_>, String, &Spot, &'d DeTable<'d>),
+) {
+    let Some(found) = root.get(group) else { return };
+    let DeValue::Table(tables) = found.get_ref() else {
+        let spot = r.spot(found);
+        return r.problem("MANIFEST03", format!("{group} must be a table: [{group}.NAME]"), &spot, None);
+    };
+    for (key, value) in tables.iter() {
+        let spot = r.spot(key);
+        match value.get_ref() {
+            DeValue::Table(t) => f(r, key.get_ref().to_string(), &spot, t),
+            _ => r.problem("MANIFEST03", format!("[{group}.{}] must be a table", key.get_ref()), &spot, None),
+        }
+    }
+}
+
+/// Fills the known texts of a table, and refuses other keys.
+fn texts(r: &mut Reader<'_>, root: &DeTable<'_>, table: &str, also: &[&str], fields: &mut [(&str, &mut String)]) {
+    let Some(DeValue::Table(t)) = root.get(table).map(Spanned::get_ref) else { return };
+    for (key, value) in t.iter() {
+        let name = key.get_ref().to_string();
+        if let Some((_, into)) = fields.iter_mut().find(|(n, _)| *n == name) {
+            if let Some(text) = r.text(&format!("{table}.{name}"), value) {
+                **into = text;
+            }
+        } else if !also.contains(&name.as_str()) {
+            let known = fields.iter().map(|(n, _)| *n).chain(also.iter().copied());
+            let hint = nearest(&name, known).map(|c| format!("did you mean {c}?"));
+            let spot = r.spot(key);
+            r.problem("MANIFEST02", format!("unknown key {table}.{name}"), &spot, hint);
+        }
+    }
+}
+
+/// Reads `[project] env`: names of variables that texts may use.
+fn environment(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) {
+    let Some(DeValue::Table(project)) = root.get("project").map(Spanned::get_ref) else { return };
+    let Some(list) = project.get("env") else { return };
+    let path = ["project".to_owned(), "env".to_owned()];
+    let names = r.value(keys::KeyType::Texts, &path, list).and_then(|s| s.value.as_array().cloned());
+    for name in names.iter().flatten().filter_map(toml::Value::as_str) {
+        r.environment.insert(name.to_owned(), overlay.environment.get(name).cloned());
+    }
+}
+
+fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> Base {
+    let mut base = Base { defaults: Settings::default(), models: BTreeMap::new(), over: Settings::default() };
     if let Some(DeValue::Table(t)) = root.get("defaults").map(Spanned::get_ref) {
         base.defaults = r.settings(t, &[]);
     }
-    if let Some(DeValue::Table(models)) = root.get("model").map(Spanned::get_ref) {
-        for (key, value) in models.iter() {
-            let line = r.line(key);
-            match value.get_ref() {
-                DeValue::Table(t) => {
-                    let settings = r.settings(t, &[]);
-                    base.models.insert(key.get_ref().to_string(), settings);
-                }
-                _ => r.problem("MANIFEST03", format!("[model.{}] must be a table", key.get_ref()), line, None),
+    each_table(r, root, "model", |r, name, _, t| drop(base.models.insert(name, r.settings(t, &[]))));
+    let mut profiles: BTreeMap<String, Settings> = BTreeMap::new();
+    each_table(r, root, "profile", |r, name, _, t| drop(profiles.insert(name, r.settings(t, &[]))));
+    if let Some(wanted) = &overlay.profile {
+        match profiles.remove(wanted) {
+            Some(profile) => base.over = profile,
+            None => {
+                let close = nearest(wanted, profiles.keys().map(String::as_str));
+                let known = profiles.keys().cloned().collect::<Vec<_>>().join(", ");
+                let hint = close.map_or(format!("profiles: {known}"), |c| format!("did you mean {c}?"));
+                r.problems.push(
+                    Diagnostic::error("MANIFEST15", format!("--profile {wanted}: there is no [profile.{wanted}]"))
+                        .hint(hint),
+                );
             }
         }
     }
-    for (key, raw) in overrides {
-        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+    for (key, raw) in &overlay.define {
+        let path = parts(key);
         let result = match keys::find(&path) {
             Some(known) => override_value(known.kind, raw).map_err(|why| (format!("-D {key} {why}"), None)),
             None => Err(unknown_key(&path)),
         };
         match result {
-            Ok(value) => drop(base.overrides.0.insert(path, Setting { value, line: None })),
+            Ok(value) => drop(base.over.0.insert(path, Setting { value, line: None })),
             Err((message, hint)) => {
                 let mut d = Diagnostic::error("MANIFEST06", format!("-D {key}: {message}"));
                 d.hint = hint;
@@ -122,155 +164,48 @@ fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overrides: &[(String, String)]) 
     base
 }
 
-fn single(r: &mut Reader<'_>, table: &DeTable<'_>, line: u32, base: &Base, out: &mut BTreeMap<String, Variant>) {
+fn single(r: &mut Reader<'_>, table: &DeTable<'_>, spot: &Spot, base: &Base, out: &mut BTreeMap<String, Variant>) {
     let own = r.settings(table, &["name", "model"]);
     let mut word = |name: &str| match table.get(name) {
-        Some(value) => {
-            let at = r.line(value);
-            r.text(name, value).map(|t| (t, at))
-        }
+        Some(value) => r.text(name, value).map(|t| (t, r.spot(value))),
         None => {
-            r.problem("MANIFEST05", format!("a [[variant]] needs {name}"), line, None);
+            r.problem("MANIFEST05", format!("a [[variant]] needs {name}"), spot, None);
             None
         }
     };
-    let (Some((name, name_line)), Some((model, model_line))) = (word("name"), word("model")) else { return };
-    add(r, name, name_line, model, model_line, &own, base, out);
+    let (Some((name, name_spot)), Some((model, model_spot))) = (word("name"), word("model")) else { return };
+    add(r, Draft { name: (name, &name_spot), model: (model, &model_spot), own: &own }, base, out);
 }
 
-#[allow(clippy::too_many_arguments)]
-fn add(
-    r: &mut Reader<'_>,
-    name: String,
-    name_line: u32,
-    model: String,
-    model_line: u32,
-    own: &Settings,
-    base: &Base,
-    out: &mut BTreeMap<String, Variant>,
-) {
+/// Lays the layers of a variant over each other, checks it and adds it.
+pub(super) fn add(r: &mut Reader<'_>, draft: Draft<'_>, base: &Base, out: &mut BTreeMap<String, Variant>) {
+    let ((name, name_spot), (model, model_spot)) = (draft.name, draft.model);
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if name.is_empty() || !name.chars().all(legal) || name.starts_with('.') {
-        r.problem(
-            "MANIFEST07",
-            format!("{name:?} is not a variant name"),
-            name_line,
-            Some("use letters, digits, '.', '_' and '-'".into()),
-        );
+        let hint = Some("use letters, digits, '.', '_' and '-'".into());
+        r.problem("MANIFEST07", format!("{name:?} is not a variant name"), name_spot, hint);
     }
     let Some(of_model) = base.models.get(&model) else {
         let hint = nearest(&model, base.models.keys().map(String::as_str)).map(|c| format!("did you mean {c}?"));
-        r.problem("MANIFEST08", format!("there is no [model.{model}]"), model_line, hint);
+        r.problem("MANIFEST08", format!("there is no [model.{model}]"), model_spot, hint);
         return;
     };
     let mut settings = base.defaults.clone();
-    for layer in [of_model, own, &base.overrides] {
+    for layer in [of_model, draft.own, &base.over] {
         settings.lay(layer);
     }
     let variant = Variant { name: name.clone(), model, settings };
     if let Err(problems) = super::VariantConfig::of(&variant) {
         for mut d in problems {
-            d.place.file.get_or_insert_with(|| "ptq.toml".into());
-            d.place.line.get_or_insert(name_line);
+            let file = r.file().to_owned();
+            d.place.file.get_or_insert(file);
+            d.place.line.get_or_insert(name_spot.line);
             if !r.problems.contains(&d) {
                 r.problems.push(d);
             }
         }
     }
     if out.insert(name.clone(), variant).is_some() {
-        r.problem("MANIFEST07", format!("two variants are called {name}"), name_line, None);
+        r.problem("MANIFEST07", format!("two variants are called {name}"), name_spot, None);
     }
-}
-
-/// One axis of a matrix: a path and the values to try.
-type Axis = (Vec<String>, Vec<Setting>);
-
-fn matrix(r: &mut Reader<'_>, table: &DeTable<'_>, line: u32, base: &Base, out: &mut BTreeMap<String, Variant>) {
-    let Some(template) = table.get("name").and_then(|v| r.text("name", v)) else {
-        r.problem("MANIFEST05", "a matrix needs name, such as \"{model}-{march}\"".into(), line, None);
-        return;
-    };
-    let mut axes: Vec<Axis> = Vec::new();
-    for (key, value) in table.iter().filter(|(k, _)| !["name", "exclude"].contains(&k.get_ref().as_ref())) {
-        let path: Vec<String> = key.get_ref().split('.').map(str::to_owned).collect();
-        axes.extend(axis(r, path, value));
-    }
-    let excluded: Vec<toml::Table> = table.get("exclude").map(|v| tables(v.get_ref())).unwrap_or_default();
-    let total = axes.iter().try_fold(1usize, |n, (_, v)| n.checked_mul(v.len())).filter(|n| *n <= MAX_VARIANTS);
-    let Some(total) = total else {
-        r.problem("MANIFEST09", format!("the matrix has more than {MAX_VARIANTS} variants"), line, None);
-        return;
-    };
-    for mut i in 0..total {
-        let mut own = Settings::default();
-        let mut name = template.clone();
-        let mut point: BTreeMap<String, toml::Value> = BTreeMap::new();
-        for (path, values) in axes.iter().rev() {
-            let setting = &values[i % values.len()];
-            i /= values.len();
-            let key = path.join(".");
-            let shown = setting.value.as_str().map_or_else(|| setting.value.to_string(), str::to_owned);
-            name = name.replace(&format!("{{{key}}}"), &shown);
-            point.insert(key, setting.value.clone());
-            own.0.insert(path.clone(), setting.clone());
-        }
-        if excluded.iter().any(|e| e.iter().all(|(k, v)| point.get(k) == Some(v))) {
-            continue;
-        }
-        let model = own.0.remove(&vec!["model".to_owned()]).and_then(|s| s.value.as_str().map(str::to_owned));
-        match model {
-            Some(model) => add(r, name, line, model, line, &own, base, out),
-            None => {
-                r.problem("MANIFEST05", "a matrix needs model, a list of model names".into(), line, None);
-                return;
-            }
-        }
-    }
-}
-
-fn axis(r: &mut Reader<'_>, path: Vec<String>, value: &Spanned<DeValue<'_>>) -> Option<Axis> {
-    let line = r.line(value);
-    let DeValue::Array(items) = value.get_ref() else {
-        r.problem("MANIFEST03", format!("{} in a matrix must be a list of values to try", path.join(".")), line, None);
-        return None;
-    };
-    let kind = if path == ["model"] { Some(keys::KeyType::Text) } else { keys::find(&path).map(|k| k.kind) };
-    let Some(kind) = kind else {
-        r.unknown(&path, line);
-        return None;
-    };
-    let mut values = Vec::new();
-    for item in items.iter() {
-        let at = r.line(item);
-        let raw = match item.get_ref() {
-            DeValue::String(s) => Ok(s.to_string()),
-            DeValue::Integer(i) => Ok(i.as_str().to_owned()),
-            DeValue::Float(f) => Ok(f.as_str().to_owned()),
-            _ => Err("must be text or a number".to_owned()),
-        };
-        match raw.and_then(|raw| override_value(kind, &raw)) {
-            Ok(value) => values.push(Setting { value, line: Some(at) }),
-            Err(why) => r.problem("MANIFEST03", format!("{} {why}", path.join(".")), at, None),
-        }
-    }
-    (!values.is_empty()).then_some((path, values))
-}
-
-fn tables(value: &DeValue<'_>) -> Vec<toml::Table> {
-    let DeValue::Array(items) = value else { return Vec::new() };
-    let text = |v: &DeValue<'_>| match v {
-        DeValue::String(s) => Some(toml::Value::String(s.to_string())),
-        DeValue::Integer(i) => i.as_str().parse().ok().map(toml::Value::Integer),
-        DeValue::Float(f) => f.as_str().parse().ok().map(toml::Value::Float),
-        _ => None,
-    };
-    items
-        .iter()
-        .filter_map(|item| match item.get_ref() {
-            DeValue::Table(t) => {
-                Some(t.iter().filter_map(|(k, v)| Some((k.get_ref().to_string(), text(v.get_ref())?))).collect())
-            }
-            _ => None,
-        })
-        .collect()
 }

@@ -322,9 +322,15 @@ pub fn is_group(path: &[String]) -> bool {
 pub fn reference() -> String {
     let mut out = String::from(
         "# Keys of `ptq.toml`\n\nGenerated from the table in `engine/build/src/manifest/keys.rs`; a test keeps it fresh.\n\n\
-         Tables: `[project]` (`out`), `[cache]` (`dir`), `[defaults]`, `[model.NAME]`, `[[variant]]` (`name`, `model`, any key), \
-         `[matrix.NAME]` (`name`, `model`, lists of any keys, `exclude`). A variant's settings are `[defaults]`, then its model's, \
-         then its own, then `-D key=value`; later ones win.\n\n\
+         Tables: `[project]` (`out`; `env`, the environment variables that texts may use as `${NAME}`), `[cache]` (`dir`), \
+         `[defaults]`, `[model.NAME]`, `[[variant]]` (`name`, `model`, any key), `[matrix.NAME]`, `[profile.NAME]`.\n\n\
+         A variant's settings are laid over each other in this order, later ones win: `[defaults]`, its `[model.NAME]`, its own \
+         (of `[[variant]]` or of its point of a matrix), the `[profile.NAME]` that `--profile` names, `-D key=value`.\n\n\
+         A matrix makes every combination of its lists; a key with one value holds for all. `exclude` removes the combinations \
+         that have all values of one of its tables, `include` adds one for each of its tables. `name` is a template: `{key}` \
+         stands for the combination's value of that key.\n\n\
+         Variants are selected by name or pattern (`'net-*'`), narrowed by `key=value`, `--march` and `-O`. Editors complete and \
+         check the file with `docs/ptq.schema.json`: put `#:schema docs/ptq.schema.json` into the first line.\n\n\
          | key | type | default | Horizon's name | read by | meaning |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     for k in KEYS {

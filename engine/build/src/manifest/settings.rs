@@ -4,6 +4,7 @@ use super::keys::{self, KeyType};
 use ptq_ir::Diagnostic;
 use ptq_place::nearest;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -21,10 +22,9 @@ pub struct Setting {
 pub struct Settings(pub BTreeMap<Vec<String>, Setting>);
 
 impl Settings {
-    /// The setting at a dotted path without names that hold dots.
+    /// The setting at a dotted path; names that hold dots stand in quotes.
     pub fn get(&self, path: &str) -> Option<&Setting> {
-        let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-        self.0.get(&parts)
+        self.0.get(&parts(path))
     }
 
     /// Lays other settings over these.
@@ -33,16 +33,30 @@ impl Settings {
     }
 }
 
+/// A place in the manifest's text.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    /// Line, from 1.
+    pub(super) line: u32,
+    /// Bytes of the text.
+    span: Range<usize>,
+}
+
 /// Reads a file's tree and remembers every problem.
 pub(super) struct Reader<'t> {
     text: &'t str,
     file: &'t str,
+    /// Offset of the start of each line.
+    lines: Vec<usize>,
+    /// Names of environment variables that texts may use, with their values.
+    pub(super) environment: BTreeMap<String, Option<String>>,
     pub(super) problems: Vec<Diagnostic>,
 }
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str, file: &'t str) -> Reader<'t> {
-        Reader { text, file, problems: Vec::new() }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Reader { text, file, lines, environment: BTreeMap::new(), problems: Vec::new() }
     }
 
     /// The file as a tree of spanned values.
@@ -50,27 +64,81 @@ impl<'t> Reader<'t> {
         match DeTable::parse(self.text) {
             Ok(table) => Some(table.into_inner()),
             Err(e) => {
-                let at = e.span().map_or(0, |s| s.start);
-                let line = self.line_at(at);
-                self.problem("MANIFEST01", e.message().to_owned(), line, None);
+                let spot = self.spot_at(e.span().unwrap_or(0..0));
+                self.problem("MANIFEST01", e.message().to_owned(), &spot, None);
                 None
             }
         }
     }
 
-    pub(super) fn line_at(&self, offset: usize) -> u32 {
-        self.text.get(..offset).unwrap_or(self.text).matches('\n').count() as u32 + 1
+    /// The file's name as messages show it.
+    pub(super) fn file(&self) -> &str {
+        self.file
     }
 
-    pub(super) fn line<T>(&self, spanned: &Spanned<T>) -> u32 {
-        self.line_at(spanned.span().start)
+    fn spot_at(&self, span: Range<usize>) -> Spot {
+        Spot { line: self.lines.partition_point(|start| *start <= span.start) as u32, span }
     }
 
-    /// Remembers a problem with its line, and the line's text as a note.
-    pub(super) fn problem(&mut self, code: &str, message: String, line: u32, hint: Option<String>) {
-        let mut d = Diagnostic::error(code, message).file(self.file).line(line);
+    /// Where a key or a value stands.
+    pub(super) fn spot<T>(&self, spanned: &Spanned<T>) -> Spot {
+        self.spot_at(spanned.span())
+    }
+
+    /// Remembers a problem with its place and a mark under it.
+    pub(super) fn problem(&mut self, code: &str, message: String, spot: &Spot, hint: Option<String>) {
+        let mut d = Diagnostic::error(code, message).file(self.file).line(spot.line);
+        d.place.excerpt = Some(self.excerpt(spot.line, Some(&spot.span)));
         d.hint = hint;
         self.problems.push(d);
+    }
+
+    /// Gives problems that know only their line its text.
+    pub(super) fn add_excerpts(&mut self) {
+        let mut problems = std::mem::take(&mut self.problems);
+        for place in problems.iter_mut().map(|d| &mut d.place) {
+            if let (Some(line), None) = (place.line, &place.excerpt) {
+                place.excerpt = Some(self.excerpt(line, None));
+            }
+        }
+        self.problems = problems;
+    }
+
+    /// A line of the text with marks under these bytes, or under all of it.
+    fn excerpt(&self, line: u32, span: Option<&Range<usize>>) -> String {
+        let start = self.lines.get((line as usize).saturating_sub(1)).copied().unwrap_or(0);
+        let shown = self.text.get(start..).and_then(|t| t.lines().next()).unwrap_or("");
+        let indent = shown.len() - shown.trim_start().len();
+        let whole = start + indent..start + shown.trim_end().len();
+        let marked = span.map_or(whole.clone(), |s| s.start.clamp(whole.start, whole.end)..s.end.min(whole.end));
+        let columns = |range: Range<usize>| self.text.get(range).map_or(0, |t| t.chars().count());
+        let before = columns(start..marked.start);
+        let marks = "^".repeat(columns(marked).max(1));
+        let gap = " ".repeat(line.to_string().len());
+        format!("{gap} |\n{line} | {}\n{gap} | {}{marks}", shown.trim_end(), " ".repeat(before))
+    }
+
+    /// A text with the values of environment variables in place of `${NAME}`.
+    fn expanded(&mut self, text: &str, spot: &Spot) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((head, tail)) = rest.split_once("${") {
+            let Some((name, after)) = tail.split_once('}') else { break };
+            out.push_str(head);
+            match self.environment.get(name) {
+                Some(Some(value)) => out.push_str(value),
+                Some(None) => {
+                    let why = format!("the environment variable {name} is not set");
+                    self.problem("MANIFEST13", why, spot, None);
+                }
+                None => {
+                    let hint = format!("declare it: [project] env = [\"{name}\"]");
+                    self.problem("MANIFEST13", format!("${{{name}}} is not declared"), spot, Some(hint));
+                }
+            }
+            rest = after;
+        }
+        out + rest
     }
 
     /// Reads a table of settings; every leaf must be a known key of the right type.
@@ -79,25 +147,46 @@ impl<'t> Reader<'t> {
         for (key, value) in table.iter() {
             let name = key.get_ref().to_string();
             if !skip.contains(&name.as_str()) {
-                let line = self.line(key);
-                self.walk(vec![name], value, line, &mut out);
+                let spot = self.spot(key);
+                self.walk(vec![name], value, &spot, &mut out);
             }
         }
         out
     }
 
-    fn walk(&mut self, path: Vec<String>, value: &Spanned<DeValue<'_>>, line: u32, out: &mut Settings) {
+    /// A value of a key's type, or a problem.
+    pub(super) fn value(&mut self, kind: KeyType, path: &[String], value: &Spanned<DeValue<'_>>) -> Option<Setting> {
+        let spot = self.spot(value);
+        let mut found = to_value(value.get_ref());
+        self.expand_texts(&mut found, &spot);
+        match check(kind, &found) {
+            Ok(()) => Some(Setting { value: found, line: Some(spot.line) }),
+            Err(why) => {
+                self.problem("MANIFEST03", format!("{} {why}", path.join(".")), &spot, None);
+                None
+            }
+        }
+    }
+
+    fn expand_texts(&mut self, value: &mut toml::Value, spot: &Spot) {
+        match value {
+            toml::Value::String(text) if text.contains("${") => *text = self.expanded(text, spot),
+            toml::Value::Array(list) => list.iter_mut().for_each(|v| self.expand_texts(v, spot)),
+            toml::Value::Table(table) => table.iter_mut().for_each(|(_, v)| self.expand_texts(v, spot)),
+            _ => {}
+        }
+    }
+
+    fn walk(&mut self, path: Vec<String>, value: &Spanned<DeValue<'_>>, spot: &Spot, out: &mut Settings) {
         let shown = path.join(".");
         if let Some(key) = keys::find(&path) {
-            let value = to_value(value.get_ref());
-            match check(key.kind, &value) {
-                Ok(()) => drop(out.0.insert(path, Setting { value, line: Some(line) })),
-                Err(why) => self.problem("MANIFEST03", format!("{shown} {why}"), line, None),
+            if let Some(setting) = self.value(key.kind, &path, value) {
+                out.0.insert(path, Setting { line: Some(spot.line), ..setting });
             }
             return;
         }
         if keys::LATER.iter().any(|k| keys::matches(k, &path)) {
-            self.problem("MANIFEST04", format!("{shown} is not supported yet by this version"), line, None);
+            self.problem("MANIFEST04", format!("{shown} is not supported yet by this version"), spot, None);
             return;
         }
         match value.get_ref() {
@@ -105,26 +194,26 @@ impl<'t> Reader<'t> {
                 for (key, inner) in table.iter() {
                     let mut deeper = path.clone();
                     deeper.push(key.get_ref().to_string());
-                    let line = self.line(key);
-                    self.walk(deeper, inner, line, out);
+                    let spot = self.spot(key);
+                    self.walk(deeper, inner, &spot, out);
                 }
             }
-            _ => self.unknown(&path, line),
+            _ => self.unknown(&path, spot),
         }
     }
 
-    pub(super) fn unknown(&mut self, path: &[String], line: u32) {
+    pub(super) fn unknown(&mut self, path: &[String], spot: &Spot) {
         let (shown, hint) = unknown_key(path);
-        self.problem("MANIFEST02", shown, line, hint);
+        self.problem("MANIFEST02", shown, spot, hint);
     }
 
     /// A text value, or a problem.
     pub(super) fn text(&mut self, what: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
         match value.get_ref() {
-            DeValue::String(s) => Some(s.to_string()),
+            DeValue::String(s) => Some(self.expanded(s, &self.spot(value))),
             _ => {
-                let line = self.line(value);
-                self.problem("MANIFEST03", format!("{what} must be text"), line, None);
+                let spot = self.spot(value);
+                self.problem("MANIFEST03", format!("{what} must be text"), &spot, None);
                 None
             }
         }
@@ -140,10 +229,28 @@ pub(super) fn unknown_key(path: &[String]) -> (String, Option<String>) {
         let same = parts.len() >= depth && parts.iter().zip(&path[..depth - 1]).all(|(p, s)| *p == "*" || p == s);
         same.then(|| parts[depth - 1])
     });
-    let close = nearest(last, siblings.chain(["name", "model", "exclude"]).filter(|c| *c != "*"));
+    let close = nearest(last, siblings.chain(["name", "model", "include", "exclude"]).filter(|c| *c != "*"));
     let hint = close
         .map_or_else(|| Some("docs/manifest.md lists every key".to_owned()), |c| Some(format!("did you mean {c}?")));
     (format!("unknown key {}", path.join(".")), hint)
+}
+
+/// The parts of a dotted path as TOML reads it: names that hold dots stand in quotes.
+pub(super) fn parts(path: &str) -> Vec<String> {
+    if path.contains('"')
+        && let Ok(mut table) = toml::from_str::<toml::Table>(&format!("{path} = 0"))
+    {
+        let mut out = Vec::new();
+        while let Some((name, inner)) = table.into_iter().next() {
+            out.push(name);
+            table = match inner {
+                toml::Value::Table(t) => t,
+                _ => break,
+            };
+        }
+        return out;
+    }
+    path.split('.').map(str::to_owned).collect()
 }
 
 /// A `-D` value: TOML where it parses as the key's type, otherwise text.

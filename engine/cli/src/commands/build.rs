@@ -15,7 +15,7 @@ const MAX_TABLES: usize = 8;
 pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
     let project = project(global)?;
     let options = BuildOptions {
-        selectors: args.selectors.clone(),
+        selectors: args.select.all(),
         dry_run: args.dry_run,
         force: args.force.iter().cloned().collect(),
         jobs: args.jobs.unwrap_or(BuildOptions::default().jobs).max(1),

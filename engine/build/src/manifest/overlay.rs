@@ -1,0 +1,34 @@
+//! What lies over a manifest: `--profile`, `-D`, and the values of the environment variables that it declares.
+
+use std::collections::BTreeMap;
+
+/// What the command line and the environment add to a manifest's text. Part of what names a build.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overlay {
+    /// `-D key=value`, later ones win; laid over every variant, also over its profile.
+    pub define: Vec<(String, String)>,
+    /// `--profile`: the `[profile.NAME]` laid over every variant.
+    pub profile: Option<String>,
+    /// Values of the variables that `[project] env` names; nothing else of the environment is ever seen.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Overlay {
+    /// An overlay of `-D` pairs alone.
+    pub fn of(define: &[(String, String)]) -> Overlay {
+        Overlay { define: define.to_vec(), ..Overlay::default() }
+    }
+
+    /// This overlay with the variables that a manifest's text declares, asked of `value`.
+    #[must_use]
+    pub fn with_environment(mut self, text: &str, value: impl Fn(&str) -> Option<String>) -> Overlay {
+        let declared = toml::from_str::<toml::Table>(text).ok().and_then(|t| t.get("project")?.get("env").cloned());
+        self.environment = declared
+            .iter()
+            .filter_map(toml::Value::as_array)
+            .flatten()
+            .filter_map(|name| Some((name.as_str()?.to_owned(), value(name.as_str()?)?)))
+            .collect();
+        self
+    }
+}
