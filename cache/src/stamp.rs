@@ -32,6 +32,11 @@ impl FileStamp {
         FileStamp { device, inode, size: metadata.len(), modified_ns, changed_ns }
     }
 
+    /// Whether both are of one file or folder, changed or not.
+    pub fn same_file(&self, other: &FileStamp) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     /// Size in bytes.
     pub fn size(&self) -> u64 {
         self.size

@@ -2,6 +2,7 @@
 
 use crate::workspace_root;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -69,5 +70,18 @@ pub fn ran(dir: &Path, args: &[&str]) -> Vec<String> {
         .map(|e| format!("{}:{}", e["variant"].as_str().unwrap_or("-"), e["stage"].as_str().unwrap_or("-")))
         .collect();
     out.sort();
+    out
+}
+
+/// Every file of an output folder, by `variant/name`; none where the folder is not there yet.
+pub fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    for variant in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(variant.path()).into_iter().flatten().flatten() {
+            let name = format!("{}/{}", variant.file_name().to_string_lossy(), file.file_name().to_string_lossy());
+            // A watch may be replacing it right now.
+            out.insert(name, std::fs::read(file.path()).unwrap_or_default());
+        }
+    }
     out
 }

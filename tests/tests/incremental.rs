@@ -1,9 +1,7 @@
 //! After any change exactly the affected work is redone: executions are counted through the event stream.
 
 use ptq_tests::project::TestProject;
-use ptq_tests::ptq::{ptq, ran};
-use std::collections::BTreeMap;
-use std::path::Path;
+use ptq_tests::ptq::{files, ptq, ran};
 
 const MANIFEST: &str = r#"
 [model.net]
@@ -51,17 +49,6 @@ fn edit(p: &TestProject, from: &str, to: &str) {
 
 fn stages(ran: &[String]) -> Vec<&str> {
     ran.iter().filter_map(|r| r.split(':').nth(1)).collect()
-}
-
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut out = BTreeMap::new();
-    for variant in std::fs::read_dir(dir).expect("out").flatten() {
-        for file in std::fs::read_dir(variant.path()).expect("variant").flatten() {
-            let name = format!("{}/{}", variant.file_name().to_string_lossy(), file.file_name().to_string_lossy());
-            out.insert(name, std::fs::read(file.path()).expect("readable"));
-        }
-    }
-    out
 }
 
 #[test]

@@ -100,6 +100,8 @@ pub struct BuildReport {
     pub work: Vec<(String, String)>,
     /// Whether the stamp alone showed that nothing changed.
     pub up_to_date: bool,
+    /// Whether it stopped because an input changed meanwhile.
+    pub cancelled: bool,
 }
 
 /// One stage of one variant after the waves.
@@ -158,6 +160,9 @@ impl Driver<'_> {
             }
             ran.extend(missing.iter().map(|m| m.spec.key()));
             let failed = self.execute(&missing);
+            if self.executor.session.cancelled() {
+                break;
+            }
             if failed && !self.options.keep_going {
                 break;
             }
@@ -194,10 +199,14 @@ impl Driver<'_> {
         let (executor, keep_going) = (&self.executor, self.options.keep_going);
         let work = || {
             while let Some(item) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if failed.load(Ordering::Relaxed) && !keep_going {
+                if (failed.load(Ordering::Relaxed) && !keep_going) || executor.session.cancelled() {
                     return;
                 }
                 if let Err(failure) = executor.run(&item.spec, &item.variant, &item.why, threads) {
+                    // A cancelled action failed because we ended it: nothing is known of it.
+                    if executor.session.cancelled() {
+                        return;
+                    }
                     failed.store(true, Ordering::Relaxed);
                     note_failure(executor, item, failure);
                 }

@@ -101,7 +101,7 @@ impl<'a> Executor<'a> {
 
     fn steps(&self, rule: &dyn BuildRule, spec: &ActionSpec, variant: &str, threads: usize) -> Result<Blobs, Failure> {
         let inputs = StoreInputs::new(self, &spec.inputs)?;
-        let progress = Ticks { events: self.events, variant, stage: &spec.rule };
+        let progress = Ticks { session: self.session, events: self.events, variant, stage: &spec.rule };
         let ctx =
             Context { inputs: &inputs, params: &spec.params, progress: &progress, threads, memo: &Memo::default() };
         let mut results = Vec::new();
@@ -110,6 +110,9 @@ impl<'a> Executor<'a> {
                 Step::Done(blobs) => return Ok(blobs),
                 Step::Need(requests) => {
                     for request in &requests {
+                        if self.session.cancelled() {
+                            return Err(cancelled());
+                        }
                         let spec = self.requested(request, &inputs)?;
                         let tree = self.run(&spec, variant, &[], threads)?;
                         results.push(self.load(&tree)?);
@@ -165,6 +168,10 @@ fn guarded(rule: &dyn BuildRule, ctx: &Context<'_>, results: &[Blobs]) -> Result
     })
 }
 
+fn cancelled() -> Failure {
+    Failure::from(Diagnostic::error("ENGINE03", "ended, because an input has changed"))
+}
+
 pub(crate) fn internal(what: &str) -> Failure {
     Failure::from(Diagnostic::error("ENGINE01", what.to_owned()))
 }
@@ -213,6 +220,7 @@ impl Inputs for StoreInputs<'_> {
 }
 
 struct Ticks<'a> {
+    session: &'a Session,
     events: &'a dyn EventSink,
     variant: &'a str,
     stage: &'a str,
@@ -222,5 +230,9 @@ impl Progress for Ticks<'_> {
     fn tick(&self, done: usize, total: usize) {
         let (variant, stage) = (self.variant.to_owned(), self.stage.to_owned());
         self.events.event(Event::Progress { variant, stage, done, total });
+        if self.session.cancelled() {
+            // Unwinds to `guarded`, without the panic hook.
+            std::panic::resume_unwind(Box::new("cancelled"));
+        }
     }
 }

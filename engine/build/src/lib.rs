@@ -22,6 +22,7 @@ mod registry;
 mod session;
 mod sources;
 mod stamp;
+pub mod watch;
 
 pub use action::{ActionInput, ActionSpec, InputKind, RULES_SOURCES};
 pub use artifacts::FILES;

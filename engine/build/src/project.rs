@@ -14,6 +14,7 @@ use crate::registry::{self, Registry};
 use crate::session::Session;
 use crate::sources::{Scan, sample_key, scan};
 use crate::stamp::Stamp;
+use crate::watch::Watch;
 use ptq_cache::{Digest, Store};
 use ptq_ir::{Diagnostic, Graph, QGraph, QuantTable};
 use ptq_rule::Failure;
@@ -63,14 +64,45 @@ impl Project {
     /// # Errors
     /// As [`Project::open`].
     pub fn open_with(path: &Path, overlay: &Overlay, registry: Registry) -> Result<Project, EngineError> {
+        Project::open_sharing(path, overlay, registry, None)
+    }
+
+    fn open_sharing(
+        path: &Path,
+        overlay: &Overlay,
+        registry: Registry,
+        opened: Option<Arc<Store>>,
+    ) -> Result<Project, EngineError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
         let shown = path.file_name().map_or_else(|| "ptq.toml".into(), |n| n.to_string_lossy().into_owned());
         let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
         let manifest = Manifest::parse(&text, &shown, &overlay).map_err(EngineError::Manifest)?;
         let root = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        let store = Arc::new(Store::open(&root.join(&manifest.cache_dir))?);
+        let folder = root.join(&manifest.cache_dir);
+        let store = match opened.filter(|s| s.root() == folder) {
+            Some(store) => store,
+            None => Arc::new(Store::open(&folder)?),
+        };
         Ok(Project { root, manifest_path: path.to_owned(), text, overlay, manifest, store, registry })
+    }
+
+    /// The project as its manifest is now, with the same store where that is still the one.
+    ///
+    /// # Errors
+    /// As [`Project::open`].
+    pub(crate) fn reopen(&self) -> Result<Project, EngineError> {
+        Project::open_sharing(&self.manifest_path, &self.overlay, self.registry, Some(self.store.clone()))
+    }
+
+    /// The manifest's path.
+    pub(crate) fn manifest_path(&self) -> &Path {
+        &self.manifest_path
+    }
+
+    /// Folders that only we write.
+    pub(crate) fn own_folders(&self) -> Vec<PathBuf> {
+        vec![self.out(), self.store.root().to_owned()]
     }
 
     /// The expanded manifest.
@@ -106,22 +138,41 @@ impl Project {
     /// # Errors
     /// When nothing can be built at all; failures of single variants are in the report.
     pub fn build(&self, options: &BuildOptions, events: &dyn EventSink) -> Result<BuildReport, EngineError> {
+        self.build_with(options, None, events)
+    }
+
+    /// Builds under a watch that may cancel the build.
+    pub(crate) fn build_watched(
+        &self,
+        options: &BuildOptions,
+        watch: &Arc<Watch>,
+        events: &dyn EventSink,
+    ) -> Result<BuildReport, EngineError> {
+        self.build_with(options, Some(watch), events)
+    }
+
+    fn build_with(
+        &self,
+        options: &BuildOptions,
+        watch: Option<&Arc<Watch>>,
+        events: &dyn EventSink,
+    ) -> Result<BuildReport, EngineError> {
         let names = self.select(&options.selectors)?;
         let request = self.request(&names);
-        if options.force.is_empty() && Stamp::holds(&self.store, request) {
+        if watch.is_none() && options.force.is_empty() && Stamp::holds(&self.store, request) {
             return Ok(BuildReport { up_to_date: true, ..BuildReport::default() });
         }
         let corrupt = self.store.corrupt();
-        let first = self.attempt(options, &names, events)?;
+        let first = self.attempt(options, &names, watch, events)?;
         let lost = first.0.variants.iter().flat_map(VariantReport::errors).any(|d| d.code == LOST);
         // Blobs vanished or rotted behind remembered results: find them all, then make what is missing, once.
         let (report, seen) = if lost || self.store.corrupt() > corrupt {
             self.store.sweep();
-            self.attempt(options, &names, events)?
+            self.attempt(options, &names, watch, events)?
         } else {
             first
         };
-        if !options.dry_run && report.variants.iter().all(VariantReport::is_done) {
+        if !options.dry_run && !report.cancelled && report.variants.iter().all(VariantReport::is_done) {
             Stamp::of(request, &seen).save(&self.store);
             self.store.flush()?;
         }
@@ -139,16 +190,20 @@ impl Project {
         &self,
         options: &BuildOptions,
         names: &[String],
+        watch: Option<&Arc<Watch>>,
         events: &dyn EventSink,
     ) -> Result<(BuildReport, Vec<PathBuf>), EngineError> {
         let scan = scan(&self.root, &self.manifest, &self.store)?;
-        let session = Arc::new(Session::new(self.store.clone(), options.force.clone()));
-        let mut driver = self.driver(&session, &scan, options, names, events);
-        let work = driver.waves(names)?;
         let mut seen = scan.seen.clone();
         seen.push(self.manifest_path.clone());
-        let mut report = BuildReport { work, ..BuildReport::default() };
-        for name in names {
+        if let Some(watch) = watch {
+            watch.looked_at(&seen);
+        }
+        let session = Arc::new(Session::new(self.store.clone(), options.force.clone()).watched(watch));
+        let mut driver = self.driver(&session, &scan, options, names, events);
+        let work = driver.waves(names)?;
+        let mut report = BuildReport { work, cancelled: session.cancelled(), ..BuildReport::default() };
+        for name in names.iter().filter(|_| !report.cancelled) {
             let variant = self.variant_report(&driver, &scan, name, options, &report.work, &mut seen)?;
             report.variants.push(variant);
         }
@@ -221,7 +276,7 @@ impl Project {
     pub fn load(&self, variant: &str, events: &dyn EventSink) -> Result<Loaded, EngineError> {
         let options = BuildOptions { selectors: vec![variant.to_owned()], ..BuildOptions::default() };
         let names = self.select(&options.selectors)?;
-        let (report, _) = self.attempt(&options, &names, events)?;
+        let (report, _) = self.attempt(&options, &names, None, events)?;
         let problems: Vec<Diagnostic> =
             report.variants.iter().flat_map(|v| v.errors().into_iter().cloned().collect::<Vec<_>>()).collect();
         if !problems.is_empty() {

@@ -1,5 +1,6 @@
 //! What one build knows besides the store: results of this run, failures, what to run again.
 
+use crate::watch::Watch;
 use ptq_cache::{Digest, Store};
 use ptq_rule::Failure;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,8 @@ pub(crate) struct Session {
     pub(crate) store: Arc<Store>,
     /// Rules whose remembered results do not count.
     forced: BTreeSet<String>,
+    /// Who may cancel this build.
+    watch: Option<Arc<Watch>>,
     state: Mutex<State>,
 }
 
@@ -21,7 +24,18 @@ struct State {
 
 impl Session {
     pub(crate) fn new(store: Arc<Store>, forced: BTreeSet<String>) -> Session {
-        Session { store, forced, state: Mutex::default() }
+        Session { store, forced, watch: None, state: Mutex::default() }
+    }
+
+    /// This session under a watch.
+    pub(crate) fn watched(mut self, watch: Option<&Arc<Watch>>) -> Session {
+        self.watch = watch.cloned();
+        self
+    }
+
+    /// Whether the build is of no use any more, because an input has changed.
+    pub(crate) fn cancelled(&self) -> bool {
+        self.watch.as_ref().is_some_and(|w| w.cancelled())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -133,6 +133,12 @@ pub(crate) struct Build {
     /// Go on with other variants after a failure
     #[arg(short = 'k', long)]
     pub(crate) keep_going: bool,
+    /// Build again whenever the manifest, a model, a march file or calibration data changes
+    #[arg(short, long, conflicts_with_all = ["dry_run", "force"])]
+    pub(crate) watch: bool,
+    /// With --watch: look at the files every so many seconds, for network folders that tell nothing
+    #[arg(long, value_name = "SECONDS", requires = "watch", num_args = 0..=1, default_missing_value = "2")]
+    pub(crate) poll: Option<f64>,
     /// Write events as JSON lines to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,

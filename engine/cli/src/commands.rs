@@ -14,6 +14,7 @@ pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod variants;
 pub(crate) mod verify;
+pub(crate) mod watch;
 
 use crate::args::Global;
 use crate::failure::Failure;

@@ -37,7 +37,14 @@ impl std::fmt::Display for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Failure {
-        match &error {
+        Failure::from_shared(&error)
+    }
+}
+
+impl Failure {
+    /// The failure that an error of the engine is.
+    pub(crate) fn from_shared(error: &EngineError) -> Failure {
+        match error {
             EngineError::Manifest(problems) => {
                 let manifest = ["MANIFEST", "SELECT"];
                 let usage = problems.iter().all(|p| manifest.iter().any(|m| p.code.starts_with(m)));

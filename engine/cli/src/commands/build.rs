@@ -23,6 +23,9 @@ pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
     };
     let reporter =
         Reporter::new(global, args.events.as_deref()).map_err(|e| Failure::Failed(format!("error: --events: {e}")))?;
+    if args.watch {
+        return super::watch::run(global, args, project, &options, &reporter);
+    }
     let start = std::time::Instant::now();
     let report = project.build(&options, &reporter)?;
     if report.up_to_date {
@@ -45,15 +48,20 @@ pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
             project.out().display()
         );
     }
+    errors(global, &report);
+    Ok(u8::from(!failed.is_empty()))
+}
+
+/// Prints every problem once, also one that several variants share.
+pub(super) fn errors(global: &Global, report: &BuildReport) {
     let mut shown: Vec<String> = Vec::new();
-    for problem in failed.iter().flat_map(|v| v.errors()) {
+    for problem in report.variants.iter().flat_map(VariantReport::errors) {
         let text = problem.to_string();
         if !shown.contains(&text) {
             error(global, &text);
             shown.push(text);
         }
     }
-    Ok(u8::from(!failed.is_empty()))
 }
 
 fn dry_run(args: &Build, report: &BuildReport) -> u8 {

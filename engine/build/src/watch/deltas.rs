@@ -1,0 +1,73 @@
+//! What a build changed in a variant's figures.
+
+use crate::build::{BuildReport, VariantReport};
+use std::collections::BTreeMap;
+
+/// The figures of a variant that matter from build to build.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Least cosine similarity of the outputs.
+    pub min_cosine: Option<f64>,
+    /// Size of `model.bin`, bytes.
+    pub bin_bytes: Option<u64>,
+    /// Whether the variant is done.
+    pub done: bool,
+}
+
+/// A variant that the last build changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Variant.
+    pub name: String,
+    /// Stages that ran for it.
+    pub ran: Vec<String>,
+    /// Figures before, when there was a build before.
+    pub before: Option<Figures>,
+    /// Figures now.
+    pub now: Figures,
+}
+
+/// Variants whose figures changed or whose stages ran; `last` gains what is now.
+pub(super) fn changes(last: &mut BTreeMap<String, Figures>, report: &BuildReport) -> Vec<Change> {
+    let mut out = Vec::new();
+    for variant in &report.variants {
+        let now = figures(variant);
+        let ran: Vec<String> =
+            report.work.iter().filter(|(v, _)| *v == variant.name).map(|(_, stage)| stage.clone()).collect();
+        let before = if now.done { last.insert(variant.name.clone(), now) } else { last.get(&variant.name).copied() };
+        if before != Some(now) || !ran.is_empty() {
+            out.push(Change { name: variant.name.clone(), ran, before, now });
+        }
+    }
+    out
+}
+
+fn figures(variant: &VariantReport) -> Figures {
+    Figures { min_cosine: variant.min_cosine, bin_bytes: variant.bin_bytes, done: variant.is_done() }
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.name)?;
+        if !self.now.done {
+            return f.write_str("  failed");
+        }
+        if let Some(now) = self.now.min_cosine {
+            match self.before.and_then(|b| b.min_cosine).filter(|b| *b != now) {
+                Some(before) => write!(f, "  cosine {before:.6} → {now:.6} ({:+.6})", now - before)?,
+                None => write!(f, "  cosine {now:.6}")?,
+            }
+        }
+        if let Some(now) = self.now.bin_bytes {
+            let kib = |bytes: u64| bytes as f64 / 1024.0;
+            match self.before.and_then(|b| b.bin_bytes).filter(|b| *b != now) {
+                Some(before) => {
+                    let share = (now as f64 / before.max(1) as f64 - 1.0) * 100.0;
+                    write!(f, "  model.bin {:.1} → {:.1} KiB ({share:+.1}%)", kib(before), kib(now))?;
+                }
+                None => write!(f, "  model.bin {:.1} KiB", kib(now))?,
+            }
+        }
+        if self.ran.is_empty() { Ok(()) } else { write!(f, "  [{}]", self.ran.join(" ")) }
+    }
+}
