@@ -10,6 +10,7 @@ pub mod project;
 pub mod ptq;
 pub mod random_graph;
 pub mod skip;
+pub mod sweep;
 
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 
 use ptq_tests::project::TestProject;
 use ptq_tests::ptq::{files, ptq, ran};
+use ptq_tests::sweep::{edit, samples};
 
 const MANIFEST: &str = r#"
 [model.net]
@@ -30,21 +31,10 @@ optimize_level = "O0"
 fn project() -> TestProject {
     let p = TestProject::new(MANIFEST);
     p.copy("examples/fashion-classifier/model.onnx", "model.onnx");
-    let calib = ptq_tests::workspace_root().join("examples/fashion-classifier/data/calib");
-    let mut names: Vec<_> =
-        std::fs::read_dir(calib).expect("calibration data").flatten().map(|e| e.file_name()).collect();
-    names.sort();
-    for name in names.iter().take(6) {
-        let name = name.to_string_lossy();
-        p.copy(&format!("examples/fashion-classifier/data/calib/{name}"), &format!("calib/{name}"));
+    for sample in samples().iter().take(6) {
+        p.copy(sample, &format!("calib/{}", sample.rsplit('/').next().unwrap_or(sample)));
     }
     p
-}
-
-fn edit(p: &TestProject, from: &str, to: &str) {
-    let text = std::fs::read_to_string(p.file("ptq.toml")).expect("manifest");
-    assert!(text.contains(from), "{from}");
-    p.write("ptq.toml", text.replacen(from, to, 1).as_bytes());
 }
 
 fn stages(ran: &[String]) -> Vec<&str> {

@@ -2,6 +2,7 @@
 
 use ptq_tests::project::TestProject;
 use ptq_tests::ptq::{files, program, ptq};
+use ptq_tests::sweep::samples;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -39,22 +40,10 @@ fn project() -> TestProject {
     let p = TestProject::new(MANIFEST);
     p.copy("examples/fashion-classifier/model.onnx", "models/model.onnx");
     p.copy("rules/march/data/cpu.toml", "marches/mine.toml");
-    for i in 0..4 {
-        p.copy(&sample(i), &format!("calib/{i:03}.png"));
+    for (i, sample) in samples().iter().take(4).enumerate() {
+        p.copy(sample, &format!("calib/{i:03}.png"));
     }
     p
-}
-
-/// A calibration image of the example.
-fn sample(i: usize) -> String {
-    let calib = "examples/fashion-classifier/data/calib";
-    let mut names: Vec<String> = std::fs::read_dir(ptq_tests::workspace_root().join(calib))
-        .expect("calibration data")
-        .flatten()
-        .map(|e| e.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    format!("{calib}/{}", names[i])
 }
 
 /// A running `ptq build --watch`; ended when dropped.
@@ -156,7 +145,7 @@ fn edit_manifest(p: &TestProject, from: &str, to: &str) {
 }
 
 fn image(p: &TestProject, i: usize, to: &str) -> PathBuf {
-    std::fs::copy(ptq_tests::workspace_root().join(sample(i)), p.file(to)).expect("copied");
+    std::fs::copy(ptq_tests::workspace_root().join(&samples()[i]), p.file(to)).expect("copied");
     p.file(to)
 }
 

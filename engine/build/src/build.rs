@@ -91,13 +91,24 @@ impl VariantReport {
     }
 }
 
+/// An action that ran, or would run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Variant on whose behalf; others may share the result.
+    pub variant: String,
+    /// Rule.
+    pub stage: String,
+    /// Why its result was not there.
+    pub why: Vec<String>,
+}
+
 /// What became of a build.
 #[derive(Clone, Debug, Default)]
 pub struct BuildReport {
     /// Selected variants by name.
     pub variants: Vec<VariantReport>,
-    /// Actions that ran, or would run in a dry run: variant and rule.
-    pub work: Vec<(String, String)>,
+    /// Actions that ran, or would run in a dry run.
+    pub work: Vec<Work>,
     /// Whether the stamp alone showed that nothing changed.
     pub up_to_date: bool,
     /// Whether it stopped because an input changed meanwhile.
@@ -120,11 +131,17 @@ pub(crate) struct Driver<'a> {
     pub(crate) recipes: BTreeMap<String, Recipe>,
 }
 
-/// A missing action: its variants, and why it is missing.
+/// A missing action: its first variant, and why it is missing.
 struct Missing {
     spec: ActionSpec,
     variant: String,
     why: Vec<String>,
+}
+
+impl Missing {
+    fn work(&self) -> Work {
+        Work { variant: self.variant.clone(), stage: self.spec.rule.clone(), why: self.why.clone() }
+    }
 }
 
 impl Driver<'_> {
@@ -144,7 +161,7 @@ impl Driver<'_> {
     }
 
     /// Runs waves until nothing more can run; returns what ran (or would run).
-    pub(crate) fn waves(&mut self, names: &[String]) -> Result<Vec<(String, String)>, EngineError> {
+    pub(crate) fn waves(&mut self, names: &[String]) -> Result<Vec<Work>, EngineError> {
         let mut work = Vec::new();
         let mut ran: BTreeSet<Digest> = BTreeSet::new();
         for wave in 1.. {
@@ -154,7 +171,7 @@ impl Driver<'_> {
             if missing.is_empty() {
                 break;
             }
-            work.extend(missing.iter().map(|m| (m.variant.clone(), m.spec.rule.clone())));
+            work.extend(missing.iter().map(Missing::work));
             if self.options.dry_run {
                 break;
             }

@@ -4,6 +4,7 @@ use crate::artifacts::{self, Stages};
 use crate::build::{BuildOptions, Driver, Finished, Outcome, VariantReport};
 use crate::error::EngineError;
 use crate::events::Event;
+use crate::history;
 use crate::manifest::{Variant, VariantConfig};
 use crate::materialize;
 use crate::project::Project;
@@ -13,7 +14,7 @@ use crate::sources::{Scan, march_key, sample_key};
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
 use ptq_rule::{Blobs, Failure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 impl Project {
@@ -24,7 +25,7 @@ impl Project {
         scan: &Scan,
         name: &str,
         options: &BuildOptions,
-        work: &[(String, String)],
+        ran: &BTreeSet<(&str, &str)>,
         seen: &mut Vec<PathBuf>,
     ) -> Result<VariantReport, EngineError> {
         let variant = self.manifest.variants.get(name).cloned().unwrap_or_default();
@@ -32,11 +33,7 @@ impl Project {
         let finished: Vec<Finished> = driver
             .stages(name)
             .into_iter()
-            .map(|(stage, state)| Finished {
-                name: stage,
-                ran: work.iter().any(|(v, s)| v == name && s == stage),
-                state,
-            })
+            .map(|(stage, state)| Finished { name: stage, ran: ran.contains(&(name, stage)), state })
             .collect();
         let mut report = VariantReport {
             name: name.to_owned(),
@@ -150,7 +147,7 @@ impl Project {
             d.place.file = line.map(|_| "ptq.toml".to_owned());
             report.problems.push(d);
         }
-        self.keep_recipe(driver, variant, finished);
+        self.keep_recipe(driver, variant, finished, report);
         Ok(())
     }
 
@@ -163,7 +160,7 @@ impl Project {
         }
     }
 
-    fn keep_recipe(&self, driver: &Driver<'_>, variant: &Variant, finished: &[Finished]) {
+    fn keep_recipe(&self, driver: &Driver<'_>, variant: &Variant, finished: &[Finished], report: &VariantReport) {
         let Some(old) = driver.recipes.get(&variant.name) else { return };
         let mut recipe = Recipe { stages: old.stages.clone(), ..Recipe::default() };
         for f in finished {
@@ -180,6 +177,7 @@ impl Project {
         if recipe.stages != old.stages
             && let Ok(bytes) = serde_json::to_vec(&recipe)
         {
+            history::add(&self.store, report, old, &recipe, &bytes);
             self.store.set_note(&note_name(&variant.name), bytes);
         }
     }

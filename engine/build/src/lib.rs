@@ -6,10 +6,13 @@
 mod action;
 mod artifacts;
 mod build;
+mod compare;
 mod error;
 mod events;
 mod executor;
 mod finish;
+mod graph;
+mod history;
 pub mod import;
 pub mod init;
 pub mod manifest;
@@ -26,9 +29,12 @@ pub mod watch;
 
 pub use action::{ActionInput, ActionSpec, InputKind, RULES_SOURCES};
 pub use artifacts::FILES;
-pub use build::{BuildOptions, BuildReport, Outcome, StageName, VariantReport};
+pub use build::{BuildOptions, BuildReport, Outcome, StageName, VariantReport, Work};
+pub use compare::{Compared, Comparison};
 pub use error::EngineError;
 pub use events::{Event, EventSink, NoEvents};
+pub use graph::{ActionGraph, GraphNode};
+pub use history::LogEntry;
 pub use project::{Loaded, Project};
 pub use recipe::{Recipe, StageRecord};
 pub use registry::{Registry, rules};

@@ -7,6 +7,7 @@ use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::executor::{Executor, LOST};
 use crate::finish::stages_of;
+use crate::history::{self, LogEntry};
 use crate::manifest::{Manifest, Overlay, VariantConfig};
 use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
 use crate::recipe::Recipe;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 /// An opened project.
 pub struct Project {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     manifest_path: PathBuf,
     text: String,
     overlay: Overlay,
@@ -186,7 +187,7 @@ impl Project {
         Digest::of(format!("{:?}", (&self.text, &self.overlay, names, program)).as_bytes())
     }
 
-    fn attempt(
+    pub(crate) fn attempt(
         &self,
         options: &BuildOptions,
         names: &[String],
@@ -203,15 +204,17 @@ impl Project {
         let mut driver = self.driver(&session, &scan, options, names, events);
         let work = driver.waves(names)?;
         let mut report = BuildReport { work, cancelled: session.cancelled(), ..BuildReport::default() };
+        let work = report.work.clone();
+        let ran: BTreeSet<(&str, &str)> = work.iter().map(|w| (w.variant.as_str(), w.stage.as_str())).collect();
         for name in names.iter().filter(|_| !report.cancelled) {
-            let variant = self.variant_report(&driver, &scan, name, options, &report.work, &mut seen)?;
+            let variant = self.variant_report(&driver, &scan, name, options, &ran, &mut seen)?;
             report.variants.push(variant);
         }
         self.store.flush()?;
         Ok((report, seen))
     }
 
-    fn driver<'a>(
+    pub(crate) fn driver<'a>(
         &self,
         session: &'a Arc<Session>,
         scan: &'a Scan,
@@ -254,6 +257,21 @@ impl Project {
         let file = self.manifest_name();
         let recipe = Recipe::load(&self.store, self.manifest.variants.get(variant)?, &file);
         (!recipe.stages.is_empty()).then_some(recipe)
+    }
+
+    /// Past builds that changed a variant, the oldest first.
+    pub fn log(&self, variant: &str) -> Vec<LogEntry> {
+        history::read(&self.store, variant)
+    }
+
+    /// The recipe of a past build of a variant: `VARIANT@N` of [`Project::log`], or the last one of `VARIANT`.
+    pub fn recipe_at(&self, what: &str) -> Option<Recipe> {
+        let Some((variant, number)) = what.rsplit_once('@') else { return self.recipe(what) };
+        let number: u64 = number.parse().ok()?;
+        let entry = self.log(variant).into_iter().find(|e| e.number == number)?;
+        let mut recipe = history::recipe(&self.store, &entry)?;
+        recipe.lines = Recipe::load(&self.store, self.manifest.variants.get(variant)?, &self.manifest_name()).lines;
+        Some(recipe)
     }
 
     /// File name and bytes of a variant's first calibration sample for an input; `only` says that the model has no

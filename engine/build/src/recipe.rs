@@ -1,6 +1,7 @@
 //! Recipe records: what a variant's last build was made from, and how the next one differs, in the user's words.
 
 use crate::action::{ActionSpec, InputKind};
+use crate::build::STAGES;
 use crate::manifest::Variant;
 use ptq_cache::{Output, Store};
 use serde::{Deserialize, Serialize};
@@ -99,9 +100,29 @@ impl Recipe {
                 _ => drop(inputs.insert(input.name.clone(), input.digest.short())),
             }
         }
-        out.extend(input_differences(&old.inputs, &inputs));
+        out.extend(self.input_differences(&old.inputs, &inputs));
         if out.is_empty() {
             out.push("weights changed".into());
+        }
+        out
+    }
+
+    /// How this recipe differs from another one, stage by stage: values of the other, then of this one.
+    pub fn against(&self, other: &Recipe) -> Vec<(String, Vec<String>)> {
+        let empty = StageRecord::default();
+        let mut out = Vec::new();
+        for (stage, new) in STAGES.iter().filter_map(|s| Some((*s, self.stages.get(*s)?))) {
+            let old = other.stages.get(stage).unwrap_or(&empty);
+            let mut list = Vec::new();
+            if old.version != new.version {
+                list.push(format!("rule version {} → {}", old.version, new.version));
+            }
+            list.extend(self.param_differences(&old.params, &new.params));
+            list.extend(self.input_differences(&old.inputs, &new.inputs));
+            if list.is_empty() && old.key != new.key {
+                list.push("weights changed".into());
+            }
+            out.push((stage.to_owned(), list));
         }
         out
     }
@@ -119,6 +140,29 @@ impl Recipe {
             })
             .collect()
     }
+
+    fn input_differences(&self, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+        let line = |key: &str| self.lines.get(key).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
+        let shown = |name: &str| match name {
+            "march" => format!("march{}", line("march")),
+            "model" => format!("model{}", line("path")),
+            _ => name.strip_prefix(ptq_sample::SAMPLE_PREFIX).map_or(name.to_owned(), |s| format!("sample {s}")),
+        };
+        let mut out = Vec::new();
+        let mut list = |word: &str, names: Vec<&String>| {
+            if names.is_empty() {
+                return;
+            }
+            let named: Vec<String> = names.iter().take(NAMED).map(|n| shown(n)).collect();
+            let rest = names.len().saturating_sub(NAMED);
+            let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+            out.push(format!("{word}: {}{more}", named.join(", ")));
+        };
+        list("changed", new.keys().filter(|n| old.get(*n).is_some_and(|d| new.get(*n) != Some(d))).collect());
+        list("added", new.keys().filter(|n| !old.contains_key(*n)).collect());
+        list("removed", old.keys().filter(|n| !new.contains_key(*n)).collect());
+        out
+    }
 }
 
 /// Name of a rule's parameter in the manifest.
@@ -129,25 +173,6 @@ fn manifest_key(param: &str) -> String {
         (_, Some(node)) => format!("nodes.{node}.on"),
         _ => param.split('[').next().unwrap_or(param).to_owned(),
     }
-}
-
-fn input_differences(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
-    let shown =
-        |name: &str| name.strip_prefix(ptq_sample::SAMPLE_PREFIX).map_or(name.to_owned(), |s| format!("sample {s}"));
-    let mut out = Vec::new();
-    let mut list = |word: &str, names: Vec<&String>| {
-        if names.is_empty() {
-            return;
-        }
-        let named: Vec<String> = names.iter().take(NAMED).map(|n| shown(n)).collect();
-        let rest = names.len().saturating_sub(NAMED);
-        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-        out.push(format!("{word}: {}{more}", named.join(", ")));
-    };
-    list("changed", new.keys().filter(|n| old.get(*n).is_some_and(|d| new.get(*n) != Some(d))).collect());
-    list("added", new.keys().filter(|n| !old.contains_key(*n)).collect());
-    list("removed", old.keys().filter(|n| !new.contains_key(*n)).collect());
-    out
 }
 
 fn flatten(prefix: &str, value: &serde_json::Value, out: &mut BTreeMap<String, String>) {

@@ -65,8 +65,16 @@ pub(crate) enum Command {
     Build(Build),
     /// List what the manifest expands to
     Variants(Variants),
-    /// Say what the last build of a variant did, and why
+    /// Say what the last build of a variant did, what the next would do, and why
     Explain(Explain),
+    /// Say what makes two variants, or two builds of one, different
+    WhyDiffers(WhyDiffers),
+    /// Draw the actions behind variants: what they share, what is missing
+    Graph(Graph),
+    /// List past builds of a variant
+    Log(Log),
+    /// Put variants beside each other: accuracy, size, nodes; builds what is missing
+    Compare(Compare),
     /// Say where every node would run, and why; needs no data
     Check(Check),
     /// Run a compiled model on inputs
@@ -193,6 +201,60 @@ pub(crate) struct Explain {
     /// Variant, or VARIANT:STAGE
     #[arg(value_name = "VARIANT[:STAGE]")]
     pub(crate) what: String,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  ptq why-differs net-cpu net-bayes\n  ptq why-differs net-cpu@1 net-cpu")]
+pub(crate) struct WhyDiffers {
+    /// Variant, or VARIANT@N for build N of `ptq log VARIANT`
+    pub(crate) a: String,
+    /// The other one
+    pub(crate) b: String,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  ptq graph --format mermaid\n  ptq graph 'net-*' --format html > graph.html")]
+pub(crate) struct Graph {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Language
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub(crate) format: GraphFormat,
+}
+
+/// Languages of a graph.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Graphviz.
+    Dot,
+    /// Mermaid.
+    Mermaid,
+    /// JSON.
+    Json,
+    /// A page with a drawing.
+    Html,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Log {
+    /// Variant
+    pub(crate) variant: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  ptq compare net-cpu net-bayes\n  ptq compare 'sweep-*' --html sweep.html")]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also write a page with a chart of accuracy against size
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]

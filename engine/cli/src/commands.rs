@@ -3,18 +3,22 @@
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod explain;
+pub(crate) mod graph;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod init;
+pub(crate) mod log;
 pub(crate) mod ops;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod variants;
 pub(crate) mod verify;
 pub(crate) mod watch;
+pub(crate) mod why_differs;
 
 use crate::args::Global;
 use crate::failure::Failure;

@@ -33,7 +33,7 @@ pub(super) fn changes(last: &mut BTreeMap<String, Figures>, report: &BuildReport
     for variant in &report.variants {
         let now = figures(variant);
         let ran: Vec<String> =
-            report.work.iter().filter(|(v, _)| *v == variant.name).map(|(_, stage)| stage.clone()).collect();
+            report.work.iter().filter(|w| w.variant == variant.name).map(|w| w.stage.clone()).collect();
         let before = if now.done { last.insert(variant.name.clone(), now) } else { last.get(&variant.name).copied() };
         if before != Some(now) || !ran.is_empty() {
             out.push(Change { name: variant.name.clone(), ran, before, now });

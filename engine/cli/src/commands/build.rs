@@ -35,7 +35,7 @@ pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
         return Ok(0);
     }
     if args.dry_run {
-        return Ok(dry_run(args, &report));
+        return Ok(dry_run(args, global.verbose, &report));
     }
     let failed: Vec<&VariantReport> = report.variants.iter().filter(|v| !v.is_done()).collect();
     if !global.quiet {
@@ -64,16 +64,16 @@ pub(super) fn errors(global: &Global, report: &BuildReport) {
     }
 }
 
-fn dry_run(args: &Build, report: &BuildReport) -> u8 {
-    for (variant, stage) in &report.work {
-        println!("would run  {variant} {stage}");
+fn dry_run(args: &Build, verbose: bool, report: &BuildReport) -> u8 {
+    for w in &report.work {
+        let why = if verbose && !w.why.is_empty() { format!(": {}", w.why.join("; ")) } else { String::new() };
+        println!("would run  {} {}{why}", w.variant, w.stage);
     }
     let mut waiting = 0;
     for variant in &report.variants {
-        let pending = variant
-            .stages
-            .iter()
-            .filter(|(s, o)| *o == Outcome::Pending && !report.work.iter().any(|(v, w)| *v == variant.name && w == s));
+        let pending = variant.stages.iter().filter(|(s, o)| {
+            *o == Outcome::Pending && !report.work.iter().any(|w| w.variant == variant.name && w.stage == *s)
+        });
         waiting += pending.count();
     }
     if waiting > 0 {

@@ -3,6 +3,7 @@
 use super::project;
 use crate::args::{Explain, Global};
 use crate::failure::Failure;
+use ptq_engine::{BuildOptions, NoEvents, Outcome, Project};
 
 const STAGES: [&str; 6] = ["parse", "fuse", "calibrate", "partition", "compile", "measure"];
 
@@ -16,6 +17,7 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Result<u8, Failure> {
     }
     let project = project(global)?;
     project.select(&[variant.to_owned()])?;
+    next(&project, variant, stage)?;
     let Some(recipe) = project.recipe(variant) else {
         println!("{variant} has not been built yet");
         return Ok(0);
@@ -36,4 +38,25 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Result<u8, Failure> {
         }
     }
     Ok(0)
+}
+
+/// What a build would do now, by the build's own way of finding out.
+fn next(project: &Project, variant: &str, stage: Option<&str>) -> Result<(), Failure> {
+    let options = BuildOptions { selectors: vec![variant.to_owned()], dry_run: true, ..BuildOptions::default() };
+    let report = project.build(&options, &NoEvents)?;
+    let mut waits = false;
+    for (name, outcome) in report.variants.iter().flat_map(|v| &v.stages) {
+        if stage.is_some_and(|s| s != *name) || *outcome != Outcome::Pending {
+            continue;
+        }
+        match report.work.iter().find(|w| w.stage == *name) {
+            Some(w) => println!("{variant}: {name} would run now: {}", w.why.join("; ")),
+            None if waits => {}
+            None => {
+                waits = true;
+                println!("{variant}: {name} waits for the stages before it");
+            }
+        }
+    }
+    Ok(())
 }
