@@ -104,6 +104,7 @@ fn assemble(session: &Session, stages: &Stages<'_>, name: &str) -> Result<Bytes,
             let graph = graph("fuse")?;
             let quant = quant(&blobs("calibrate")?)?;
             let named = quant.weights.iter().filter_map(|(n, p)| Some((graph.find_value(n)?, p.clone())));
+            let graph = quant.corrected(&graph);
             ptq_onnx::export_fake_quant(&graph, &quant, &named.collect(), &meta)?.into()
         }
         "quantized.onnx" => ptq_onnx::export_qdq(&read_qgraph(&blobs("partition")?)?, &meta)?.into(),

@@ -15,6 +15,8 @@ pub fn rules() -> Registry {
         &ptq_calibrate::ReferenceRule,
         &ptq_calibrate::ScoreRule,
         &ptq_calibrate::SensitivityRule,
+        &ptq_calibrate::MomentRule,
+        &ptq_calibrate::CorrectRule,
         &ptq_calibrate::InspectRule,
         &ptq_calibrate::CalibrateRule,
         &ptq_partition::PartitionRule,

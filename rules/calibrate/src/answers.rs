@@ -1,6 +1,28 @@
-//! The results that a step machine has so far, read in the order in which it asks. Called by the calibrate rule.
+//! What a step machine asks for, and the results that it has so far, read in the order in which it asks. Called by the
+//! calibrate rule.
 
-use ptq_rule::{ActionRequest, Blobs, Failure};
+use bytes::Bytes;
+use ptq_ir::Diagnostic;
+use ptq_rule::{ActionRequest, Blobs, Failure, GRAPH, InputRef, TENSOR_PREFIX};
+use serde::Serialize;
+
+/// A request of a rule that reads the graph, these samples (blob names), and what the requester made.
+pub(crate) fn request<'s>(
+    rule: &'static str,
+    params: &impl Serialize,
+    samples: impl IntoIterator<Item = &'s String>,
+    made: Vec<(&str, Bytes)>,
+) -> Result<ActionRequest, Failure> {
+    let params =
+        serde_json::to_string(params).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
+    let mut inputs = vec![
+        (GRAPH.to_owned(), InputRef::Own(GRAPH.to_owned())),
+        (TENSOR_PREFIX.to_owned(), InputRef::OwnPrefix(TENSOR_PREFIX.to_owned())),
+    ];
+    inputs.extend(samples.into_iter().map(|blob| (blob.clone(), InputRef::Own(blob.clone()))));
+    inputs.extend(made.into_iter().map(|(name, bytes)| (name.to_owned(), InputRef::Inline(bytes))));
+    Ok(ActionRequest { rule, params, inputs })
+}
 
 /// Why a step ends early.
 #[derive(Debug)]
@@ -49,7 +71,7 @@ impl<'a> Answers<'a> {
 mod tests {
     use super::*;
 
-    fn request(n: usize) -> Vec<ActionRequest> {
+    fn requests(n: usize) -> Vec<ActionRequest> {
         (0..n).map(|i| ActionRequest { rule: "observe", params: i.to_string(), inputs: Vec::new() }).collect()
     }
 
@@ -57,8 +79,8 @@ mod tests {
     fn replaying_finds_the_answers_in_order_and_stops_at_the_first_question_without_one() {
         let results: Vec<Blobs> = (0..3).map(|i| Blobs::from([(i.to_string(), Vec::new().into())])).collect();
         let mut answers = Answers::new(&results);
-        assert_eq!(answers.ask(request(2)).expect("there").len(), 2);
-        assert!(answers.ask(request(1)).expect("there")[0].contains_key("2"));
-        assert!(matches!(answers.ask(request(4)), Err(Stop::Need(r)) if r.len() == 4));
+        assert_eq!(answers.ask(requests(2)).expect("there").len(), 2);
+        assert!(answers.ask(requests(1)).expect("there")[0].contains_key("2"));
+        assert!(matches!(answers.ask(requests(4)), Err(Stop::Need(r)) if r.len() == 4));
     }
 }

@@ -124,9 +124,10 @@ fn facts_of(input: &str, file: &str, hash: String, tensor: &Tensor) -> FileFacts
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{CalibrateParams, CalibrateRule, ObserveRule};
+    use crate::CalibrateParams;
+    use crate::testing::run;
     use ptq_ir::{Attrs, GraphBuilder, InputType};
-    use ptq_rule::{ActionRequest, InputRef, Memo, Silent, put_graph};
+    use ptq_rule::put_graph;
 
     /// Runs the whole stage on one Relu over [1, 1, 2, 2] with these files, one a shard, on march `cpu`.
     fn calibrate(files: &[(&str, &[usize])]) -> Result<Blobs, Failure> {
@@ -147,39 +148,7 @@ mod tests {
         let params =
             CalibrateParams { inputs: [("x".to_owned(), spec)].into(), shard: 1, ..CalibrateParams::default() };
         let params = serde_json::to_string(&params).unwrap();
-        let step = |rule: &dyn BuildRule, inputs: &Blobs, params: &str, results: &[Blobs]| {
-            rule.step(&Context { inputs, params, progress: &Silent, threads: 1, memo: &Memo::default() }, results)
-        };
-        let mut results = Vec::new();
-        loop {
-            let requests = match step(&CalibrateRule, &inputs, &params, &results)? {
-                Step::Done(blobs) => return Ok(blobs),
-                Step::Need(requests) => requests,
-            };
-            for request in requests {
-                let rule: &dyn BuildRule = if request.rule == "inspect" { &InspectRule } else { &ObserveRule };
-                match step(rule, &handed(&request, &inputs), &request.params, &[])? {
-                    Step::Done(blobs) => results.push(blobs),
-                    Step::Need(_) => unreachable!("neither rule asks for actions"),
-                }
-            }
-        }
-    }
-
-    fn handed(request: &ActionRequest, own: &Blobs) -> Blobs {
-        let mut out = Blobs::new();
-        for (name, from) in &request.inputs {
-            match from {
-                InputRef::Own(n) => drop(out.insert(name.clone(), own[n].clone())),
-                InputRef::OwnPrefix(p) => {
-                    out.extend(
-                        own.iter().filter(|(n, _)| n.starts_with(p.as_str())).map(|(n, b)| (n.clone(), b.clone())),
-                    );
-                }
-                InputRef::Inline(bytes) => drop(out.insert(name.clone(), bytes.clone())),
-            }
-        }
-        out
+        run("calibrate", &inputs, &params, 1, &mut Vec::new())
     }
 
     #[test]

@@ -7,11 +7,14 @@
 
 mod answers;
 mod channels;
+mod correct;
 mod findings;
 mod histogram;
+mod improve;
 mod inspect;
 mod kept;
 pub mod methods;
+mod moments;
 mod observe;
 mod params;
 mod rule;
@@ -20,14 +23,18 @@ mod score;
 mod search;
 mod spread;
 mod table;
+#[cfg(test)]
+mod testing;
 mod values;
 mod weights;
 
 pub use channels::{ChannelParams, ChannelRule};
+pub use correct::{CorrectParams, CorrectRule};
 pub use histogram::{BINS_PER_OCTAVE, Histogram};
 pub use inspect::{DATA, FileFacts, InspectParams, InspectRule, Inspected, SampledInput};
+pub use moments::{MomentParams, MomentRule};
 pub use observe::{ObserveParams, ObserveRule};
-pub use params::{Calibration, Method, Pick, ScoreAt, Way, quant_params};
+pub use params::{Calibration, Method, Pick, ScoreAt, Way, WeightRounding, quant_params};
 pub use rule::{CalibrateParams, CalibrateRule};
 pub use samples::{Sample, samples};
 pub use score::{ReferenceRule, ScoreParams, ScoreRule, SensitivityRule};

@@ -19,6 +19,8 @@ pub enum Method {
     Default,
     /// Different ways for sensitive nodes, by cosine similarity of the outputs.
     Mix,
+    /// Everything that `default` tries, and mean squared error, bias correction and compensated rounding.
+    Auto,
     /// No data: thresholds from synthetic samples, for checks of speed and placement only.
     Skip,
 }
@@ -26,7 +28,7 @@ pub enum Method {
 impl Method {
     /// Whether candidates are scored.
     pub fn is_search(self) -> bool {
-        matches!(self, Method::Default | Method::Mix)
+        matches!(self, Method::Default | Method::Mix | Method::Auto)
     }
 }
 
@@ -39,6 +41,17 @@ pub enum ScoreAt {
     Output,
     /// At the last quantized value in front of each output: behind it, a Softmax would hide the loss.
     LastQuantized,
+}
+
+/// How weights become integers (`calibration.rounding`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightRounding {
+    /// Each to the nearest.
+    #[default]
+    Nearest,
+    /// One after the other, where those still open and the bias make up for what the rounded ones lost.
+    Compensated,
 }
 
 /// The calibration part of a variant's settings.
@@ -60,6 +73,10 @@ pub struct Calibration {
     pub score_at: ScoreAt,
     /// `mix`: a node whose score alone is below this is sensitive.
     pub sensitive_below: f64,
+    /// Whether biases make up for the mean error of their filters.
+    pub bias_correction: bool,
+    /// How weights become integers.
+    pub rounding: WeightRounding,
 }
 
 impl Default for Calibration {
@@ -72,6 +89,8 @@ impl Default for Calibration {
             score_samples: 8,
             score_at: ScoreAt::Output,
             sensitive_below: 0.999,
+            bias_correction: false,
+            rounding: WeightRounding::Nearest,
         }
     }
 }
@@ -112,7 +131,7 @@ impl Way {
             Method::Kl => Pick::Kl,
             Method::Mse => Pick::Mse,
             Method::Max if calibration.max_percentile < 1.0 => Pick::Percentile(calibration.max_percentile),
-            Method::Max | Method::Default | Method::Mix | Method::Skip => Pick::Max,
+            Method::Max | Method::Default | Method::Mix | Method::Auto | Method::Skip => Pick::Max,
         };
         Way { pick, asymmetric: calibration.asymmetric, per_channel: calibration.per_channel }
     }

@@ -1,13 +1,14 @@
 //! The calibrate stage as the engine sees it: ask for observations, then choose parameters.
 
 use crate::Histogram;
-use crate::answers::{Answers, Stop};
+use crate::answers::{Answers, Stop, request};
 use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, absorbable, merge};
 use crate::findings::findings;
+use crate::improve::Improvement;
 use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
 use crate::kept::{self, GIVEN};
 use crate::observe::{HISTOGRAMS, ObserveParams};
-use crate::params::{Calibration, Method, Way};
+use crate::params::{Calibration, Method, Way, WeightRounding};
 use crate::samples::{Sample, samples};
 use crate::score::ScoreParams;
 use crate::search::{Scorer, compared, search};
@@ -17,7 +18,7 @@ use crate::weights::not_kept;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
 use ptq_march::March;
 use ptq_place::{Placement, Requests, Scale, place, scales};
-use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, GRAPH, InputRef, Step, TENSOR_PREFIX, read_graph};
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -104,18 +105,25 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let per_channel = channels_of(&params, &graph, &placement, &files)?;
     let mut out = Blobs::new();
     let table = if params.calibration.method.is_search() {
-        let first = files.iter().take(params.calibration.score_samples.max(1));
-        let samples = first.map(|s| s.iter().map(|(blob, _)| blob.clone()).collect()).collect();
+        let count = params.calibration.score_samples.max(1);
+        let samples = blobs(files.iter().take(count));
+        // Those that are scored on do not take part in corrections where there are others enough.
+        let others = blobs(files.iter().skip(if files.len() >= 2 * count { count } else { 0 }));
         let at = compared(&observations, params.calibration.score_at);
         let score = ScoreParams { inputs: params.inputs.clone(), at, nodes: Vec::new() };
         let mut scorer = Scorer::new(answers, score, samples, per_channel);
-        let (table, report) = search(&observations, &params.calibration, &mut scorer)?;
+        let (table, report) = search(&observations, &params.calibration, &mut scorer, &others)?;
         out.insert("search.json".to_owned(), serde_json::to_vec(&report).map_err(|e| internal(&e))?.into());
         table
     } else {
         let way = Way::named(&params.calibration);
         let channels = if way.per_channel { merged_channels(answers.ask(per_channel)?)? } else { no_channels.clone() };
         Observations { channels: &channels, ..observations }.table(&|_| way)?
+    };
+    let rounding = params.calibration.rounding == WeightRounding::Compensated;
+    let table = match rounding || params.calibration.bias_correction {
+        true => Improvement { samples: &blobs(files.iter()), rounding }.of(&table, &observations, answers)?,
+        false => table,
     };
     out.insert("quant".to_owned(), ptq_ir::to_bytes(&table).map_err(|e| internal(&e))?);
     let mut notes = match given.activations.is_empty() {
@@ -148,6 +156,11 @@ fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<V
             .into());
     }
     Ok(files)
+}
+
+/// Blob names, one list a sample.
+fn blobs<'s>(files: impl Iterator<Item = &'s Sample>) -> Vec<Vec<String>> {
+    files.map(|s| s.iter().map(|(blob, _)| blob.clone()).collect()).collect()
 }
 
 /// The inputs that samples fill, in the model's order.
@@ -202,11 +215,10 @@ fn observations_of(
         values: observed(graph, scales).into_iter().map(|v| graph.value(v).name.clone()).collect(),
         synthetic: if files.is_empty() { SYNTHETIC_SAMPLES } else { 0 },
     };
-    let observe = serde_json::to_string(&observe).map_err(|e| internal(&e))?;
     if files.is_empty() {
-        return Ok(vec![request("observe", &observe, &[])]);
+        return Ok(vec![request("observe", &observe, [], Vec::new())?]);
     }
-    Ok(files.chunks(params.shard.max(1)).map(|shard| request("observe", &observe, shard)).collect())
+    by_shard("observe", &observe, params, files)
 }
 
 /// One action a shard of samples for the channel ranges of the values that may have one scale a channel.
@@ -218,17 +230,17 @@ fn channels_of(
 ) -> Result<Vec<ActionRequest>, Failure> {
     let values = absorbable(graph, placement).into_iter().map(|v| graph.value(v).name.clone()).collect();
     let channels = ChannelParams { inputs: params.inputs.clone(), values };
-    let channels = serde_json::to_string(&channels).map_err(|e| internal(&e))?;
-    Ok(files.chunks(params.shard.max(1)).map(|shard| request("channels", &channels, shard)).collect())
+    by_shard("channels", &channels, params, files)
 }
 
-fn request(rule: &'static str, params: &str, shard: &[Sample]) -> ActionRequest {
-    let mut inputs = vec![
-        (GRAPH.to_owned(), InputRef::Own(GRAPH.to_owned())),
-        (TENSOR_PREFIX.to_owned(), InputRef::OwnPrefix(TENSOR_PREFIX.to_owned())),
-    ];
-    inputs.extend(shard.iter().flatten().map(|(blob, _)| (blob.clone(), InputRef::Own(blob.clone()))));
-    ActionRequest { rule, params: params.to_owned(), inputs }
+fn by_shard(
+    rule: &'static str,
+    asked: &impl Serialize,
+    params: &CalibrateParams,
+    files: &[Sample],
+) -> Result<Vec<ActionRequest>, Failure> {
+    let shards = files.chunks(params.shard.max(1));
+    shards.map(|shard| request(rule, asked, shard.iter().flatten().map(|(blob, _)| blob), Vec::new())).collect()
 }
 
 fn merged(results: &[Blobs]) -> Result<BTreeMap<String, Histogram>, Failure> {

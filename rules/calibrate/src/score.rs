@@ -191,20 +191,20 @@ fn mean(scores: &[f64]) -> f64 {
 }
 
 /// The table's weights by value.
-fn weights(graph: &Graph, table: &QuantTable) -> BTreeMap<ValueId, QuantParams> {
+pub(crate) fn weights(graph: &Graph, table: &QuantTable) -> BTreeMap<ValueId, QuantParams> {
     table.weights.iter().filter_map(|(name, p)| Some((graph.find_value(name)?, p.clone()))).collect()
 }
 
-fn cannot_run(e: ExecError) -> Failure {
+pub(crate) fn cannot_run(e: ExecError) -> Failure {
     Diagnostic::error("CALIB02", format!("the graph cannot run: {e}")).into()
 }
 
-fn blob<T: serde::de::DeserializeOwned>(ctx: &Context<'_>, name: &str) -> Result<T, Failure> {
+pub(crate) fn blob<T: serde::de::DeserializeOwned>(ctx: &Context<'_>, name: &str) -> Result<T, Failure> {
     ptq_ir::from_bytes(&ctx.input(name)?)
         .map_err(|e| Diagnostic::error("CALIB03", format!("{name} does not decode: {e}")).into())
 }
 
-fn done<T: Serialize>(name: &str, value: &T) -> Result<Step, Failure> {
+pub(crate) fn done<T: Serialize>(name: &str, value: &T) -> Result<Step, Failure> {
     let bytes = ptq_ir::to_bytes(value).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
     Ok(Step::Done(Blobs::from([(name.to_owned(), bytes)])))
 }

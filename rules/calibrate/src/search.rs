@@ -3,10 +3,11 @@
 //! A candidate's score is the mean over samples of the smallest cosine similarity, in f64, of any compared value between
 //! the float graph and the fake-quantized one. A score that is not a number never wins; ties go to the earlier candidate.
 
+mod auto;
 mod default;
 mod mix;
 
-use crate::answers::{Answers, Stop};
+use crate::answers::{Answers, Stop, request};
 use crate::channels::ChannelRanges;
 use crate::params::{Calibration, Method, Pick, ScoreAt, Way};
 use crate::rule::merged_channels;
@@ -14,7 +15,7 @@ use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams};
 use crate::table::Observations;
 use bytes::Bytes;
 use ptq_ir::{Device, Diagnostic, QuantTable, ValueId};
-use ptq_rule::{ActionRequest, Blobs, Failure, GRAPH, InputRef, TENSOR_PREFIX};
+use ptq_rule::{ActionRequest, Blobs, Failure, InputRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -26,7 +27,7 @@ const FIRST: [Way; 3] = [Way::of(Pick::Max), Way::of(Pick::Percentile(PERCENTILE
 /// What a search tried and chose.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SearchReport {
-    /// `default` or `mix`.
+    /// `default`, `mix` or `auto`.
     pub search: String,
     /// Samples scored on.
     pub samples: usize,
@@ -61,19 +62,55 @@ pub struct Sensitive {
     pub best: String,
 }
 
-/// Whether settings name a search, and the table it chooses.
+/// The table that the search chooses which settings name. `others` are the samples that corrections are computed from.
 pub(crate) fn search(
     observations: &Observations<'_>,
     calibration: &Calibration,
     scorer: &mut Scorer<'_, '_>,
+    others: &[Vec<String>],
 ) -> Result<(QuantTable, SearchReport), Stop> {
     let mut report =
         SearchReport { samples: scorer.samples.len(), compared: scorer.params.at.clone(), ..SearchReport::default() };
-    let table = match calibration.method {
-        Method::Mix => mix::mix(observations, calibration.sensitive_below, scorer, &mut report)?,
-        _ => default::default(observations, scorer, &mut report)?,
+    let (name, mut candidates) = match calibration.method {
+        Method::Mix => ("mix", mix::mix(observations, calibration.sensitive_below, scorer, &mut report)?),
+        Method::Auto => ("auto", auto::auto(observations, scorer, others)?),
+        _ => ("default", default::default(observations, scorer)?),
     };
-    Ok((table, report))
+    report.search = name.into();
+    let winner = candidates.leader().ok_or_else(nothing_wins)?;
+    report.tried = candidates.names.iter().zip(&candidates.scores).map(|(n, s)| tried(n.clone(), *s)).collect();
+    report.chosen.clone_from(&candidates.names[winner]);
+    Ok((candidates.tables.swap_remove(winner), report))
+}
+
+/// Tables with their scores, in the order tried.
+#[derive(Default)]
+struct Candidates {
+    names: Vec<String>,
+    tables: Vec<QuantTable>,
+    scores: Vec<f64>,
+}
+
+impl Candidates {
+    /// Scores more tables. Where march and graph make one equal to a table that was scored already, its score is known.
+    fn add(&mut self, more: Vec<(String, QuantTable)>, scorer: &mut Scorer<'_, '_>) -> Result<(), Stop> {
+        let known = |t: &QuantTable| self.tables.iter().position(|k| k.same_parameters(t)).map(|i| self.scores[i]);
+        let scores: Vec<Option<f64>> = more.iter().map(|(_, t)| known(t)).collect();
+        let new: Vec<QuantTable> =
+            more.iter().zip(&scores).filter(|(_, s)| s.is_none()).map(|((_, t), _)| t.clone()).collect();
+        let mut found = if new.is_empty() { Vec::new() } else { scorer.whole(&new)? }.into_iter();
+        for ((name, table), score) in more.into_iter().zip(scores) {
+            self.names.push(name);
+            self.tables.push(table);
+            self.scores.push(score.or_else(|| found.next()).unwrap_or(f64::NAN));
+        }
+        Ok(())
+    }
+
+    /// The best so far; `None` when no score is a number.
+    fn leader(&self) -> Option<usize> {
+        best(&self.scores)
+    }
 }
 
 /// Asks for scores.
@@ -102,6 +139,11 @@ impl<'a, 'r> Scorer<'a, 'r> {
     /// Ranges per channel.
     pub(crate) fn channels(&mut self) -> Result<ChannelRanges, Stop> {
         Ok(merged_channels(self.answers.ask(self.per_channel.clone())?)?)
+    }
+
+    /// For requests of other kinds.
+    pub(crate) fn answers(&mut self) -> &mut Answers<'r> {
+        self.answers
     }
 
     /// Scores of whole tables.
@@ -154,17 +196,9 @@ impl<'a, 'r> Scorer<'a, 'r> {
         params: &ScoreParams,
         table: Option<&QuantTable>,
     ) -> Result<ActionRequest, Stop> {
-        let params = serde_json::to_string(params).map_err(|e| bad(&e.to_string()))?;
-        let mut inputs = vec![
-            (GRAPH.to_owned(), InputRef::Own(GRAPH.to_owned())),
-            (TENSOR_PREFIX.to_owned(), InputRef::OwnPrefix(TENSOR_PREFIX.to_owned())),
-        ];
-        inputs.extend(self.samples.iter().flatten().map(|b| (b.clone(), InputRef::Own(b.clone()))));
-        if let Some(table) = table {
-            let bytes = ptq_ir::to_bytes(table).map_err(|e| bad(&e.to_string()))?;
-            inputs.push((QUANT.to_owned(), InputRef::Inline(bytes)));
-        }
-        Ok(ActionRequest { rule, params, inputs })
+        let table = table.map(ptq_ir::to_bytes).transpose().map_err(|e| bad(&e.to_string()))?;
+        let made = table.into_iter().map(|bytes| (QUANT, bytes)).collect();
+        Ok(request(rule, params, self.samples.iter().flatten(), made)?)
     }
 }
 

@@ -42,7 +42,7 @@ impl Observations<'_> {
     /// Every value without usable observations, every weight without usable numbers.
     pub(crate) fn table(&self, way: &dyn Fn(ValueId) -> Way) -> Result<QuantTable, Vec<Diagnostic>> {
         let activations = self.activations(way)?;
-        let mut table = QuantTable { activations, weights: BTreeMap::new() };
+        let mut table = QuantTable { activations, ..QuantTable::default() };
         table.weights = weight_params(self.graph, self.placement, &table, self.given)?;
         Ok(table)
     }

@@ -58,6 +58,11 @@ pub(crate) fn not_kept(of: &Observations<'_>, table: &QuantTable) -> Vec<Diagnos
     notes
 }
 
+/// What the products of a filter with `taps` weights leave of int32 for its bias.
+pub(crate) fn bias_room(taps: usize) -> f64 {
+    (f64::from(i32::MAX) - taps as f64 * 127.0 * MAX_ACTIVATION).max(f64::from(1 << 20))
+}
+
 fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String, Vec<f32>), Diagnostic> {
     let bad = |e: String| Diagnostic::error("CALIB05", e).node(&node.name);
     let value = node.input(1).ok_or_else(|| bad("weights are missing".into()))?;
@@ -82,7 +87,7 @@ fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String
         .and_then(|v| table.activations.get(&graph.value(v).name))
         .filter(|_| channels.is_none())
         .map_or(1.0, |a| f64::from(a.params.scale0()));
-    let room = (f64::from(i32::MAX) - taps as f64 * 127.0 * MAX_ACTIVATION).max(f64::from(1 << 20));
+    let room = bias_room(taps);
     let scale = (0..filters)
         .map(|o| {
             let max = w[o * taps..(o + 1) * taps].iter().fold(0f32, |m, v| m.max(v.abs()));

@@ -51,7 +51,7 @@ impl FakeQuantPlan {
     }
 }
 
-/// The graph with these constants rounded to their grid; where their reader's input has one scale a channel, to the grid
+/// The graph with its corrected constants, these rounded to their grid; where their reader's input has one scale a channel, to the grid
 /// of the folded weights.
 pub(crate) fn with_rounded_weights(
     graph: &Graph,
@@ -64,7 +64,7 @@ pub(crate) fn with_rounded_weights(
             folds.insert(w, (usize::try_from(node.attrs.int("group", 1)).unwrap_or(0), scales));
         }
     }
-    let mut graph = graph.clone();
+    let mut graph = table.corrected(graph).into_owned();
     for (&v, params) in weights {
         let name = graph.values.get(v.0 as usize).map(|v| v.name.clone()).unwrap_or_default();
         let Some(constant) = graph.constants.get_mut(&v) else {

@@ -8,6 +8,7 @@ mod alone;
 mod broadcast;
 mod buffers;
 mod call;
+mod columns;
 mod elements;
 mod error;
 mod eval;
@@ -21,6 +22,7 @@ mod ops;
 mod vanish;
 
 pub use alone::AlonePlan;
+pub use columns::columns;
 pub use error::ExecError;
 pub use eval::{eval, eval_on, eval_outputs, is_supported, supported_ops};
 pub use fake_quant::FakeQuantPlan;

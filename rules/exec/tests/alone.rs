@@ -40,7 +40,7 @@ fn a_node_alone_is_the_whole_run_with_only_its_parameters() {
         .collect();
     let table = QuantTable {
         activations: names.iter().map(|(_, x, _)| ((*x).to_owned(), step())).collect(),
-        weights: BTreeMap::new(),
+        ..QuantTable::default()
     };
     let nodes: Vec<NodeId> = names.iter().map(|(n, _, _)| g.find_node(n).unwrap()).collect();
     let mut found = BTreeMap::new();
@@ -49,7 +49,7 @@ fn a_node_alone_is_the_whole_run_with_only_its_parameters() {
     let float = FloatPlan::new(&g).unwrap().run(&[input()], &mut |_, _| {}).unwrap();
     for (node, x, w) in names {
         let w = g.find_value(w).unwrap();
-        let only = QuantTable { activations: BTreeMap::from([(x.to_owned(), step())]), weights: BTreeMap::new() };
+        let only = QuantTable { activations: BTreeMap::from([(x.to_owned(), step())]), ..QuantTable::default() };
         let weight = BTreeMap::from([(w, weights[&w].clone())]);
         let slow = FakeQuantPlan::new(&g, &only, &weight).unwrap().run(&[input()], &mut |_, _| {}).unwrap();
         let fast = &found[&g.find_node(node).unwrap()];
@@ -65,7 +65,7 @@ fn channel_scales_are_in_the_weights_that_are_rounded() {
     let params = QuantParams { dtype: DType::I8, scale: scales.clone(), zero_point: vec![0; 2], axis: Some(1) };
     let table = QuantTable {
         activations: BTreeMap::from([("relu_out".to_owned(), activation(params))]),
-        weights: BTreeMap::new(),
+        ..QuantTable::default()
     };
     let wb = g.find_value("wb").unwrap();
     let step = 0.004f32;

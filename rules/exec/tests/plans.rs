@@ -121,7 +121,7 @@ fn fake_quantization_rounds_activations_and_weights() {
     let activation = ActivationQuant { params: params.clone(), lo: -0.3, hi: 25.2, method: "max".into() };
     let table = QuantTable {
         activations: BTreeMap::from([("x".to_owned(), activation.clone()), ("relu_out".to_owned(), activation)]),
-        weights: BTreeMap::new(),
+        ..QuantTable::default()
     };
     let weights = BTreeMap::from([(w, QuantParams::per_channel(DType::I8, vec![0.01, 0.02], 0))]);
     let plan = FakeQuantPlan::new(&g, &table, &weights).unwrap();

@@ -1,7 +1,8 @@
 //! How real numbers become integers: parameters of a tensor, and constants of a requantization.
 
-use crate::DType;
+use crate::{DType, Graph, Tensor, ValueId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Affine quantization of one tensor: `real = (q - zero_point) * scale`
@@ -115,14 +116,31 @@ pub struct QuantTable {
     pub activations: BTreeMap<String, ActivationQuant>,
     /// Weights of accelerated nodes: int8, symmetric, per output channel.
     pub weights: BTreeMap<String, QuantParams>,
+    /// Constants in place of the graph's, where calibration corrected weights and biases for what quantization loses.
+    pub constants: BTreeMap<String, Tensor>,
 }
 
 impl QuantTable {
+    /// The graph that is quantized: with the constants that calibration corrected.
+    pub fn corrected<'g>(&self, graph: &'g Graph) -> Cow<'g, Graph> {
+        if self.constants.is_empty() {
+            return Cow::Borrowed(graph);
+        }
+        let mut graph = graph.clone();
+        for (i, value) in graph.values.iter().enumerate() {
+            let found = self.constants.get(&value.name);
+            if let (Some(new), Some(old)) = (found, graph.constants.get_mut(&ValueId(i as u32))) {
+                old.clone_from(new);
+            }
+        }
+        Cow::Owned(graph)
+    }
+
     /// Whether both tables give every value the same integers; ranges and names of methods do not count.
     pub fn same_parameters(&self, other: &QuantTable) -> bool {
         let params = |t: &QuantTable| -> Vec<(String, QuantParams)> {
             t.activations.iter().map(|(n, a)| (n.clone(), a.params.clone())).collect()
         };
-        self.weights == other.weights && params(self) == params(other)
+        self.weights == other.weights && self.constants == other.constants && params(self) == params(other)
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod float;
 mod int;
 mod isa;
+pub mod lattice;
 pub mod math;
 mod parallel;
 mod planes;

@@ -6,7 +6,7 @@ use ptq_ir::{Device, Diagnostic, Graph, QGraph, QuantTable};
 use ptq_march::March;
 use ptq_place::Placement;
 
-/// Makes the integer program of a graph under a placement, with the scales of `quant`.
+/// Makes the integer program of a graph under a placement, with the scales and the corrected constants of `quant`.
 ///
 /// # Errors
 /// Every accelerated node that cannot be expressed, by name.
@@ -16,6 +16,7 @@ pub fn partition(
     placement: &Placement,
     quant: &QuantTable,
 ) -> Result<QGraph, Vec<Diagnostic>> {
+    let graph = &*quant.corrected(graph);
     let mut builder = Builder::new(graph, march, placement, quant);
     let mut problems = Vec::new();
     for (id, _) in graph.nodes() {

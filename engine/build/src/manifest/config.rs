@@ -3,7 +3,7 @@
 use super::Variant;
 use super::inputs::inputs;
 use super::settings::{number, size};
-use ptq_calibrate::{Calibration, Method, ScoreAt};
+use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::{Cut, ParseParams, Quantized};
 use ptq_place::Requests;
@@ -84,6 +84,7 @@ impl VariantConfig {
             Some("mse") => Method::Mse,
             Some("default") => Method::Default,
             Some("mix") => Method::Mix,
+            Some("auto") => Method::Auto,
             Some("skip") => Method::Skip,
             _ => Method::Max,
         };
@@ -143,6 +144,19 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
             format!("variant {}: calibration.{} does not go with a search, which tries it", variant.name, asked[0]);
         problems.push(Diagnostic::error("MANIFEST11", why).hint("remove it, or name one method as calibration.type"));
     }
+    let rounding = match value("rounding").and_then(toml::Value::as_str) {
+        Some("compensated") => WeightRounding::Compensated,
+        _ => WeightRounding::Nearest,
+    };
+    let corrections = [("bias_correction", flag("bias_correction")), ("rounding", rounding != WeightRounding::Nearest)];
+    if let Some((asked, _)) = corrections.iter().find(|(_, on)| *on && matches!(method, Method::Auto | Method::Skip)) {
+        let (why, hint) = match method {
+            Method::Auto => ("auto, which tries it", "remove it, or name another calibration.type"),
+            _ => ("skip, since it is computed from samples", "remove it, or set calibration.data and another type"),
+        };
+        let why = format!("variant {}: calibration.{asked} does not go with {why}", variant.name);
+        problems.push(Diagnostic::error("MANIFEST11", why).hint(hint));
+    }
     Calibration {
         method,
         max_percentile,
@@ -154,6 +168,8 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
             _ => ScoreAt::Output,
         },
         sensitive_below,
+        bias_correction: flag("bias_correction"),
+        rounding,
     }
 }
 

@@ -191,11 +191,11 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "calibration.type",
-        KeyType::Word(&["max", "kl", "mse", "default", "mix", "skip"]),
+        KeyType::Word(&["max", "kl", "mse", "default", "mix", "auto", "skip"]),
         "\"max\"",
         "calibration_type",
         "calibrate",
-        "how thresholds are chosen; default and mix try several ways and take the best score"
+        "how thresholds are chosen; default, mix and auto try several ways and take the best score"
     ),
     key!(
         "calibration.max_percentile",
@@ -246,6 +246,22 @@ pub const KEYS: &[Key] = &[
         "mix: a node whose score alone is below this is sensitive"
     ),
     key!(
+        "calibration.bias_correction",
+        KeyType::Flag,
+        "false",
+        "-",
+        "calibrate",
+        "biases make up for the mean error of their filters on the samples"
+    ),
+    key!(
+        "calibration.rounding",
+        KeyType::Word(&["nearest", "compensated"]),
+        "\"nearest\"",
+        "-",
+        "calibrate",
+        "how weights become integers: each to the nearest, or one after the other with the rest and the bias making up for the loss"
+    ),
+    key!(
         "output_nodes",
         KeyType::Texts,
         "the model's",
@@ -280,9 +296,7 @@ pub const LATER: &[&str] = &[
     "input.*.batch",
     "input.*.separate_batch",
     "calibration.weights",
-    "calibration.bias_correction",
     "calibration.equalization",
-    "calibration.rounding",
     "calibration.max_int16_macs",
     "optimization",
     "custom_op",

@@ -4,12 +4,11 @@
 //! thresholds per channel; the best of four wins with 0.995 or more. Step 3 adds zero points to the best of the four;
 //! the best of five wins.
 
-use super::{FIRST, PERCENTILE, Scorer, SearchReport, best, nothing_wins, tried};
+use super::{Candidates, FIRST, PERCENTILE, Scorer};
 use crate::answers::Stop;
 use crate::channels::ChannelRanges;
 use crate::params::{Pick, Way};
 use crate::table::Observations;
-use ptq_ir::QuantTable;
 
 /// What follows the first three candidates.
 #[derive(Clone, Copy)]
@@ -21,19 +20,15 @@ enum Step {
 /// A score that ends the search.
 const ENOUGH: f64 = 0.995;
 
-pub(super) fn default(
-    observations: &Observations<'_>,
-    scorer: &mut Scorer<'_, '_>,
-    report: &mut SearchReport,
-) -> Result<QuantTable, Stop> {
-    report.search = "default".into();
+pub(super) fn default(observations: &Observations<'_>, scorer: &mut Scorer<'_, '_>) -> Result<Candidates, Stop> {
     let mut ways = FIRST.to_vec();
-    let mut tables = ways.iter().map(|w| observations.table(&|_| *w)).collect::<Result<Vec<_>, _>>()?;
-    let mut scores = scorer.whole(&tables)?;
+    let mut candidates = Candidates::default();
+    let of = |w: &Way| Ok((w.to_string(), observations.table(&|_| *w)?));
+    candidates.add(ways.iter().map(of).collect::<Result<_, Stop>>()?, scorer)?;
     let mut channels = ChannelRanges::new();
     for step in [Step::PerChannel, Step::Asymmetric] {
-        let leader = best(&scores);
-        if leader.is_some_and(|i| scores[i] >= ENOUGH) {
+        let leader = candidates.leader();
+        if leader.is_some_and(|i| candidates.scores[i] >= ENOUGH) {
             break;
         }
         let way = match (step, leader) {
@@ -45,17 +40,8 @@ pub(super) fn default(
             (Step::Asymmetric, None) => break,
         };
         let table = Observations { channels: &channels, ..*observations }.table(&|_| way)?;
-        // Where this march and graph make it a table that was scored already, its score is known.
-        let known = tables.iter().position(|t| t.same_parameters(&table));
-        scores.push(match known {
-            Some(i) => scores[i],
-            None => scorer.whole(std::slice::from_ref(&table))?[0],
-        });
+        candidates.add(vec![(way.to_string(), table)], scorer)?;
         ways.push(way);
-        tables.push(table);
     }
-    report.tried = ways.iter().zip(&scores).map(|(w, s)| tried(w.to_string(), *s)).collect();
-    let winner = best(&scores).ok_or_else(nothing_wins)?;
-    report.chosen = ways[winner].to_string();
-    Ok(tables.swap_remove(winner))
+    Ok(candidates)
 }

@@ -5,11 +5,11 @@
 //! quantized. Then the mixture (the best way at sensitive nodes, KL elsewhere) and the three ways as whole tables are
 //! scored, and the best wins. A value that several sensitive nodes read follows the most sensitive one.
 
-use super::{FIRST, Scorer, SearchReport, Sensitive, best, nothing_wins, tried};
+use super::{Candidates, FIRST, Scorer, SearchReport, Sensitive, best, nothing_wins, tried};
 use crate::answers::Stop;
 use crate::params::{Pick, Way};
 use crate::table::Observations;
-use ptq_ir::{Device, QuantTable, ValueId};
+use ptq_ir::{Device, ValueId};
 use ptq_march::Class;
 use std::collections::BTreeMap;
 
@@ -18,8 +18,7 @@ pub(super) fn mix(
     sensitive_below: f64,
     scorer: &mut Scorer<'_, '_>,
     report: &mut SearchReport,
-) -> Result<QuantTable, Stop> {
-    report.search = "mix".into();
+) -> Result<Candidates, Stop> {
     let nodes = candidates(observations);
     let tables = FIRST.iter().map(|w| observations.table(&|_| *w)).collect::<Result<Vec<_>, _>>()?;
     let [max, percentile, kl] = &tables[..] else { return Err(nothing_wins()) };
@@ -47,14 +46,10 @@ pub(super) fn mix(
         report.sensitive.push(Sensitive { node: nodes[i].clone(), score, best: way.to_string() });
     }
     let mixed = observations.table(&|v| by_value.get(&v).copied().unwrap_or(Way::of(Pick::Kl)))?;
-    let mut all = vec![mixed];
-    all.extend(tables);
-    let scores = scorer.whole(&all)?;
     let names = std::iter::once("mix".to_owned()).chain(FIRST.iter().map(Way::to_string));
-    report.tried = names.zip(&scores).map(|(n, s)| tried(n, *s)).collect();
-    let winner = best(&scores).ok_or_else(nothing_wins)?;
-    report.chosen.clone_from(&report.tried[winner].name);
-    Ok(all.swap_remove(winner))
+    let mut candidates = Candidates::default();
+    candidates.add(names.zip(std::iter::once(mixed).chain(tables)).collect(), scorer)?;
+    Ok(candidates)
 }
 
 /// Names of the nodes that quantization can hurt: accelerated ones that compute.

@@ -55,6 +55,7 @@ pub(crate) fn quant() -> QuantTable {
     QuantTable {
         activations: activations.into_iter().map(|(n, e)| (n.to_owned(), e)).collect(),
         weights: BTreeMap::from([("w".to_owned(), weights)]),
+        ..QuantTable::default()
     }
 }
 

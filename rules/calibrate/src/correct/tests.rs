@@ -1,0 +1,192 @@
+//! Sums and corrections against plain loops over a small graph.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::testing::run;
+use proptest::prelude::*;
+use ptq_exec::{FakeQuantPlan, FloatPlan};
+use ptq_ir::{ActivationQuant, Attr, Attrs, GraphBuilder, ValueId};
+use ptq_rule::put_graph;
+
+const IMAGE: [usize; 4] = [1, 4, 6, 5];
+
+fn numbers(seed: u64, n: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2) + 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// x → Conv a (6 filters, 3×3, a bias) → Relu → Conv b (depthwise, stride 2, no bias).
+fn graph(seed: u64) -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &IMAGE);
+    let constant = |b: &mut GraphBuilder, name: &str, shape: &[usize], seed| {
+        b.constant(name, Tensor::from_f32(shape, numbers(seed, shape.iter().product())).unwrap())
+    };
+    let (wa, ba) = (constant(&mut b, "wa", &[6, 4, 3, 3], seed), constant(&mut b, "ba", &[6], seed + 1));
+    let wb = constant(&mut b, "wb", &[6, 1, 3, 3], seed + 2);
+    let pads = |group: i64, stride: i64| {
+        let ints = |v: i64, n: usize| Attr::Ints(vec![v; n]);
+        Attrs::of([("pads", ints(1, 4)), ("strides", ints(stride, 2)), ("group", Attr::Int(group))])
+    };
+    let a = b.node("Conv", "a", &[x, wa, ba], pads(1, 1), &[1, 6, 6, 5]);
+    let relu = b.node("Relu", "relu", &[a], Attrs::default(), &[1, 6, 6, 5]);
+    let y = b.node("Conv", "b", &[relu, wb], pads(6, 2), &[1, 6, 3, 3]);
+    b.output(y);
+    b.finish()
+}
+
+/// Coarse grids, so that there is something to correct.
+fn table() -> QuantTable {
+    let activation = |scale: f32| ActivationQuant {
+        params: QuantParams::per_tensor(DType::I8, scale, 0),
+        lo: -127.0 * scale,
+        hi: 127.0 * scale,
+        method: "max".into(),
+    };
+    let weights = |n: usize| QuantParams::per_channel(DType::I8, vec![0.11; n], 0);
+    QuantTable {
+        activations: BTreeMap::from([("x".to_owned(), activation(0.04)), ("relu_out".to_owned(), activation(0.1))]),
+        weights: BTreeMap::from([("wa".to_owned(), weights(6)), ("wb".to_owned(), weights(6))]),
+        ..QuantTable::default()
+    }
+}
+
+fn sample(i: u64) -> Tensor {
+    Tensor::from_f32(IMAGE, numbers(100 + i, 120)).unwrap()
+}
+
+fn inputs(seed: u64, samples: u64) -> Blobs {
+    let mut out = Blobs::new();
+    put_graph(&mut out, &graph(seed)).unwrap();
+    out.insert(QUANT.into(), ptq_ir::to_bytes(&table()).unwrap());
+    for i in 0..samples {
+        let npy = ptq_sample::write_npy(&sample(i)).unwrap();
+        out.insert(ptq_sample::sample_name(ptq_sample::ONLY_INPUT, &format!("{i}.npy")), npy.into());
+    }
+    out
+}
+
+fn moments(threads: usize) -> Blobs {
+    let params = MomentParams { nodes: vec!["a".into(), "b".into()], products: true, ..MomentParams::default() };
+    run("moments", &inputs(7, 3), &serde_json::to_string(&params).unwrap(), threads, &mut Vec::new()).unwrap()
+}
+
+/// The table with the corrections of these Convs.
+fn corrected(seed: u64, nodes: &[&str], rounding: bool) -> QuantTable {
+    let nodes = nodes.iter().map(|n| (*n).to_owned()).collect();
+    let params = serde_json::to_string(&CorrectParams { nodes, rounding, ..CorrectParams::default() }).unwrap();
+    let mut asked = Vec::new();
+    let out = run("correct", &inputs(seed, 3), &params, 2, &mut asked).unwrap();
+    assert_eq!(asked, ["moments"]);
+    let correction: QuantTable = ptq_ir::from_bytes(&out[CORRECTION]).unwrap();
+    let mut table = table();
+    table.weights.extend(correction.weights);
+    table.constants.extend(correction.constants);
+    table
+}
+
+/// A value of a float run, and of the fake-quantized one under a table.
+fn values(seed: u64, table: &QuantTable, name: &str, i: u64) -> [Vec<f32>; 2] {
+    let g = graph(seed);
+    let wanted = g.find_value(name).unwrap();
+    let mut found = Vec::new();
+    let mut keep = |v: ValueId, t: &Tensor| {
+        if v == wanted {
+            found.push(t.f32s().unwrap().to_vec());
+        }
+    };
+    FloatPlan::new(&g).unwrap().run(&[sample(i)], &mut keep).unwrap();
+    let plan = FakeQuantPlan::new(&g, table, &crate::score::weights(&g, table)).unwrap();
+    plan.run(&[sample(i)], &mut keep).unwrap();
+    found.try_into().unwrap()
+}
+
+fn close(a: f64, b: f64) {
+    assert!((a - b).abs() <= 1e-4 * b.abs().max(1.0), "{a} {b}");
+}
+
+#[test]
+fn sums_are_those_of_plain_loops() {
+    let all: AllMoments = ptq_ir::from_bytes(&moments(1)[MOMENTS]).unwrap();
+    let at = |v: &[f32], c: usize, y: i64, x: i64| -> f64 {
+        if (0..6).contains(&y) && (0..5).contains(&x) { f64::from(v[c * 30 + (y * 5 + x) as usize]) } else { 0.0 }
+    };
+    let window = |v: &[f32], channels: &[usize], y: i64, x: i64| -> Vec<f64> {
+        let taps = channels.iter().flat_map(|&c| (0..9).map(move |k| at(v, c, y + k / 3 - 1, x + k % 3 - 1)));
+        std::iter::once(1.0).chain(taps).collect()
+    };
+    let (mut gram, mut cross, mut power, mut deep) = (0.0, 0.0, 0.0, 0.0);
+    for i in 0..3 {
+        let [_, read] = values(7, &table(), "x", i);
+        let [wanted, _] = values(7, &table(), "a_out", i);
+        let [_, behind] = values(7, &table(), "relu_out", i);
+        for (y, x) in (0..6).flat_map(|y| (0..5).map(move |x| (y, x))) {
+            let v = window(&read, &[0, 1, 2, 3], y, x);
+            let made = at(&wanted, 4, y, x);
+            gram += v[11] * v[30];
+            cross += made * v[20];
+            power += made * made;
+            if y % 2 == 0 && x % 2 == 0 {
+                let v = window(&behind, &[3], y, x);
+                deep += v[2] * v[6];
+            }
+        }
+    }
+    close(all["a"].read[0][0], 90.0);
+    close(all["a"].gram[0][11 * 37 + 30], gram);
+    close(all["a"].cross[4][20], cross);
+    close(all["a"].power[4], power);
+    assert_eq!((all["b"].read.len(), all["b"].read[3][0]), (6, 27.0));
+    close(all["b"].gram[3][2 * 10 + 6], deep);
+    assert!(all["b"].made.is_empty(), "only the first Conv is held to the float graph");
+}
+
+#[test]
+fn threads_are_not_seen() {
+    let one = moments(1);
+    assert!(one == moments(2) && one == moments(8));
+}
+
+#[test]
+fn corrected_biases_leave_no_mean_error() {
+    let mean_error = |table: &QuantTable, filter: usize| -> f64 {
+        let of = |i| {
+            let [float, quantized] = values(7, table, "a_out", i);
+            let own = filter * 30..(filter + 1) * 30;
+            float[own.clone()].iter().zip(&quantized[own]).map(|(f, q)| f64::from(f - q)).sum::<f64>()
+        };
+        (0..3).map(of).sum::<f64>() / 90.0
+    };
+    let after = corrected(7, &["a"], false);
+    for filter in 0..6 {
+        assert!(mean_error(&after, filter).abs() < 1e-5, "{filter}: {}", mean_error(&after, filter));
+    }
+    assert!((0..6).any(|f| mean_error(&table(), f).abs() > 1e-3), "there was nothing to correct");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn compensated_weights_lie_on_their_grid_and_lose_less(seed in 0u64..1000) {
+        let after = corrected(seed, &["a", "b"], true);
+        let lost = |table: &QuantTable| -> f64 {
+            let of = |i| {
+                let [float, quantized] = values(seed, table, "a_out", i);
+                float.iter().zip(&quantized).map(|(f, q)| f64::from(f - q).powi(2)).sum::<f64>()
+            };
+            (0..3).map(of).sum()
+        };
+        prop_assert!(lost(&after) < lost(&table()), "{} {}", lost(&after), lost(&table()));
+        for (name, taps) in [("wa", 36), ("wb", 9)] {
+            let Some(weights) = after.constants.get(name) else { continue };
+            for (i, w) in weights.f32s().unwrap().iter().enumerate() {
+                let q = f64::from(*w) / f64::from(after.weights[name].scale[i / taps]);
+                prop_assert!((q - q.round()).abs() < 1e-4 && q.abs() < 127.5, "{} {}: {}", name, i, q);
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The search `auto`: everything that `default` tries, and beyond it what Horizon's documents do not have.
+//!
+//! After the candidates of `default` it tries MSE, and thresholds per channel for max and MSE; then, on the best so far, bias correction and
+//! error-compensated rounding. The best of all wins, so it is never worse than `default` on the samples scored on.
+
+use super::{Candidates, Scorer, default};
+use crate::answers::Stop;
+use crate::improve::Improvement;
+use crate::params::{Pick, Way};
+use crate::table::Observations;
+
+/// Ways beyond those of `default`.
+const BEYOND: [Way; 3] = [
+    Way::of(Pick::Mse),
+    Way { per_channel: true, ..Way::of(Pick::Max) },
+    Way { per_channel: true, ..Way::of(Pick::Mse) },
+];
+
+pub(super) fn auto(
+    observations: &Observations<'_>,
+    scorer: &mut Scorer<'_, '_>,
+    others: &[Vec<String>],
+) -> Result<Candidates, Stop> {
+    let mut candidates = default::default(observations, scorer)?;
+    let channels = scorer.channels()?;
+    let observations = Observations { channels: &channels, ..*observations };
+    let of = |way: Way| Ok((way.to_string(), observations.table(&|_| way)?));
+    candidates.add(BEYOND.into_iter().map(of).collect::<Result<_, Stop>>()?, scorer)?;
+    let Some(leader) = candidates.leader() else { return Ok(candidates) };
+    let (name, table) = (candidates.names[leader].clone(), candidates.tables[leader].clone());
+    for (what, rounding) in [("bias correction", false), ("compensated rounding", true)] {
+        let improvement = Improvement { samples: others, rounding };
+        let better = improvement.of(&table, &observations, scorer.answers())?;
+        candidates.add(vec![(format!("{name} + {what}"), better)], scorer)?;
+    }
+    Ok(candidates)
+}
