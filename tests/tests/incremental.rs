@@ -3,6 +3,7 @@
 use ptq_tests::project::TestProject;
 use ptq_tests::ptq::{files, ptq, ran};
 use ptq_tests::sweep::{edit, samples};
+use std::collections::BTreeMap;
 
 const MANIFEST: &str = r#"
 [model.net]
@@ -95,6 +96,62 @@ fn searches_share_observations_scores_and_the_float_run() {
     assert_eq!(ran(p.path(), &args), Vec::<String>::new());
     let report = std::fs::read_to_string(p.file("out/a/report.md")).expect("report");
     assert!(report.contains("## Calibration search") && report.contains("max-percentile 0.99995"), "{report}");
+}
+
+#[test]
+fn corrections_run_no_observation_and_verify() {
+    let p = project();
+    let of = |ran: &[String], stage: &str| stages(ran).iter().filter(|s| **s == stage).count();
+    ran(p.path(), &[]);
+    let bias = ran(p.path(), &["a", "-Dcalibration.bias_correction=true"]);
+    let groups = of(&bias, "correct");
+    assert!((2..=8).contains(&groups) && of(&bias, "moments") == groups, "a layer group at a time: {bias:?}");
+    assert_eq!((of(&bias, "observe"), of(&bias, "fuse"), of(&bias, "calibrate")), (0, 0, 1), "{bias:?}");
+    let args = ["a", "-Dcalibration.rounding=compensated"];
+    let rounded = ran(p.path(), &args);
+    assert_eq!((of(&rounded, "observe"), of(&rounded, "moments")), (0, groups), "{rounded:?}");
+    assert_eq!(ran(p.path(), &args), Vec::<String>::new());
+    let verified = ptq(p.path(), &["verify", "a", "-Dcalibration.rounding=compensated"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+    let refused = ptq(p.path(), &["build", "a", "-Dcalibration.type=auto", "-Dcalibration.rounding=compensated"]);
+    assert!(refused.code == 2 && refused.stderr.contains("auto, which tries it"), "{}", refused.stderr);
+}
+
+/// The scores of a search in `report.md`, by candidate, and the winner.
+fn scores(p: &TestProject, variant: &str) -> (BTreeMap<String, f64>, String) {
+    let report = std::fs::read_to_string(p.file(&format!("out/{variant}/report.md"))).expect("report");
+    let (mut all, mut chosen) = (BTreeMap::new(), String::new());
+    for line in report.lines().skip_while(|l| *l != "## Calibration search").take_while(|l| *l != "## Nodes") {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let [_, name, score, mark, _] = cells[..]
+            && let Ok(score) = score.parse()
+        {
+            all.insert(name.to_owned(), score);
+            if !mark.is_empty() {
+                name.clone_into(&mut chosen);
+            }
+        }
+    }
+    (all, chosen)
+}
+
+#[test]
+fn auto_is_never_worse_than_default_and_shares_its_scores() {
+    let p = project();
+    let of = |ran: &[String], stage: &str| stages(ran).iter().filter(|s| **s == stage).count();
+    ran(p.path(), &["-Dcalibration.type=default"]);
+    let (default, chosen) = scores(&p, "b");
+    let best = default[&chosen];
+    let auto = ran(p.path(), &["-Dcalibration.type=auto", "--jobs", "1"]);
+    assert_eq!((of(&auto, "observe"), of(&auto, "reference")), (0, 0), "{auto:?}");
+    let (all, chosen) = scores(&p, "b");
+    assert!(default.iter().all(|(name, score)| all.get(name) == Some(score)), "{default:?} {all:?}");
+    assert!(all[&chosen] >= best && all.values().all(|s| *s <= all[&chosen]), "{all:?} {chosen}");
+    assert!(all.keys().any(|n| n.ends_with("compensated rounding")), "{all:?}");
+    let before = files(&p.file("out"));
+    let other = project();
+    ran(other.path(), &["-Dcalibration.type=auto", "--jobs", "2"]);
+    assert!(files(&other.file("out")) == before, "auto's result depends on jobs or folder");
 }
 
 #[test]
