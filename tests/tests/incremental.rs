@@ -155,6 +155,59 @@ fn auto_is_never_worse_than_default_and_shares_its_scores() {
 }
 
 #[test]
+fn ranges_load_from_a_file_without_a_run_of_the_model() {
+    let p = project();
+    ran(p.path(), &["b"]);
+    let before = std::fs::read(p.file("out/b/quantized.onnx")).expect("quantized");
+    let info = std::fs::read(p.file("out/b/quant_info.json")).expect("quant_info.json");
+    p.write("ranges.json", &info);
+    let args = ["b", "-Dcalibration.type=load", "-Dcalibration.thresholds=ranges.json"];
+    let loaded = ran(p.path(), &args);
+    assert!(!stages(&loaded).iter().any(|s| ["observe", "inspect"].contains(s)), "{loaded:?}");
+    assert!(
+        std::fs::read(p.file("out/b/quantized.onnx")).expect("quantized") == before,
+        "the same ranges and integers"
+    );
+
+    let mut ranges: serde_json::Value = serde_json::from_slice(&info).expect("JSON");
+    let tensors = ranges["tensors"].as_object_mut().expect("tensors");
+    let name = tensors.keys().find(|n| *n != "input").expect("a value").clone();
+    tensors[&name] = serde_json::json!(1.5);
+    p.write("ranges.json", ranges["tensors"].to_string().as_bytes());
+    assert_eq!(stages(&ran(p.path(), &args))[0], "calibrate", "an edit of the file is an edit of calibration");
+    assert!(std::fs::read(p.file("out/b/quantized.onnx")).expect("quantized") != before);
+
+    p.write("ranges.json", b"{}");
+    let empty = ptq(p.path(), &["build", args[0], args[1], args[2]]);
+    assert!(empty.code == 1 && empty.stderr.contains("CALIB15") && empty.stderr.contains(&name), "{}", empty.stderr);
+    let missing = ptq(p.path(), &["build", args[0], args[1], "-Dcalibration.thresholds=nowhere.json"]);
+    assert!(missing.code == 1 && missing.stderr.contains("nowhere.json"), "{}", missing.stderr);
+    let unnamed = ptq(p.path(), &["build", args[0], args[1]]);
+    assert!(unnamed.code == 2 && unnamed.stderr.contains("calibration.thresholds"), "{}", unnamed.stderr);
+}
+
+#[test]
+fn one_more_image_runs_one_shard() {
+    let p = project();
+    let calib = ptq_tests::workspace_root().join("examples/fashion-classifier/data/calib");
+    let names: Vec<_> = std::fs::read_dir(&calib).expect("calibration data").flatten().collect();
+    for file in &names {
+        let name = file.file_name().to_string_lossy().into_owned();
+        p.copy(&format!("examples/fashion-classifier/data/calib/{name}"), &format!("calib/{name}"));
+    }
+    let first = ran(p.path(), &["b"]);
+    let of = |ran: &[String], stage: &str| stages(ran).iter().filter(|s| **s == stage).count();
+    assert!(of(&first, "observe") >= 3, "{} images, {first:?}", names.len());
+    p.copy("examples/fashion-classifier/data/eval/000.png", "calib/0005.png");
+    let more = ran(p.path(), &["b"]);
+    assert!((1..=2).contains(&of(&more, "observe")), "{more:?}");
+    for kind in ["kl", "mse", "max"] {
+        let other = ran(p.path(), &["b", &format!("-Dcalibration.type={kind}")]);
+        assert_eq!(of(&other, "observe"), 0, "{other:?}");
+    }
+}
+
+#[test]
 fn outputs_are_restored_and_do_not_depend_on_jobs() {
     let p = project();
     ran(p.path(), &["--jobs", "2"]);

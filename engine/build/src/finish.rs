@@ -86,6 +86,7 @@ impl Project {
             ("path", Some(config.path.clone())),
             ("march", Some(march_key(&config.march))),
             ("calibration.data", sample_key(config)),
+            ("calibration.thresholds", config.thresholds.clone()),
         ];
         let external =
             scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| ("path", Some(path.clone())));

@@ -46,9 +46,12 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
     let mut scan = Scan::default();
     for variant in manifest.variants.values() {
         let Ok(config) = VariantConfig::of(variant) else { continue };
-        scan.model(root, &config.path, store);
+        scan.file(root, &config.path, store);
         scan.external(root, &config.path, store);
         scan.march(root, &config.march, store)?;
+        if let Some(path) = &config.thresholds {
+            scan.file(root, path, store);
+        }
         scan.sample_set(root, &config, store)?;
     }
     store.flush()?;
@@ -56,7 +59,7 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
 }
 
 impl Scan {
-    fn model(&mut self, root: &Path, path: &str, store: &Store) {
+    fn file(&mut self, root: &Path, path: &str, store: &Store) {
         if !self.files.contains_key(path) {
             let digest = self.digest(&root.join(path), path, store);
             self.files.insert(path.to_owned(), digest);

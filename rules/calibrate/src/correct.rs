@@ -203,12 +203,9 @@ impl<'a> Filters<'a> {
         let weights: Vec<f64> = own.iter().map(|&w| f64::from(w)).collect();
         let bias = (cross[0] - dot(&weights, &read[1..])) / pixels;
         let mut v: Vec<f64> = system.order.iter().map(|&i| if i == 0 { bias } else { weights[i - 1] }).collect();
-        let reach = system.order.iter().zip(&v).filter(|(i, _)| **i > 0);
-        let reach = reach.fold(0f64, |m, (&i, w)| m.max((w * self.fold(filter, i - 1)).abs()));
         let bias = if self.bias.is_some() { v[0] } else { 0.0 };
         let for_bias = bias.abs() / (self.input_scale * bias_room(self.layer.taps));
-        let scale = (reach / 127.0).max(for_bias) as f32;
-        let scale = if scale.is_normal() { scale } else { 1.0 };
+        let scale = f64::from(self.scale[filter]).max(for_bias) as f32;
         system.factor.nearest(&mut v, |at, w| match system.order[at] {
             0 => w,
             i => self.round(filter, i - 1, f64::from(scale), w),

@@ -3,7 +3,9 @@
 mod kl;
 mod mse;
 mod percentile;
+mod weights;
 
 pub use kl::kl;
 pub use mse::mse;
 pub use percentile::percentile;
+pub use weights::{max_scale, mse_scale};

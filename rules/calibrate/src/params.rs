@@ -21,6 +21,8 @@ pub enum Method {
     Mix,
     /// Everything that `default` tries, and mean squared error, bias correction and compensated rounding.
     Auto,
+    /// Ranges from a file; nothing is observed.
+    Load,
     /// No data: thresholds from synthetic samples, for checks of speed and placement only.
     Skip,
 }
@@ -41,6 +43,17 @@ pub enum ScoreAt {
     Output,
     /// At the last quantized value in front of each output: behind it, a Softmax would hide the loss.
     LastQuantized,
+}
+
+/// How the scales of weights are chosen, one a filter (`calibration.weights`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightScale {
+    /// The largest magnitude.
+    #[default]
+    Max,
+    /// Least mean squared error.
+    Mse,
 }
 
 /// How weights become integers (`calibration.rounding`).
@@ -73,6 +86,8 @@ pub struct Calibration {
     pub score_at: ScoreAt,
     /// `mix`: a node whose score alone is below this is sensitive.
     pub sensitive_below: f64,
+    /// How the scales of weights are chosen.
+    pub weights: WeightScale,
     /// Whether biases make up for the mean error of their filters.
     pub bias_correction: bool,
     /// How weights become integers.
@@ -89,6 +104,7 @@ impl Default for Calibration {
             score_samples: 8,
             score_at: ScoreAt::Output,
             sensitive_below: 0.999,
+            weights: WeightScale::Max,
             bias_correction: false,
             rounding: WeightRounding::Nearest,
         }
@@ -106,6 +122,8 @@ pub enum Pick {
     Kl,
     /// Least mean squared error.
     Mse,
+    /// What a file states.
+    Loaded,
 }
 
 /// One way to choose the parameters of an activation: what chooses the range, and in which scheme.
@@ -131,6 +149,7 @@ impl Way {
             Method::Kl => Pick::Kl,
             Method::Mse => Pick::Mse,
             Method::Max if calibration.max_percentile < 1.0 => Pick::Percentile(calibration.max_percentile),
+            Method::Load => Pick::Loaded,
             Method::Max | Method::Default | Method::Mix | Method::Auto | Method::Skip => Pick::Max,
         };
         Way { pick, asymmetric: calibration.asymmetric, per_channel: calibration.per_channel }
@@ -144,6 +163,7 @@ impl std::fmt::Display for Way {
             Pick::Percentile(p) => write!(f, "max-percentile {p}")?,
             Pick::Kl => f.write_str("kl")?,
             Pick::Mse => f.write_str("mse")?,
+            Pick::Loaded => f.write_str("load")?,
         }
         f.write_str(if self.per_channel { " + per-channel" } else { "" })?;
         f.write_str(if self.asymmetric { " + asymmetric" } else { "" })
@@ -154,7 +174,7 @@ impl std::fmt::Display for Way {
 pub fn quant_params(histogram: &Histogram, way: Way, scheme: ActScheme) -> ActivationQuant {
     let scheme = if way.asymmetric { scheme.asymmetric() } else { scheme };
     let (lo, hi) = match way.pick {
-        Pick::Max => clipped(histogram, histogram.abs_max()),
+        Pick::Max | Pick::Loaded => clipped(histogram, histogram.abs_max()),
         Pick::Percentile(p) => clipped(histogram, methods::percentile(histogram, p)),
         Pick::Kl => clipped(histogram, methods::kl(histogram, scheme)),
         Pick::Mse => methods::mse(histogram, scheme),

@@ -7,12 +7,13 @@ use crate::findings::findings;
 use crate::improve::Improvement;
 use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
 use crate::kept::{self, GIVEN};
+use crate::loaded::{THRESHOLDS, loaded};
 use crate::observe::{HISTOGRAMS, ObserveParams};
 use crate::params::{Calibration, Method, Way, WeightRounding};
 use crate::samples::{Sample, samples};
 use crate::score::ScoreParams;
 use crate::search::{Scorer, compared, search};
-use crate::table::Observations;
+use crate::table::{Observations, is_image};
 use crate::values::observed;
 use crate::weights::not_kept;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
@@ -21,6 +22,7 @@ use ptq_place::{Placement, Requests, Scale, place, scales};
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Samples of one observe action, unless the manifest says otherwise.
 const DEFAULT_SHARD: usize = 16;
@@ -52,7 +54,7 @@ impl Default for CalibrateParams {
     }
 }
 
-/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on). Outputs: `quant`, `placement.json`, `warnings.json`, with
+/// Inputs: `graph` and its tensors, `march`, `sample/<input>/<file>` (handed on), for `load` `thresholds`. Outputs: `quant`, `placement.json`, `warnings.json`, with
 /// samples `data.json`, and of a search `search.json`.
 pub struct CalibrateRule;
 
@@ -84,8 +86,13 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let files = files(ctx, &params, &graph)?;
     let inputs = sampled_inputs(&params, &graph);
     let data = inspected(answers.ask(inspections(&params, &inputs, &files)?)?)?;
-    let shards = answers.ask(observations_of(&params, &graph, &scales, &files)?)?;
-    let histograms = ctx.memo.keep("histograms", || merged(shards))?;
+    let histograms = if params.calibration.method == Method::Load {
+        let image = |v: ValueId| is_image(&graph, &params.inputs, v);
+        Arc::new(loaded(&ctx.input(THRESHOLDS)?, &graph, &scales, &image)?)
+    } else {
+        let shards = answers.ask(observations_of(&params, &graph, &scales, &files)?)?;
+        ctx.memo.keep("histograms", || merged(shards))?
+    };
     let given = match ctx.inputs.read(GIVEN) {
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| internal(&e))?,
         None => QuantTable::default(),
@@ -100,6 +107,7 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         histograms: &histograms,
         channels: &no_channels,
         given: &given,
+        weights: params.calibration.weights,
         memo: ctx.memo,
     };
     let per_channel = channels_of(&params, &graph, &placement, &files)?;
@@ -144,9 +152,9 @@ fn internal(e: &dyn std::fmt::Display) -> Failure {
     Diagnostic::error("CALIB03", e.to_string()).into()
 }
 
-/// The samples; none for calibration type `skip`.
+/// The samples; none for calibration types `skip` and `load`.
 fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<Vec<Sample>, Failure> {
-    if params.calibration.method == Method::Skip {
+    if matches!(params.calibration.method, Method::Skip | Method::Load) {
         return Ok(Vec::new());
     }
     let files = samples(graph, &ctx.inputs.names())?;
@@ -185,7 +193,7 @@ fn inspections(
         params: inspect.clone(),
         inputs: shard.iter().flatten().map(|(blob, _)| (blob.clone(), InputRef::Own(blob.clone()))).collect(),
     };
-    Ok(files.chunks(params.shard.max(1)).map(own).collect())
+    Ok(shards(files, params.shard).into_iter().map(own).collect())
 }
 
 /// What all files hold.
@@ -233,13 +241,37 @@ fn channels_of(
     by_shard("channels", &channels, params, files)
 }
 
+/// Samples in runs of about `size`, whose ends depend on the samples' names alone: one more sample changes the run that it
+/// falls into and no others, wherever its name stands in the order. A run ends behind a name with one hash in `size / 2`, after half
+/// as many samples at the earliest and twice as many at the latest.
+fn shards(files: &[Sample], size: usize) -> Vec<&[Sample]> {
+    let size = size.max(1);
+    let ends = |sample: &Sample| {
+        let name = sample.first().map_or("", |(blob, _)| blob.as_str());
+        let hash = blake3::hash(name.as_bytes());
+        usize::from(hash.as_bytes()[0]).is_multiple_of((size / 2).max(1))
+    };
+    let (mut out, mut from) = (Vec::new(), 0);
+    for (i, sample) in files.iter().enumerate() {
+        let count = i + 1 - from;
+        if (count >= size.div_ceil(2) && ends(sample)) || count >= 2 * size || size == 1 {
+            out.push(&files[from..=i]);
+            from = i + 1;
+        }
+    }
+    if from < files.len() {
+        out.push(&files[from..]);
+    }
+    out
+}
+
 fn by_shard(
     rule: &'static str,
     asked: &impl Serialize,
     params: &CalibrateParams,
     files: &[Sample],
 ) -> Result<Vec<ActionRequest>, Failure> {
-    let shards = files.chunks(params.shard.max(1));
+    let shards = shards(files, params.shard).into_iter();
     shards.map(|shard| request(rule, asked, shard.iter().flatten().map(|(blob, _)| blob), Vec::new())).collect()
 }
 
@@ -266,4 +298,27 @@ pub(crate) fn merged_channels(results: &[Blobs]) -> Result<ChannelRanges, Failur
 fn decoded<T: serde::de::DeserializeOwned>(result: &Blobs, name: &str) -> Result<T, Failure> {
     let bytes = result.get(name).ok_or_else(|| internal(&format!("an action's result has no {name}")))?;
     ptq_ir::from_bytes(bytes).map_err(|e| internal(&format!("{name}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_sample_changes_one_shard_wherever_it_stands() {
+        let named = |n: usize| vec![(format!("sample/x/{n:04}.png"), String::new())];
+        let all: Vec<Sample> = (0..400).map(|i| named(2 * i)).collect();
+        let before = shards(&all, 16);
+        assert!(before.iter().all(|s| s.len() <= 32) && (12..=50).contains(&before.len()), "{}", before.len());
+        assert_eq!(before.concat(), all);
+        let mut changed = 0;
+        for at in (1..800).step_by(67) {
+            let mut more = all.clone();
+            more.insert(at / 2 + 1, named(at));
+            changed += shards(&more, 16).iter().filter(|s| !before.contains(s)).count();
+        }
+        // The one that it falls into; sometimes that one is split, or runs into the next.
+        assert!(changed <= 12 * 2, "{changed} shards for 12 samples");
+        assert!(shards(&all, 1).iter().all(|s| s.len() == 1));
+    }
 }

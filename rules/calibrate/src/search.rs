@@ -107,6 +107,11 @@ impl Candidates {
         Ok(())
     }
 
+    /// Name and table of the best so far.
+    fn best(&self) -> Option<(String, QuantTable)> {
+        self.leader().map(|i| (self.names[i].clone(), self.tables[i].clone()))
+    }
+
     /// The best so far; `None` when no score is a number.
     fn leader(&self) -> Option<usize> {
         best(&self.scores)

@@ -3,7 +3,7 @@
 use crate::Histogram;
 use crate::channels::ChannelRanges;
 use crate::kept::kept_activation;
-use crate::params::{Way, per_channel, quant_params};
+use crate::params::{Way, WeightScale, per_channel, quant_params};
 use crate::values::origin;
 use crate::weights::weight_params;
 use ptq_ir::{ActivationQuant, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
@@ -31,6 +31,8 @@ pub(crate) struct Observations<'a> {
     pub(crate) channels: &'a ChannelRanges,
     /// Parameters that the model's file brought along.
     pub(crate) given: &'a QuantTable,
+    /// How scales of weights are chosen.
+    pub(crate) weights: WeightScale,
     /// Choices that an earlier step made.
     pub(crate) memo: &'a Memo,
 }
@@ -42,8 +44,15 @@ impl Observations<'_> {
     /// Every value without usable observations, every weight without usable numbers.
     pub(crate) fn table(&self, way: &dyn Fn(ValueId) -> Way) -> Result<QuantTable, Vec<Diagnostic>> {
         let activations = self.activations(way)?;
-        let mut table = QuantTable { activations, ..QuantTable::default() };
-        table.weights = weight_params(self.graph, self.placement, &table, self.given)?;
+        self.with_weights(QuantTable { activations, ..QuantTable::default() })
+    }
+
+    /// The table with scales of weights for its activations.
+    ///
+    /// # Errors
+    /// Every weight without usable numbers.
+    pub(crate) fn with_weights(&self, mut table: QuantTable) -> Result<QuantTable, Vec<Diagnostic>> {
+        table.weights = weight_params(self, &table)?;
         Ok(table)
     }
 
@@ -78,8 +87,7 @@ impl Observations<'_> {
 
     /// Whether a value is a model input that holds pixels.
     pub(crate) fn is_image(&self, v: ValueId) -> bool {
-        let image = self.inputs.get(&self.graph.value(v).name).is_some_and(|s| s.type_train.is_image());
-        image && self.graph.inputs.contains(&v)
+        is_image(self.graph, self.inputs, v)
     }
 
     fn own(&self, v: ValueId, way: Way) -> Result<ActivationQuant, Diagnostic> {
@@ -117,6 +125,12 @@ impl Observations<'_> {
             None => Ok(ActivationQuant::clone(&whole)),
         }
     }
+}
+
+/// Whether a value is a model input that holds pixels.
+pub(crate) fn is_image(graph: &Graph, inputs: &BTreeMap<String, InputSpec>, v: ValueId) -> bool {
+    let image = inputs.get(&graph.value(v).name).is_some_and(|s| s.type_train.is_image());
+    image && graph.inputs.contains(&v)
 }
 
 fn shared_root(scales: &BTreeMap<ValueId, Scale>, mut v: ValueId) -> ValueId {

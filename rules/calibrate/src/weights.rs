@@ -1,33 +1,33 @@
 //! Scales of weights: int8, symmetric, per output channel, with room for the bias.
 
 use crate::kept::kept_weights;
+use crate::methods::{max_scale, mse_scale};
+use crate::params::WeightScale;
 use crate::table::Observations;
-use ptq_ir::{
-    DType, Device, Diagnostic, Graph, Node, QuantParams, QuantTable, fold_into_weights, input_channel_scales,
-};
-use ptq_place::Placement;
+use ptq_ir::{DType, Device, Diagnostic, Node, QuantParams, QuantTable, fold_into_weights, input_channel_scales};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
 
 /// Largest magnitude of an activation minus its zero point.
 const MAX_ACTIVATION: f64 = 255.0;
 
 /// Scales for the weights of every accelerated Conv.
 ///
-/// `scale[o] = max|w[o]| / 127` of the weights with the channel scales of the input folded in, raised where the int32 bias `b / (input scale · scale[o])` would leave no room for the
+/// `scale[o]` is chosen by [`WeightScale`] for the weights with the channel scales of the input folded in, and raised where the int32 bias `b / (input scale · scale[o])` would leave no room for the
 /// products (as MobileNetV3-like nets with tiny filters need).
 pub(crate) fn weight_params(
-    graph: &Graph,
-    placement: &Placement,
+    of: &Observations<'_>,
     table: &QuantTable,
-    given: &QuantTable,
 ) -> Result<BTreeMap<String, QuantParams>, Vec<Diagnostic>> {
+    let Observations { graph, placement, given, .. } = *of;
     let mut out: BTreeMap<String, QuantParams> = BTreeMap::new();
     let mut problems = Vec::new();
     for (id, node) in graph.nodes() {
         if placement.nodes[id.0 as usize].on != Device::Bpu || !node.is("Conv") {
             continue;
         }
-        match conv_scales(graph, node, table) {
+        match conv_scales(of, node, table) {
             Ok((name, scale)) => {
                 let scale = kept_weights(graph, node, given, &scale).and_then(Result::ok).unwrap_or(scale);
                 let scale = match out.get(&name) {
@@ -49,7 +49,7 @@ pub(crate) fn not_kept(of: &Observations<'_>, table: &QuantTable) -> Vec<Diagnos
         if of.placement.nodes[id.0 as usize].on != Device::Bpu || !node.is("Conv") {
             continue;
         }
-        let Ok((_, least)) = conv_scales(of.graph, node, table) else { continue };
+        let Ok((_, least)) = conv_scales(of, node, table) else { continue };
         if let Some(Err(why)) = kept_weights(of.graph, node, of.given, &least) {
             let what = format!("the weights are quantized anew: {why}");
             notes.push(Diagnostic::warning("CALIB12", what).node(&node.name));
@@ -63,7 +63,8 @@ pub(crate) fn bias_room(taps: usize) -> f64 {
     (f64::from(i32::MAX) - taps as f64 * 127.0 * MAX_ACTIVATION).max(f64::from(1 << 20))
 }
 
-fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String, Vec<f32>), Diagnostic> {
+fn conv_scales(of: &Observations<'_>, node: &Node, table: &QuantTable) -> Result<(String, Vec<f32>), Diagnostic> {
+    let graph = of.graph;
     let bad = |e: String| Diagnostic::error("CALIB05", e).node(&node.name);
     let value = node.input(1).ok_or_else(|| bad("weights are missing".into()))?;
     let weights = graph.constant(value).ok_or_else(|| bad("weights are not constant".into()))?;
@@ -88,14 +89,25 @@ fn conv_scales(graph: &Graph, node: &Node, table: &QuantTable) -> Result<(String
         .filter(|_| channels.is_none())
         .map_or(1.0, |a| f64::from(a.params.scale0()));
     let room = bias_room(taps);
+    let choose = |filter: &[f32]| match of.weights {
+        WeightScale::Max => max_scale(filter),
+        WeightScale::Mse => mse_scale(filter),
+    };
+    let all = || Ok::<Vec<f64>, Infallible>(w.chunks_exact(taps.max(1)).map(choose).collect());
+    let name = &graph.value(value).name;
+    // Weights with the input's channel scales in them belong to one table.
+    let own = match channels {
+        Some(_) => all().map(Arc::new),
+        None => of.memo.keep(&format!("{name}: weights {:?}", of.weights), all),
+    };
+    let Ok(own) = own;
     let scale = (0..filters)
         .map(|o| {
-            let max = w[o * taps..(o + 1) * taps].iter().fold(0f32, |m, v| m.max(v.abs()));
-            let own = f64::from(max) / 127.0;
+            let own = own[o];
             let for_bias = bias.and_then(|b| b.get(o)).map_or(0.0, |b| f64::from(b.abs()) / (input_scale * room));
             let scale = own.max(for_bias) as f32;
             if scale.is_normal() { scale } else { 1.0 }
         })
         .collect();
-    Ok((graph.value(value).name.clone(), scale))
+    Ok((name.clone(), scale))
 }

@@ -3,7 +3,7 @@
 use super::Variant;
 use super::inputs::inputs;
 use super::settings::{number, size};
-use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding};
+use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding, WeightScale};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::{Cut, ParseParams, Quantized};
 use ptq_place::Requests;
@@ -43,6 +43,8 @@ pub struct VariantConfig {
     pub calibration: Calibration,
     /// Calibration data.
     pub data: SampleSource,
+    /// File of ranges for calibration type `load`, relative to the manifest.
+    pub thresholds: Option<String>,
     /// Least cosine similarity of any output.
     pub min_cosine: Option<f64>,
 }
@@ -85,6 +87,7 @@ impl VariantConfig {
             Some("default") => Method::Default,
             Some("mix") => Method::Mix,
             Some("auto") => Method::Auto,
+            Some("load") => Method::Load,
             Some("skip") => Method::Skip,
             _ => Method::Max,
         };
@@ -96,7 +99,22 @@ impl VariantConfig {
             ));
         }
         let data = data(variant);
-        if data == SampleSource::None && method != Method::Skip {
+        let thresholds = text("calibration.thresholds");
+        match (method, &thresholds) {
+            (Method::Load, None) => problems.push(
+                Diagnostic::error("MANIFEST12", format!("variant {} has no calibration.thresholds", variant.name))
+                    .hint("name the file of ranges, such as another variant's quant_info.json"),
+            ),
+            (Method::Load, Some(_)) | (_, None) => {}
+            (_, Some(_)) => problems.push(
+                Diagnostic::error(
+                    "MANIFEST11",
+                    format!("variant {}: calibration.thresholds goes with calibration.type = \"load\"", variant.name),
+                )
+                .hint("set that type, or remove the file"),
+            ),
+        }
+        if data == SampleSource::None && !matches!(method, Method::Skip | Method::Load) {
             problems.push(
                 Diagnostic::error("MANIFEST12", format!("variant {} has no calibration.data", variant.name))
                     .hint("set calibration.data to a folder of samples, or calibration.type = \"skip\""),
@@ -122,6 +140,7 @@ impl VariantConfig {
             requests: requests(variant),
             calibration: calibration(variant, method, max_percentile, &mut problems),
             data,
+            thresholds,
             min_cosine: settings.get("gate.min_cosine").and_then(|s| number(&s.value)),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
@@ -148,11 +167,21 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
         Some("compensated") => WeightRounding::Compensated,
         _ => WeightRounding::Nearest,
     };
-    let corrections = [("bias_correction", flag("bias_correction")), ("rounding", rounding != WeightRounding::Nearest)];
-    if let Some((asked, _)) = corrections.iter().find(|(_, on)| *on && matches!(method, Method::Auto | Method::Skip)) {
+    let weights = match value("weights").and_then(toml::Value::as_str) {
+        Some("mse") => WeightScale::Mse,
+        _ => WeightScale::Max,
+    };
+    let asked = [
+        ("weights", weights != default.weights && method == Method::Auto),
+        ("bias_correction", flag("bias_correction")),
+        ("rounding", rounding != default.rounding),
+    ];
+    if let Some((asked, _)) =
+        asked.iter().find(|(_, on)| *on && matches!(method, Method::Auto | Method::Load | Method::Skip))
+    {
         let (why, hint) = match method {
             Method::Auto => ("auto, which tries it", "remove it, or name another calibration.type"),
-            _ => ("skip, since it is computed from samples", "remove it, or set calibration.data and another type"),
+            _ => ("load and skip, since it is computed from samples", "remove it, or name another calibration.type"),
         };
         let why = format!("variant {}: calibration.{asked} does not go with {why}", variant.name);
         problems.push(Diagnostic::error("MANIFEST11", why).hint(hint));
@@ -168,6 +197,7 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
             _ => ScoreAt::Output,
         },
         sensitive_below,
+        weights,
         bias_correction: flag("bias_correction"),
         rounding,
     }

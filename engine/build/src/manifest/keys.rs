@@ -191,7 +191,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "calibration.type",
-        KeyType::Word(&["max", "kl", "mse", "default", "mix", "auto", "skip"]),
+        KeyType::Word(&["max", "kl", "mse", "default", "mix", "auto", "load", "skip"]),
         "\"max\"",
         "calibration_type",
         "calibrate",
@@ -246,6 +246,22 @@ pub const KEYS: &[Key] = &[
         "mix: a node whose score alone is below this is sensitive"
     ),
     key!(
+        "calibration.thresholds",
+        KeyType::Text,
+        "none",
+        "-",
+        "calibrate",
+        "load: JSON file of ranges by value name, such as a quant_info.json"
+    ),
+    key!(
+        "calibration.weights",
+        KeyType::Word(&["max", "mse"]),
+        "\"max\"",
+        "-",
+        "calibrate",
+        "how the scale of each filter's weights is chosen: by the largest magnitude, or by least mean squared error"
+    ),
+    key!(
         "calibration.bias_correction",
         KeyType::Flag,
         "false",
@@ -295,7 +311,6 @@ pub const KEYS: &[Key] = &[
 pub const LATER: &[&str] = &[
     "input.*.batch",
     "input.*.separate_batch",
-    "calibration.weights",
     "calibration.equalization",
     "calibration.max_int16_macs",
     "optimization",

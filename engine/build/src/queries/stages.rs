@@ -97,6 +97,9 @@ pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
         if config.quantized == ptq_parse::Quantized::Keep {
             inputs.push(part(db, parse(db, m, v).tree()?, ptq_parse::GIVEN)?);
         }
+        if let Some(path) = &config.thresholds {
+            inputs.push(ActionInput::blob(ptq_calibrate::THRESHOLDS, file(db, path)?));
+        }
         if let Some(key) = sample_key(config) {
             inputs.push(ActionInput::tree("samples", Sources::get(db).samples(db).get(&key)?.all(db)?));
         }

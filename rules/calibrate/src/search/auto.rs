@@ -1,12 +1,12 @@
 //! The search `auto`: everything that `default` tries, and beyond it what Horizon's documents do not have.
 //!
-//! After the candidates of `default` it tries MSE, and thresholds per channel for max and MSE; then, on the best so far, bias correction and
-//! error-compensated rounding. The best of all wins, so it is never worse than `default` on the samples scored on.
+//! After the candidates of `default` it tries MSE, and thresholds per channel for max and MSE; then, on the best so far, scales
+//! of weights by MSE; then, on the best again, bias correction and error-compensated rounding. The best of all wins, so it is never worse than `default` on the samples scored on.
 
 use super::{Candidates, Scorer, default};
 use crate::answers::Stop;
 use crate::improve::Improvement;
-use crate::params::{Pick, Way};
+use crate::params::{Pick, Way, WeightScale};
 use crate::table::Observations;
 
 /// Ways beyond those of `default`.
@@ -26,11 +26,12 @@ pub(super) fn auto(
     let observations = Observations { channels: &channels, ..*observations };
     let of = |way: Way| Ok((way.to_string(), observations.table(&|_| way)?));
     candidates.add(BEYOND.into_iter().map(of).collect::<Result<_, Stop>>()?, scorer)?;
-    let Some(leader) = candidates.leader() else { return Ok(candidates) };
-    let (name, table) = (candidates.names[leader].clone(), candidates.tables[leader].clone());
+    let Some((name, table)) = candidates.best() else { return Ok(candidates) };
+    let weights = Observations { weights: WeightScale::Mse, ..observations }.with_weights(table)?;
+    candidates.add(vec![(format!("{name} + mse weights"), weights)], scorer)?;
+    let Some((name, table)) = candidates.best() else { return Ok(candidates) };
     for (what, rounding) in [("bias correction", false), ("compensated rounding", true)] {
-        let improvement = Improvement { samples: others, rounding };
-        let better = improvement.of(&table, &observations, scorer.answers())?;
+        let better = Improvement { samples: others, rounding }.of(&table, &observations, scorer.answers())?;
         candidates.add(vec![(format!("{name} + {what}"), better)], scorer)?;
     }
     Ok(candidates)
