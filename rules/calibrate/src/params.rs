@@ -80,7 +80,7 @@ pub struct Calibration {
     pub asymmetric: bool,
     /// Thresholds per channel of a feature map, where its producer and consumers can absorb that.
     pub per_channel: bool,
-    /// Samples that a search scores on, from the first in name order.
+    /// Samples that a search scores on, from the first in name order; `auto` takes more where there are many.
     pub score_samples: usize,
     /// Where a search compares.
     pub score_at: ScoreAt,

@@ -26,6 +26,8 @@ use std::sync::Arc;
 
 /// Samples of one observe action, unless the manifest says otherwise.
 const DEFAULT_SHARD: usize = 16;
+/// Most samples that `auto` scores on, unless the manifest asks for more.
+const MOST_SCORED: usize = 32;
 /// Synthetic samples of calibration type `skip`.
 const SYNTHETIC_SAMPLES: u32 = 1;
 
@@ -113,7 +115,7 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let per_channel = channels_of(&params, &graph, &placement, &files)?;
     let mut out = Blobs::new();
     let table = if params.calibration.method.is_search() {
-        let count = params.calibration.score_samples.max(1);
+        let count = scored(&params.calibration, files.len());
         let samples = blobs(files.iter().take(count));
         // Those that are scored on do not take part in corrections where there are others enough.
         let others = blobs(files.iter().skip(if files.len() >= 2 * count { count } else { 0 }));
@@ -164,6 +166,13 @@ fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<V
             .into());
     }
     Ok(files)
+}
+
+/// Samples that a search scores on. `auto` needs more to tell candidates apart that come close: a third of them, up to
+/// [`MOST_SCORED`].
+fn scored(calibration: &Calibration, samples: usize) -> usize {
+    let more = if calibration.method == Method::Auto { (samples / 3).min(MOST_SCORED) } else { 0 };
+    calibration.score_samples.max(more).max(1)
 }
 
 /// Blob names, one list a sample.

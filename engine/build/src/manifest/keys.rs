@@ -227,7 +227,7 @@ pub const KEYS: &[Key] = &[
         "8",
         "-",
         "calibrate",
-        "samples that default and mix score on, the first in name order; 1 is Horizon's behaviour"
+        "samples that a search scores on, the first in name order (auto: at least a third of them, up to 32); 1 is Horizon's behaviour"
     ),
     key!(
         "calibration.score_at",
@@ -235,7 +235,7 @@ pub const KEYS: &[Key] = &[
         "\"output\"",
         "-",
         "calibrate",
-        "where default and mix compare: at the outputs, or at the last quantized values in front of them"
+        "where a search compares: at the outputs, or at the last quantized values in front of them"
     ),
     key!(
         "calibration.sensitive_below",
