@@ -13,6 +13,9 @@ const ENTRIES: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("e
 /// How long to wait for another process.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Most work that a sudden end of the process may cost.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// Kinds of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -29,11 +32,12 @@ pub(crate) struct Index {
     path: PathBuf,
     entries: HashMap<Key, Vec<u8>>,
     pending: Vec<(Key, Option<Vec<u8>>)>,
+    flushed: Instant,
 }
 
 impl Index {
     pub(crate) fn open(path: PathBuf) -> Result<Index, StoreError> {
-        let mut index = Index { path, entries: HashMap::new(), pending: Vec::new() };
+        let mut index = Index { path, entries: HashMap::new(), pending: Vec::new(), flushed: Instant::now() };
         if index.path.exists() {
             let db = index.database()?;
             index.entries = read_all(&db).map_err(|e| index.error(&e))?;
@@ -72,6 +76,12 @@ impl Index {
             .fold((0, 0), |(n, bytes), (_, v)| (n + 1, bytes + v.len() as u64))
     }
 
+    /// Writes what is pending, unless the last time was a moment ago: a burst of short actions shares transactions, a
+    /// long one is safe as soon as it ends.
+    pub(crate) fn flush_soon(&mut self) -> Result<(), StoreError> {
+        if self.flushed.elapsed() < MOMENT { Ok(()) } else { self.flush() }
+    }
+
     /// Writes what is pending in one transaction.
     pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
         if self.pending.is_empty() {
@@ -80,6 +90,7 @@ impl Index {
         let db = self.database()?;
         write_all(&db, &self.pending).map_err(|e| self.error(&e))?;
         self.pending.clear();
+        self.flushed = Instant::now();
         Ok(())
     }
 

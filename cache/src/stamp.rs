@@ -42,12 +42,22 @@ impl FileStamp {
         self.size
     }
 
+    /// Whether the stamp of a file that this process just wrote can be trusted: its time has a fine grain and has passed.
+    pub fn is_settled_by_us(&self, now: SystemTime) -> bool {
+        let (latest, now_ns) = (self.modified_ns.max(self.changed_ns), since_epoch(Some(now)));
+        let fine = !latest.is_multiple_of(1_000_000_000);
+        self.is_settled(now) || (fine && now_ns > latest + OWN_RACY.as_nanos())
+    }
+
     /// Whether the stamp was old enough at `now` that a later change must show in it.
     pub fn is_settled(&self, now: SystemTime) -> bool {
         let latest = self.modified_ns.max(self.changed_ns);
         since_epoch(Some(now)) > latest + RACY.as_nanos()
     }
 }
+
+/// As [`RACY`], for files that we wrote ourselves: they change again only by other hands, and those need longer.
+const OWN_RACY: Duration = Duration::from_millis(10);
 
 fn since_epoch(time: Option<SystemTime>) -> u128 {
     time.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())

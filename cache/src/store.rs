@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+/// File of the index.
+const INDEX: &str = "index-v1.redb";
 /// Blobs below this size live in the index.
 const SMALL: usize = 4096;
 /// How often a file that changes while it is read is read again.
@@ -32,9 +34,16 @@ pub struct Stats {
 /// A store in one folder. Cheap to share behind a reference; all methods take `&self`.
 pub struct Store {
     root: PathBuf,
-    blobs: Blobs,
+    pub(crate) blobs: Blobs,
     index: Mutex<Index>,
     corrupt: AtomicU64,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // What cannot be written is made again by the next build.
+        let _ = self.flush();
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,7 +59,7 @@ impl Store {
     /// When the folder or its index cannot be read or made.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
         std::fs::create_dir_all(root).map_err(StoreError::io(root))?;
-        let index = Index::open(root.join("index-v1.redb"))?;
+        let index = Index::open(root.join(INDEX))?;
         Ok(Store {
             root: root.to_owned(),
             blobs: Blobs::new(root),
@@ -64,7 +73,7 @@ impl Store {
         &self.root
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
+    pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,12 +109,15 @@ impl Store {
         self.corrupt.load(Ordering::Relaxed)
     }
 
+    /// Keys of the entries of a kind that are digests.
+    pub(crate) fn digests(&self, kind: Kind) -> Vec<Digest> {
+        self.index().keys(kind).filter_map(|k| Some(Digest(k.try_into().ok()?))).collect()
+    }
+
     /// Reads every blob once and removes those whose bytes are not what their name says; returns how many.
     pub fn sweep(&self) -> u64 {
         let before = self.corrupt();
-        let small: Vec<Digest> =
-            self.index().keys(Kind::SmallBlob).filter_map(|k| Some(Digest(k.try_into().ok()?))).collect();
-        for digest in small.into_iter().chain(self.blobs.digests()) {
+        for digest in self.digests(Kind::SmallBlob).into_iter().chain(self.blobs.digests()) {
             let _ = self.get(&digest);
         }
         self.corrupt() - before
@@ -123,7 +135,7 @@ impl Store {
     pub fn record(&self, key: &Digest, outputs: &[(String, Bytes)]) -> Result<Digest, StoreError> {
         let tree = self.put_tree(outputs)?;
         self.index().put(Kind::Action, &key.0, ActionResult { tree }.to_bytes());
-        self.flush()?;
+        self.index().flush_soon()?;
         Ok(tree)
     }
 
@@ -201,6 +213,16 @@ impl Store {
         self.index().flush()
     }
 
+    /// Path for a file that is written here and then renamed to where it belongs.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn temporary(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let dir = self.root.join("tmp");
+        std::fs::create_dir_all(&dir).map_err(StoreError::io(&dir))?;
+        Ok(dir.join(name))
+    }
+
     /// Counts and sizes.
     pub fn stats(&self) -> Stats {
         let index = self.index();
@@ -224,9 +246,11 @@ impl Store {
                 std::fs::remove_dir_all(&dir).map_err(StoreError::io(&dir))?;
             }
         }
-        let index = root.join("index-v1.redb");
-        if index.exists() {
-            std::fs::remove_file(&index).map_err(StoreError::io(&index))?;
+        for name in [INDEX, "built-v1"] {
+            let file = root.join(name);
+            if file.exists() {
+                std::fs::remove_file(&file).map_err(StoreError::io(&file))?;
+            }
         }
         Ok(())
     }
@@ -247,6 +271,7 @@ mod tests {
         let key = Digest::of(b"key");
         let a = Store::open(dir.path()).unwrap();
         let tree = a.record(&key, &outputs()).unwrap();
+        a.flush().unwrap();
         let b = Store::open(dir.path()).unwrap();
         assert_eq!(b.action(&key), Some(tree));
         let entries = b.tree(&tree).unwrap();
@@ -254,6 +279,7 @@ mod tests {
         assert_eq!(b.get(&entries[0].digest).unwrap(), outputs()[1].1);
         b.record(&Digest::of(b"other"), &[]).unwrap();
         a.record(&Digest::of(b"third"), &[]).unwrap();
+        drop((a, b));
         assert_eq!(Store::open(dir.path()).unwrap().stats().actions, 3);
     }
 

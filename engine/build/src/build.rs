@@ -193,7 +193,8 @@ impl Driver<'_> {
         for name in names {
             for (stage, state) in self.stages(name) {
                 if let StageState::Ready { spec, state: ActionState::Missing } = state {
-                    let why = self.recipes.get(name).map(|r| r.differences(stage, &spec)).unwrap_or_default();
+                    let why = self.recipes.get(name).map(|r| r.differences(stage, &spec, &self.executor.session.store));
+                    let why = why.unwrap_or_default();
                     out.entry(spec.key()).or_insert_with(|| Missing {
                         spec: spec.as_ref().clone(),
                         variant: name.clone(),

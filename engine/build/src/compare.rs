@@ -59,7 +59,7 @@ impl Project {
     pub fn compare(&self, selectors: &[String], events: &dyn EventSink) -> Result<Comparison, EngineError> {
         let options = BuildOptions { selectors: selectors.to_vec(), ..BuildOptions::default() };
         let names = self.select(selectors)?;
-        let (report, _) = self.attempt(&options, &names, None, events)?;
+        let report = self.attempt(&options, &names, None, None, events)?.report;
         let problems: Vec<Diagnostic> = report.variants.iter().flat_map(VariantReport::errors).cloned().collect();
         if !problems.is_empty() {
             return Err(EngineError::Manifest(problems));
@@ -76,8 +76,8 @@ impl Project {
             let stages = stages_of(variant, &config, &finished);
             let lost = |f: ptq_rule::Failure| EngineError::Manifest(f.diagnostics);
             let measured = artifacts::tree(&session, &stages, "measure").and_then(|b| artifacts::measure(&b));
-            let bin = artifacts::tree(&session, &stages, "compile").map_err(lost)?;
-            let bin_bytes = bin.get("model.bin").map_or(0, |b| b.len() as u64);
+            let compiled = stages.trees.get("compile").and_then(|tree| session.store.tree(tree)).unwrap_or_default();
+            let bin_bytes = compiled.iter().find(|e| e.name == "model.bin").map_or(0, |e| e.size);
             let settings = variant.settings.0.iter().map(|(path, s)| (path.join("."), s.value.to_string()));
             variants.push(compared(name, &variant.model, settings.collect(), &measured.map_err(lost)?, bin_bytes));
         }

@@ -121,8 +121,8 @@ impl Project {
             }
         }
         let measured = artifacts::tree(session, &stages, "measure").and_then(|b| artifacts::measure(&b));
-        let compiled = artifacts::tree(session, &stages, "compile");
-        report.bin_bytes = compiled.as_ref().ok().and_then(|b| b.get("model.bin")).map(|b| b.len() as u64);
+        let compiled = stages.trees.get("compile").and_then(|tree| session.store.tree(tree)).unwrap_or_default();
+        report.bin_bytes = compiled.iter().find(|e| e.name == "model.bin").map(|e| e.size);
         for stage in ["parse", "calibrate", "partition", "compile"] {
             if finished.iter().any(|f| f.name == stage && f.ran) {
                 self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
@@ -170,9 +170,9 @@ impl Project {
             if !f.ran && old.stages.get(f.name).is_some_and(|s| s.key == key) {
                 continue;
             }
-            let mut record = Recipe::record(spec, &self.store);
+            let mut record = Recipe::record(spec);
             record.outcome = if f.ran { "ran".into() } else { "hit".into() };
-            record.why = old.differences(f.name, spec);
+            record.why = old.differences(f.name, spec, &self.store);
             recipe.stages.insert(f.name.to_owned(), record);
         }
         if recipe.stages != old.stages

@@ -36,6 +36,11 @@ pub(crate) fn read(store: &Store, variant: &str) -> Vec<LogEntry> {
     store.note(&note_name(variant)).and_then(|n| serde_json::from_slice(&n).ok()).unwrap_or_default()
 }
 
+/// Blobs that past builds of a variant name.
+pub(crate) fn pinned(store: &Store, variant: &str) -> Vec<Digest> {
+    read(store, variant).into_iter().map(|e| e.recipe).collect()
+}
+
 /// The recipe that a build left behind.
 pub(crate) fn recipe(store: &Store, entry: &LogEntry) -> Option<Recipe> {
     serde_json::from_slice(&store.get(&entry.recipe)?).ok()

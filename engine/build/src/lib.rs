@@ -5,6 +5,7 @@
 
 mod action;
 mod artifacts;
+mod attempt;
 mod build;
 mod compare;
 mod error;
@@ -29,6 +30,7 @@ pub mod watch;
 
 pub use action::{ActionInput, ActionSpec, InputKind, RULES_SOURCES};
 pub use artifacts::FILES;
+pub use attempt::is_up_to_date;
 pub use build::{BuildOptions, BuildReport, Outcome, StageName, VariantReport, Work};
 pub use compare::{Compared, Comparison};
 pub use error::EngineError;

@@ -20,9 +20,17 @@ pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
 
+/// A number of bytes as texts give it: digits, then nothing, B, KiB, MiB or GiB.
+pub fn bytes(text: &str) -> Option<u64> {
+    settings::size(&toml::Value::String(text.to_owned()))
+}
+
 use ptq_ir::Diagnostic;
 use settings::Reader;
 use std::collections::BTreeMap;
+
+/// Store folder where the manifest names none.
+pub(crate) const CACHE_DIR: &str = ".ptq";
 
 /// A manifest after expansion.
 #[derive(Clone, Debug, Default, PartialEq)]

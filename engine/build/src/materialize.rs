@@ -43,16 +43,21 @@ fn place(session: &Session, path: &Path, digest: &Digest) -> Result<Result<(), F
     let Some(bytes) = session.store.get(digest) else {
         return Ok(Err(Failure::from(Diagnostic::error(LOST, "an output is no longer in the store"))));
     };
-    let error = |source| EngineError::Write { path: path.to_owned(), source };
+    let error = |source: std::io::Error| EngineError::Write { path: path.to_owned(), source };
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(error)?;
     }
-    let mut tmp = path.as_os_str().to_owned();
-    tmp.push(format!(".{}.tmp", std::process::id()));
-    let tmp = PathBuf::from(tmp);
-    fs::write(&tmp, &bytes).and_then(|()| fs::rename(&tmp, path)).map_err(|source| {
-        let _ = fs::remove_file(&tmp);
-        EngineError::Write { path: path.to_owned(), source }
-    })?;
+    // Written in the store, so that a sudden end leaves nothing here; another file system needs a copy beside.
+    let near = format!("out-{}-{}", std::process::id(), digest.short());
+    let aside = session.store.temporary(&near).map_err(EngineError::Store)?;
+    let moved = fs::write(&aside, &bytes).and_then(|()| fs::rename(&aside, path));
+    if moved.is_err() {
+        let _ = fs::remove_file(&aside);
+        let beside = path.with_file_name(format!(".{near}"));
+        fs::write(&beside, &bytes).and_then(|()| fs::rename(&beside, path)).map_err(|source| {
+            let _ = fs::remove_file(&beside);
+            error(source)
+        })?;
+    }
     Ok(Ok(()))
 }

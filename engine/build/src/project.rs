@@ -1,22 +1,19 @@
 //! A project: one manifest, its store and its output folder. The engine's front door.
 
-use crate::action::RULES_SOURCES;
 use crate::artifacts::{self, Stages};
-use crate::build::{BuildOptions, BuildReport, Driver, Finished, VariantReport};
+use crate::build::{BuildOptions, BuildReport, Finished};
 use crate::error::EngineError;
 use crate::events::EventSink;
-use crate::executor::{Executor, LOST};
+use crate::executor::LOST;
 use crate::finish::stages_of;
 use crate::history::{self, LogEntry};
 use crate::manifest::{Manifest, Overlay, VariantConfig};
-use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
 use crate::recipe::Recipe;
 use crate::registry::{self, Registry};
 use crate::session::Session;
-use crate::sources::{Scan, sample_key, scan};
-use crate::stamp::Stamp;
+use crate::sources::{sample_key, scan};
 use crate::watch::Watch;
-use ptq_cache::{Digest, Store};
+use ptq_cache::{Collected, Digest, Store};
 use ptq_ir::{Diagnostic, Graph, QGraph, QuantTable};
 use ptq_rule::Failure;
 use std::collections::BTreeSet;
@@ -27,11 +24,11 @@ use std::sync::Arc;
 pub struct Project {
     pub(crate) root: PathBuf,
     manifest_path: PathBuf,
-    text: String,
-    overlay: Overlay,
+    pub(crate) text: String,
+    pub(crate) overlay: Overlay,
     pub(crate) manifest: Manifest,
     pub(crate) store: Arc<Store>,
-    registry: Registry,
+    pub(crate) registry: Registry,
 }
 
 /// A variant's stage results, decoded.
@@ -79,7 +76,7 @@ impl Project {
         let shown = path.file_name().map_or_else(|| "ptq.toml".into(), |n| n.to_string_lossy().into_owned());
         let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
         let manifest = Manifest::parse(&text, &shown, &overlay).map_err(EngineError::Manifest)?;
-        let root = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let root = folder(path);
         let folder = root.join(&manifest.cache_dir);
         let store = match opened.filter(|s| s.root() == folder) {
             Some(store) => store,
@@ -152,111 +149,23 @@ impl Project {
         self.build_with(options, Some(watch), events)
     }
 
-    fn build_with(
-        &self,
-        options: &BuildOptions,
-        watch: Option<&Arc<Watch>>,
-        events: &dyn EventSink,
-    ) -> Result<BuildReport, EngineError> {
-        let names = self.select(&options.selectors)?;
-        let request = self.request(&names);
-        if watch.is_none() && options.force.is_empty() && Stamp::holds(&self.store, request) {
-            return Ok(BuildReport { up_to_date: true, ..BuildReport::default() });
-        }
-        let corrupt = self.store.corrupt();
-        let first = self.attempt(options, &names, watch, events)?;
-        let lost = first.0.variants.iter().flat_map(VariantReport::errors).any(|d| d.code == LOST);
-        // Blobs vanished or rotted behind remembered results: find them all, then make what is missing, once.
-        let (report, seen) = if lost || self.store.corrupt() > corrupt {
-            self.store.sweep();
-            self.attempt(options, &names, watch, events)?
-        } else {
-            first
-        };
-        if !options.dry_run && !report.cancelled && report.variants.iter().all(VariantReport::is_done) {
-            Stamp::of(request, &seen).save(&self.store);
-            self.store.flush()?;
-        }
-        Ok(report)
-    }
-
-    /// Everything besides files that a null build depends on: what is asked for, and the program that would make it.
-    fn request(&self, names: &[String]) -> Digest {
-        let rules: Vec<(&str, u32)> = self.registry.iter().map(|r| (r.name(), r.version())).collect();
-        let program = (env!("CARGO_PKG_VERSION"), ptq_rule::SEMANTICS, RULES_SOURCES, artifacts::VERSION, &rules);
-        Digest::of(format!("{:?}", (&self.text, &self.overlay, names, program)).as_bytes())
-    }
-
-    pub(crate) fn attempt(
-        &self,
-        options: &BuildOptions,
-        names: &[String],
-        watch: Option<&Arc<Watch>>,
-        events: &dyn EventSink,
-    ) -> Result<(BuildReport, Vec<PathBuf>), EngineError> {
-        let scan = scan(&self.root, &self.manifest, &self.store)?;
-        let mut seen = scan.seen.clone();
-        seen.push(self.manifest_path.clone());
-        if let Some(watch) = watch {
-            watch.looked_at(&seen);
-        }
-        let session = Arc::new(Session::new(self.store.clone(), options.force.clone()).watched(watch));
-        let mut driver = self.driver(&session, &scan, options, names, events);
-        let work = driver.waves(names)?;
-        let mut report = BuildReport { work, cancelled: session.cancelled(), ..BuildReport::default() };
-        let work = report.work.clone();
-        let ran: BTreeSet<(&str, &str)> = work.iter().map(|w| (w.variant.as_str(), w.stage.as_str())).collect();
-        for name in names.iter().filter(|_| !report.cancelled) {
-            let variant = self.variant_report(&driver, &scan, name, options, &ran, &mut seen)?;
-            report.variants.push(variant);
-        }
-        self.store.flush()?;
-        Ok((report, seen))
-    }
-
-    pub(crate) fn driver<'a>(
-        &self,
-        session: &'a Arc<Session>,
-        scan: &'a Scan,
-        options: &'a BuildOptions,
-        names: &[String],
-        events: &'a dyn EventSink,
-    ) -> Driver<'a> {
-        let db = BuildDb::new(session.clone());
-        let file = self.manifest_name();
-        let text = ManifestText::new(&db, self.text.clone(), file.clone(), self.overlay.clone());
-        Wave::new(&db, 0);
-        let files = scan.files.iter().map(|(path, digest)| (path.clone(), FileInput::new(&db, *digest))).collect();
-        let samples = scan
-            .samples
-            .iter()
-            .map(|(key, trees)| (key.clone(), SampleInput::new(&db, trees.map(|t| t.0), trees.map(|t| t.1))))
-            .collect();
-        Sources::new(&db, files, samples, scan.external.clone());
-        let recipes = names
-            .iter()
-            .filter_map(|n| self.manifest.variants.get(n))
-            .map(|v| {
-                let mut recipe = Recipe::load(&self.store, v, &file);
-                for (all, first) in scan.samples.values().flatten() {
-                    for tree in [all, first] {
-                        let entries = self.store.tree(tree).unwrap_or_default();
-                        recipe
-                            .trees
-                            .insert(tree.hex(), entries.into_iter().map(|e| (e.name, e.digest.short())).collect());
-                    }
-                }
-                (v.name.clone(), recipe)
-            })
-            .collect();
-        Driver { db, text, executor: Executor::new(self.registry, session, scan, events), options, recipes }
-    }
-
     /// The recipe of a variant's last success.
     pub fn recipe(&self, variant: &str) -> Option<Recipe> {
         let file = self.manifest_name();
         let recipe = Recipe::load(&self.store, self.manifest.variants.get(variant)?, &file);
         (!recipe.stages.is_empty()).then_some(recipe)
+    }
+
+    /// Makes the store small: forgets results, the oldest first, until the rest has at most `max_bytes`. What the last
+    /// builds of this manifest's variants were made of stays.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn collect(&self, max_bytes: u64) -> Result<Collected, EngineError> {
+        let recipes = self.manifest.variants.keys().filter_map(|v| self.recipe(v));
+        let keys = recipes.flat_map(|r| r.stages.into_values().filter_map(|s| Digest::from_hex(&s.key)));
+        let pinned = self.manifest.variants.keys().flat_map(|v| history::pinned(&self.store, v)).collect();
+        Ok(self.store.collect(&keys.collect(), &pinned, max_bytes)?)
     }
 
     /// Past builds that changed a variant, the oldest first.
@@ -294,7 +203,7 @@ impl Project {
     pub fn load(&self, variant: &str, events: &dyn EventSink) -> Result<Loaded, EngineError> {
         let options = BuildOptions { selectors: vec![variant.to_owned()], ..BuildOptions::default() };
         let names = self.select(&options.selectors)?;
-        let (report, _) = self.attempt(&options, &names, None, events)?;
+        let report = self.attempt(&options, &names, None, None, events)?.report;
         let problems: Vec<Diagnostic> =
             report.variants.iter().flat_map(|v| v.errors().into_iter().cloned().collect::<Vec<_>>()).collect();
         if !problems.is_empty() {
@@ -310,6 +219,11 @@ impl Project {
         let stages = stages_of(&found, &config, &finished);
         decode(&session, &stages, config.clone()).map_err(|f| EngineError::Manifest(f.diagnostics))
     }
+}
+
+/// The folder of a manifest.
+pub(crate) fn folder(manifest: &Path) -> PathBuf {
+    manifest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 fn decode(session: &Session, stages: &Stages<'_>, config: VariantConfig) -> Result<Loaded, Failure> {

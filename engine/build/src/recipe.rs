@@ -3,12 +3,15 @@
 use crate::action::{ActionSpec, InputKind};
 use crate::build::STAGES;
 use crate::manifest::Variant;
-use ptq_cache::{Output, Store};
+use ptq_cache::{Digest, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Entries of a changed sample set that are named; the rest is counted.
 const NAMED: usize = 3;
+
+/// In front of the digest of a tree.
+const TREE: &str = "tree ";
 
 /// One stage of a recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,7 +22,8 @@ pub struct StageRecord {
     pub version: u32,
     /// Parameters, flattened to dotted names.
     pub params: BTreeMap<String, String>,
-    /// Input digests by name; large tensors of a graph count as one input.
+    /// Input digests by name: the first digits for a blob, all after [`TREE`] for a tree. Large tensors of a graph are
+    /// left out.
     pub inputs: BTreeMap<String, String>,
     /// `ran` or `hit` in the last build that changed it.
     pub outcome: String,
@@ -35,9 +39,6 @@ pub struct Recipe {
     /// Manifest lines of the variant's settings now, by dotted key; not part of the comparison.
     #[serde(skip)]
     pub lines: BTreeMap<String, (String, u32)>,
-    /// Entries of trees now and then, to name what changed inside; not stored.
-    #[serde(skip)]
-    pub trees: BTreeMap<String, Vec<(String, String)>>,
 }
 
 /// Name of a variant's record in the store.
@@ -59,70 +60,51 @@ impl Recipe {
     }
 
     /// What the record of an action would be.
-    pub(crate) fn record(spec: &ActionSpec, store: &Store) -> StageRecord {
+    pub(crate) fn record(spec: &ActionSpec) -> StageRecord {
         let mut params = BTreeMap::new();
         if let Ok(value) = serde_json::from_str(&spec.params) {
             flatten("", &value, &mut params);
         }
-        let mut inputs = BTreeMap::new();
-        for input in &spec.inputs {
-            match input.kind {
-                InputKind::Blob if input.name.starts_with(ptq_rule::TENSOR_PREFIX) => {}
-                InputKind::Blob => drop(inputs.insert(input.name.clone(), input.digest.short())),
-                InputKind::Tree => {
-                    let entries: Vec<Output> = store.tree(&input.digest).unwrap_or_default();
-                    inputs.extend(entries.into_iter().map(|e| (e.name, e.digest.short())));
-                }
-            }
-        }
+        let named = spec.inputs.iter().filter(|i| !i.name.starts_with(ptq_rule::TENSOR_PREFIX));
+        let inputs = named
+            .map(|input| match input.kind {
+                InputKind::Blob => (input.name.clone(), input.digest.short()),
+                InputKind::Tree => (input.name.clone(), format!("{TREE}{}", input.digest.hex())),
+            })
+            .collect();
         StageRecord { key: spec.key().hex(), version: spec.version, params, inputs, ..StageRecord::default() }
     }
 
     /// How an action differs from the recorded one, as lines for people.
-    pub(crate) fn differences(&self, stage: &str, spec: &ActionSpec) -> Vec<String> {
+    pub(crate) fn differences(&self, stage: &str, spec: &ActionSpec, store: &Store) -> Vec<String> {
         let Some(old) = self.stages.get(stage) else { return vec!["first build".into()] };
         if old.key == spec.key().hex() {
             return vec!["its result is no longer in the store, or it was forced".into()];
         }
+        self.between(old, &Recipe::record(spec), store)
+    }
+
+    /// How two records of one stage differ.
+    fn between(&self, old: &StageRecord, new: &StageRecord, store: &Store) -> Vec<String> {
         let mut out = Vec::new();
-        if old.version != spec.version {
-            out.push(format!("rule version {} → {}", old.version, spec.version));
+        if old.version != new.version {
+            out.push(format!("rule version {} → {}", old.version, new.version));
         }
-        let mut params = BTreeMap::new();
-        if let Ok(value) = serde_json::from_str(&spec.params) {
-            flatten("", &value, &mut params);
-        }
-        out.extend(self.param_differences(&old.params, &params));
-        let mut inputs = BTreeMap::new();
-        for input in spec.inputs.iter().filter(|i| !i.name.starts_with(ptq_rule::TENSOR_PREFIX)) {
-            match (input.kind, self.trees.get(&input.digest.hex())) {
-                (InputKind::Tree, Some(entries)) => inputs.extend(entries.iter().cloned()),
-                _ => drop(inputs.insert(input.name.clone(), input.digest.short())),
-            }
-        }
-        out.extend(self.input_differences(&old.inputs, &inputs));
-        if out.is_empty() {
+        out.extend(self.param_differences(&old.params, &new.params));
+        out.extend(self.input_differences(&entries(&old.inputs, store), &entries(&new.inputs, store)));
+        if out.is_empty() && old.key != new.key {
             out.push("weights changed".into());
         }
         out
     }
 
     /// How this recipe differs from another one, stage by stage: values of the other, then of this one.
-    pub fn against(&self, other: &Recipe) -> Vec<(String, Vec<String>)> {
+    pub fn against(&self, other: &Recipe, store: &Store) -> Vec<(String, Vec<String>)> {
         let empty = StageRecord::default();
         let mut out = Vec::new();
         for (stage, new) in STAGES.iter().filter_map(|s| Some((*s, self.stages.get(*s)?))) {
             let old = other.stages.get(stage).unwrap_or(&empty);
-            let mut list = Vec::new();
-            if old.version != new.version {
-                list.push(format!("rule version {} → {}", old.version, new.version));
-            }
-            list.extend(self.param_differences(&old.params, &new.params));
-            list.extend(self.input_differences(&old.inputs, &new.inputs));
-            if list.is_empty() && old.key != new.key {
-                list.push("weights changed".into());
-            }
-            out.push((stage.to_owned(), list));
+            out.push((stage.to_owned(), self.between(old, new, store)));
         }
         out
     }
@@ -163,6 +145,19 @@ impl Recipe {
         list("removed", old.keys().filter(|n| !new.contains_key(*n)).collect());
         out
     }
+}
+
+/// Inputs with what is inside their trees, as far as the store still has them.
+fn entries(inputs: &BTreeMap<String, String>, store: &Store) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for (name, digest) in inputs {
+        let tree = digest.strip_prefix(TREE).and_then(Digest::from_hex).and_then(|d| store.tree(&d));
+        match tree {
+            Some(list) => out.extend(list.into_iter().map(|e| (e.name, e.digest.short()))),
+            None => drop(out.insert(name.clone(), digest.clone())),
+        }
+    }
+    out
 }
 
 /// Name of a rule's parameter in the manifest.

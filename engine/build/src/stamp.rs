@@ -1,48 +1,128 @@
-//! The null build's short cut: when the manifest, every file that the last build saw and every file that it wrote still
-//! have their stamps, nothing else is looked at.
+//! Short cuts of a null build: what the last builds saw and left in the output folder, by file stamp.
+//!
+//! Two of them. A *request* (manifest text, selection, program) whose sources and outputs all have their stamps needs
+//! nothing at all, not even the store. A *variant* whose fingerprint (settings, digests of its sources, program) and
+//! outputs are the same needs no query and no look into the store.
 
-use ptq_cache::{Digest, FileStamp, Store};
+use crate::manifest::Overlay;
+use ptq_cache::{Digest, FileStamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Name of the record in the store.
-const NOTE: &str = "stamp";
+/// Name of the record in the store's folder.
+const FILE: &str = "built-v1";
+/// Requests that are remembered; the oldest goes first.
+const REQUESTS: usize = 8;
 
-/// What the last complete build saw and wrote.
-#[derive(Serialize, Deserialize, PartialEq)]
-pub(crate) struct Stamp {
-    /// Digest of the manifest's text, the overrides, the selection and this program's rules.
-    request: Digest,
-    files: Vec<(PathBuf, Option<FileStamp>)>,
+/// What the last builds saw and left.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Stamps {
+    requests: Vec<Request>,
+    variants: BTreeMap<String, VariantStamp>,
 }
 
-impl Stamp {
-    /// The stamp of these files now.
-    pub(crate) fn of(request: Digest, paths: &[PathBuf]) -> Stamp {
-        let mut paths: Vec<&PathBuf> = paths.iter().collect();
-        paths.sort();
-        paths.dedup();
-        Stamp { request, files: paths.into_iter().map(|p| (p.clone(), stamp_of(p))).collect() }
+#[derive(Serialize, Deserialize)]
+struct Request {
+    digest: Digest,
+    out: PathBuf,
+    sources: Vec<(PathBuf, Option<FileStamp>)>,
+    /// Variants with their fingerprints.
+    variants: Vec<(String, Digest)>,
+}
+
+/// What a variant was built from and what lies in its output folder.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct VariantStamp {
+    /// Digest of everything that it was made from.
+    pub(crate) fingerprint: Digest,
+    /// Least cosine similarity of the outputs.
+    pub(crate) min_cosine: Option<f64>,
+    /// Size of `model.bin`, bytes.
+    pub(crate) bin_bytes: Option<u64>,
+    files: Vec<(String, FileStamp)>,
+}
+
+/// What names a request: the manifest's text, what lies over it, the selection, the program.
+pub(crate) fn request(text: &str, overlay: &Overlay, selectors: &[String], program: &str) -> Digest {
+    Digest::of(format!("{:?}", (text, overlay, selectors, program)).as_bytes())
+}
+
+impl VariantStamp {
+    /// The stamp of a variant that was just finished; `None` where a file could still change without showing it.
+    pub(crate) fn of(
+        fingerprint: Digest,
+        figures: (Option<f64>, Option<u64>),
+        files: &[PathBuf],
+    ) -> Option<VariantStamp> {
+        let now = SystemTime::now();
+        let stamped = |path: &PathBuf| {
+            let stamp = FileStamp::of(&std::fs::metadata(path).ok()?);
+            let name = path.file_name()?.to_str()?.to_owned();
+            stamp.is_settled_by_us(now).then_some((name, stamp))
+        };
+        let files = files.iter().map(stamped).collect::<Option<Vec<_>>>()?;
+        Some(VariantStamp { fingerprint, min_cosine: figures.0, bin_bytes: figures.1, files })
     }
 
-    /// Whether the last build left exactly this request and these files behind, and all were old enough to trust.
-    pub(crate) fn holds(store: &Store, request: Digest) -> bool {
-        let Some(old) = store.note(NOTE).and_then(|n| serde_json::from_slice::<Stamp>(&n).ok()) else { return false };
-        let now = SystemTime::now();
-        old.request == request
-            && old
-                .files
-                .iter()
-                .all(|(path, stamp)| stamp.as_ref().is_some_and(|s| s.is_settled(now)) && stamp_of(path) == *stamp)
+    /// Whether the files in this folder are the ones that were left there.
+    pub(crate) fn holds(&self, folder: &Path) -> bool {
+        self.files.iter().all(|(name, stamp)| stamp_of(&folder.join(name)).as_ref() == Some(stamp))
+    }
+}
+
+impl Stamps {
+    /// The record of a store's folder; empty where there is none.
+    pub(crate) fn load(store: &Path) -> Stamps {
+        std::fs::read(store.join(FILE)).ok().and_then(|b| postcard::from_bytes(&b).ok()).unwrap_or_default()
     }
 
-    /// Remembers a complete build. Files that changed within the clock's grain are left to the next full build.
-    pub(crate) fn save(&self, store: &Store) {
+    /// Whether the last build of this request left everything as it is.
+    pub(crate) fn hold(&self, request: Digest) -> bool {
+        let Some(known) = self.requests.iter().find(|r| r.digest == request) else { return false };
         let now = SystemTime::now();
-        let settled = self.files.iter().all(|(_, s)| s.as_ref().is_some_and(|s| s.is_settled(now)));
-        let value = if settled { serde_json::to_vec(self).unwrap_or_default() } else { Vec::new() };
-        store.set_note(NOTE, value);
+        let source = |(path, stamp): &(PathBuf, Option<FileStamp>)| {
+            stamp.as_ref().is_some_and(|s| s.is_settled(now)) && stamp_of(path) == *stamp
+        };
+        let variant = |(name, fingerprint): &(String, Digest)| {
+            let stamp = self.variants.get(name).filter(|v| v.fingerprint == *fingerprint);
+            stamp.is_some_and(|v| v.holds(&known.out.join(name)))
+        };
+        known.sources.iter().all(source) && known.variants.iter().all(variant)
+    }
+
+    /// The stamp of a variant, if it was built from exactly this and its files are untouched.
+    pub(crate) fn variant(&self, name: &str, fingerprint: Digest, out: &Path) -> Option<&VariantStamp> {
+        self.variants.get(name).filter(|v| v.fingerprint == fingerprint && v.holds(&out.join(name)))
+    }
+
+    /// Adds variants that a build finished.
+    pub(crate) fn add(&mut self, variants: BTreeMap<String, VariantStamp>) {
+        self.variants.extend(variants);
+    }
+
+    /// Adds a complete build: its sources as they are now, where none of them is too young to trust.
+    pub(crate) fn complete(&mut self, digest: Digest, out: PathBuf, sources: &[PathBuf], names: &[String]) {
+        self.requests.retain(|r| r.digest != digest);
+        let now = SystemTime::now();
+        let sources: Vec<(PathBuf, Option<FileStamp>)> = sources.iter().map(|p| (p.clone(), stamp_of(p))).collect();
+        let settled = sources.iter().all(|(_, s)| s.as_ref().is_some_and(|s| s.is_settled(now)));
+        let known = |n: &String| Some((n.clone(), self.variants.get(n)?.fingerprint));
+        if let (true, Some(variants)) = (settled, names.iter().map(known).collect::<Option<Vec<_>>>()) {
+            self.requests.push(Request { digest, out, sources, variants });
+        }
+        let first = self.requests.len().saturating_sub(REQUESTS);
+        self.requests.drain(..first);
+    }
+
+    /// Writes the record; a folder that cannot be written costs the short cut, nothing else.
+    pub(crate) fn save(&self, store: &Path) {
+        let tmp = store.join(format!("{FILE}.{}", std::process::id()));
+        let written = postcard::to_stdvec(self).ok().is_some_and(|bytes| std::fs::write(&tmp, bytes).is_ok());
+        if !written || std::fs::rename(&tmp, store.join(FILE)).is_err() {
+            let _ = std::fs::remove_file(&tmp);
+        }
     }
 }
 

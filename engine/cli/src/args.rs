@@ -369,6 +369,21 @@ pub(crate) enum CacheAction {
         #[arg(long)]
         json: bool,
     },
+    /// Read everything; remove what is corrupt, forget results that are not complete
+    Verify {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget old results that no variant of the manifest needs
+    Gc {
+        /// Bytes that may stay, such as "2 GiB"; 0 keeps only what variants need
+        #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
+        max_size: u64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Forget everything
     Clear,
 }
@@ -377,6 +392,12 @@ pub(crate) enum CacheAction {
 pub(crate) struct Completions {
     /// Shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// A number of bytes, also with KiB, MiB or GiB.
+fn size(text: &str) -> Result<u64, String> {
+    if text == "0" { Some(0) } else { ptq_engine::manifest::bytes(text) }
+        .ok_or_else(|| format!("{text:?} is not a number of bytes, such as 2 GiB"))
 }
 
 /// Splits `NAME=VALUE`.

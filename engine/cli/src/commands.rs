@@ -29,8 +29,12 @@ use std::path::Path;
 
 /// Opens the project that the global options name.
 fn project(global: &Global) -> Result<Project, Failure> {
-    let overlay = Overlay { define: global.define.clone(), profile: global.profile.clone(), ..Overlay::default() };
-    Ok(Project::open_with(&global.manifest, &overlay, ptq_engine::rules())?)
+    Ok(Project::open_with(&global.manifest, &overlay(global), ptq_engine::rules())?)
+}
+
+/// What the global options lay over the manifest.
+fn overlay(global: &Global) -> Overlay {
+    Overlay { define: global.define.clone(), profile: global.profile.clone(), ..Overlay::default() }
 }
 
 /// Reads a file that the user named.

@@ -71,10 +71,10 @@ impl ActionGraph {
             let (x, y) = (column * step_x + 10, rows[column] * step_y + 40);
             rows[column] += 1;
             places.insert(n.id.as_str(), (x, y));
-            let _ = write!(
+            let _ = writeln!(
                 boxes,
                 "<g><title>{} {}: {}</title><rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"5\" \
-                 fill=\"{}\" stroke=\"#777\"/><text x=\"{}\" y=\"{}\">{}</text><text x=\"{}\" y=\"{}\">{}</text></g>\n",
+                 fill=\"{}\" stroke=\"#777\"/><text x=\"{}\" y=\"{}\">{}</text><text x=\"{}\" y=\"{}\">{}</text></g>",
                 n.stage,
                 n.state,
                 n.variants.join(", "),

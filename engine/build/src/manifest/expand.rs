@@ -41,7 +41,7 @@ pub(super) struct Draft<'a> {
 }
 
 pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -> Manifest {
-    let mut out = Manifest { out: "out".into(), cache_dir: ".ptq".into(), ..Manifest::default() };
+    let mut out = Manifest { out: "out".into(), cache_dir: super::CACHE_DIR.into(), ..Manifest::default() };
     for (key, _) in root.iter() {
         let name = key.get_ref().to_string();
         if !TABLES.contains(&name.as_str()) {

@@ -1,11 +1,11 @@
 //! `ptq build`.
 
-use super::project;
+use super::{overlay, project};
 use crate::args::{Build, Global};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::terminal::{error, table};
-use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport};
+use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport, is_up_to_date};
 
 /// Exit code of `--dry-run --exit-code` when something would run.
 const WORK_FOUND: u8 = 3;
@@ -13,9 +13,17 @@ const WORK_FOUND: u8 = 3;
 const MAX_TABLES: usize = 8;
 
 pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
+    let selectors = args.select.all();
+    let plain = args.force.is_empty() && args.events.is_none() && !args.watch;
+    if plain && is_up_to_date(&global.manifest, &overlay(global), ptq_engine::rules(), &selectors) {
+        if !global.quiet {
+            println!("up to date");
+        }
+        return Ok(0);
+    }
     let project = project(global)?;
     let options = BuildOptions {
-        selectors: args.select.all(),
+        selectors,
         dry_run: args.dry_run,
         force: args.force.iter().cloned().collect(),
         jobs: args.jobs.unwrap_or(BuildOptions::default().jobs).max(1),

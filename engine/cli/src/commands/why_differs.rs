@@ -18,7 +18,7 @@ pub(crate) fn run(global: &Global, args: &WhyDiffers) -> Result<u8, Failure> {
     let (a, b) = (recipe(&args.a)?, recipe(&args.b)?);
     println!("{} → {}", args.a, args.b);
     let mut same = true;
-    for (stage, differences) in b.against(&a) {
+    for (stage, differences) in b.against(&a, project.store()) {
         match differences.is_empty() {
             true => println!("  {stage:<9} the same"),
             false => println!("  {stage:<9} {}", differences.join("; ")),

@@ -1,0 +1,200 @@
+//! A build from the front door to the report: what is untouched is passed over, the rest goes through the queries.
+
+use crate::action::RULES_SOURCES;
+use crate::artifacts;
+use crate::build::{BuildOptions, BuildReport, Driver, Outcome, STAGES, VariantReport};
+use crate::error::EngineError;
+use crate::events::{Event, EventSink};
+use crate::executor::{Executor, LOST};
+use crate::manifest::{Overlay, Variant, VariantConfig};
+use crate::project::Project;
+use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
+use crate::recipe::Recipe;
+use crate::registry::Registry;
+use crate::session::Session;
+use crate::sources::{Scan, march_key, sample_key, scan};
+use crate::stamp::{self, Stamps, VariantStamp};
+use crate::watch::Watch;
+use ptq_cache::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What one pass over the selected variants gave.
+pub(crate) struct Attempt {
+    pub(crate) report: BuildReport,
+    /// Files and folders that were looked at.
+    sources: Vec<PathBuf>,
+    /// Variants that were finished.
+    stamps: BTreeMap<String, VariantStamp>,
+}
+
+/// Whether the last build of this selection left everything as it is, by stamps alone: neither manifest nor store are
+/// opened. False also when anything is in doubt.
+pub fn is_up_to_date(manifest: &Path, overlay: &Overlay, registry: Registry, selectors: &[String]) -> bool {
+    let Ok(text) = std::fs::read_to_string(manifest) else { return false };
+    let Ok(table) = toml::de::DeTable::parse(&text) else { return false };
+    let dir = table.get_ref().get("cache").and_then(|c| c.get_ref().get("dir"));
+    let dir = dir.and_then(|d| d.get_ref().as_str()).unwrap_or(crate::manifest::CACHE_DIR);
+    let store = crate::project::folder(manifest).join(dir);
+    let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
+    Stamps::load(&store).hold(stamp::request(&text, &overlay, selectors, &program(registry)))
+}
+
+/// The program that would make things: everything of it that decides bytes.
+fn program(registry: Registry) -> String {
+    let rules: Vec<(&str, u32)> = registry.iter().map(|r| (r.name(), r.version())).collect();
+    format!("{:?}", (env!("CARGO_PKG_VERSION"), ptq_rule::SEMANTICS, RULES_SOURCES, artifacts::VERSION, rules))
+}
+
+impl Project {
+    pub(crate) fn build_with(
+        &self,
+        options: &BuildOptions,
+        watch: Option<&Arc<Watch>>,
+        events: &dyn EventSink,
+    ) -> Result<BuildReport, EngineError> {
+        let names = self.select(&options.selectors)?;
+        let mut stamps = Stamps::load(self.store.root());
+        let request = stamp::request(&self.text, &self.overlay, &options.selectors, &program(self.registry));
+        if watch.is_none() && options.force.is_empty() && stamps.hold(request) {
+            return Ok(BuildReport { up_to_date: true, ..BuildReport::default() });
+        }
+        let corrupt = self.store.corrupt();
+        let mut done = self.attempt(options, &names, Some(&stamps), watch, events)?;
+        let lost = done.report.variants.iter().flat_map(VariantReport::errors).any(|d| d.code == LOST);
+        // Blobs vanished or rotted behind remembered results: find them all, then make what is missing, once.
+        if lost || self.store.corrupt() > corrupt {
+            self.store.sweep();
+            done = self.attempt(options, &names, Some(&stamps), watch, events)?;
+        }
+        if !options.dry_run && !done.report.cancelled {
+            let complete = done.report.variants.iter().all(VariantReport::is_done);
+            let changed = !done.stamps.is_empty();
+            stamps.add(done.stamps);
+            if complete {
+                stamps.complete(request, self.out(), &done.sources, &names);
+            }
+            if changed || complete {
+                stamps.save(self.store.root());
+            }
+        }
+        Ok(done.report)
+    }
+
+    /// One pass. With `stamps`, variants that are as their last build left them are passed over.
+    pub(crate) fn attempt(
+        &self,
+        options: &BuildOptions,
+        names: &[String],
+        stamps: Option<&Stamps>,
+        watch: Option<&Arc<Watch>>,
+        events: &dyn EventSink,
+    ) -> Result<Attempt, EngineError> {
+        let scan = scan(&self.root, &self.manifest, &self.store)?;
+        let mut sources = scan.seen.clone();
+        sources.push(self.manifest_path().to_owned());
+        if let Some(watch) = watch {
+            watch.looked_at(&sources);
+        }
+        let fingerprints = self.fingerprints(&scan, names);
+        let (out, mut untouched) = (self.out(), BTreeMap::new());
+        if let Some(stamps) = stamps.filter(|_| options.force.is_empty()) {
+            let found = |(name, print): (&String, &Digest)| Some((name.clone(), stamps.variant(name, *print, &out)?));
+            untouched = fingerprints.iter().filter_map(found).collect();
+        }
+        let rest: Vec<String> = names.iter().filter(|n| !untouched.contains_key(*n)).cloned().collect();
+        let session = Arc::new(Session::new(self.store.clone(), options.force.clone()).watched(watch));
+        let mut driver = self.driver(&session, &scan, options, &rest, events);
+        let work = driver.waves(&rest)?;
+        let ran: BTreeSet<(&str, &str)> = work.iter().map(|w| (w.variant.as_str(), w.stage.as_str())).collect();
+        let cancelled = session.cancelled();
+        let mut variants = Vec::new();
+        let mut finished = BTreeMap::new();
+        for name in names.iter().filter(|_| !cancelled) {
+            if let Some(stamp) = untouched.get(name) {
+                variants.extend(self.manifest.variants.get(name).map(|v| untouched_report(v, stamp, events)));
+                continue;
+            }
+            let mut files = Vec::new();
+            let report = self.variant_report(&driver, &scan, name, options, &ran, &mut files)?;
+            let figures = (report.min_cosine, report.bin_bytes);
+            let print = fingerprints.get(name).filter(|_| report.is_done() && !files.is_empty());
+            let stamp = print.and_then(|print| VariantStamp::of(*print, figures, &files));
+            finished.extend(stamp.map(|s| (name.clone(), s)));
+            variants.push(report);
+        }
+        self.store.flush()?;
+        let report = BuildReport { variants, work, cancelled, up_to_date: false };
+        Ok(Attempt { report, sources, stamps: finished })
+    }
+
+    /// Digest of everything that each variant is made from: its settings, its sources' bytes, the program. A stage that
+    /// reads another kind of source must be added here.
+    fn fingerprints(&self, scan: &Scan, names: &[String]) -> BTreeMap<String, Digest> {
+        let program = program(self.registry);
+        let mut out = BTreeMap::new();
+        for variant in names.iter().filter_map(|n| self.manifest.variants.get(n)) {
+            let Ok(config) = VariantConfig::of(variant) else { continue };
+            let external = scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| path.clone());
+            let files: Option<Vec<(String, Digest)>> = [config.path.clone(), march_key(&config.march)]
+                .into_iter()
+                .chain(external)
+                .map(|key| Some((key.clone(), (*scan.files.get(&key)?)?)))
+                .collect();
+            let samples = sample_key(&config).map(|key| scan.samples.get(&key).copied().flatten());
+            if let (Some(files), true) = (files, samples != Some(None)) {
+                let settings: Vec<_> = variant.settings.0.iter().map(|(path, s)| (path, &s.value)).collect();
+                let all =
+                    format!("{:?}", (&variant.name, &variant.model, settings, files, samples, &program, self.out()));
+                out.insert(variant.name.clone(), Digest::of(all.as_bytes()));
+            }
+        }
+        out
+    }
+
+    pub(crate) fn driver<'a>(
+        &self,
+        session: &'a Arc<Session>,
+        scan: &'a Scan,
+        options: &'a BuildOptions,
+        names: &[String],
+        events: &'a dyn EventSink,
+    ) -> Driver<'a> {
+        let db = BuildDb::new(session.clone());
+        let file = self.manifest_name();
+        let text = ManifestText::new(&db, self.text.clone(), file.clone(), self.overlay.clone());
+        Wave::new(&db, 0);
+        let files = scan.files.iter().map(|(path, digest)| (path.clone(), FileInput::new(&db, *digest))).collect();
+        let samples = scan
+            .samples
+            .iter()
+            .map(|(key, trees)| (key.clone(), SampleInput::new(&db, trees.map(|t| t.0), trees.map(|t| t.1))))
+            .collect();
+        Sources::new(&db, files, samples, scan.external.clone());
+        let known = names.iter().filter_map(|n| self.manifest.variants.get(n));
+        let recipes = known.map(|v| (v.name.clone(), Recipe::load(&self.store, v, &file))).collect();
+        Driver { db, text, executor: Executor::new(self.registry, session, scan, events), options, recipes }
+    }
+}
+
+/// The report of a variant that is as its last build left it.
+fn untouched_report(variant: &Variant, stamp: &VariantStamp, events: &dyn EventSink) -> VariantReport {
+    for stage in STAGES {
+        let (variant, stage) = (variant.name.clone(), stage.to_owned());
+        events.event(Event::Hit { variant, stage, tier: "memo" });
+    }
+    let text = |key: &str, default: &str| {
+        variant.settings.get(key).and_then(|s| s.value.as_str()).unwrap_or(default).to_owned()
+    };
+    VariantReport {
+        name: variant.name.clone(),
+        march: text("march", "cpu"),
+        optimize_level: text("optimize_level", "O0"),
+        stages: STAGES.into_iter().map(|s| (s, Outcome::Hit)).collect(),
+        min_cosine: stamp.min_cosine,
+        bin_bytes: stamp.bin_bytes,
+        tables: None,
+        problems: Vec::new(),
+    }
+}
