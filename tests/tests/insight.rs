@@ -132,3 +132,19 @@ fn every_event_and_field_is_documented() {
         }
     }
 }
+
+#[test]
+fn only_chosen_files_are_written() {
+    let p = sweep();
+    ran(p.path(), &[]);
+    edit(&p, "[defaults]", "[defaults]\nartifacts = [\"report.md\", \"model.bin\"]");
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "files are no business of a stage");
+    let mut names: Vec<String> = ptq_tests::ptq::files(&p.file("out")).into_keys().collect();
+    names.retain(|n| n.starts_with("net-cpu-max/"));
+    assert_eq!(names, ["net-cpu-max/model.bin", "net-cpu-max/report.md"]);
+    assert_eq!(ptq(p.path(), &["verify", "net-cpu-max"]).code, 0);
+    edit(&p, "report.md", "raport.md");
+    let wrong = ptq(p.path(), &["build"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("did you mean report.md?"), "{}", wrong.stderr);
+}

@@ -113,7 +113,7 @@ impl Project {
     ) -> Result<(), EngineError> {
         let session = driver.executor.session;
         let stages = stages_of(variant, config, finished);
-        match materialize::variant(session, &stages, &self.out())? {
+        match materialize::variant(session, &stages, &config.artifacts, &self.out())? {
             Ok(paths) => seen.extend(paths),
             Err(failure) => {
                 report.problems.extend(failure.diagnostics);

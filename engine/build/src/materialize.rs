@@ -10,13 +10,14 @@ use ptq_rule::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Brings every file of a variant up to date; returns their paths.
+/// Brings the wanted files of a variant up to date and removes its others; returns their paths.
 ///
 /// # Errors
 /// The outer error when a file cannot be written, the inner one when it cannot be assembled.
 pub(crate) fn variant(
     session: &Session,
     stages: &Stages<'_>,
+    wanted: &[&str],
     out: &Path,
 ) -> Result<Result<Vec<PathBuf>, Failure>, EngineError> {
     // Variant names hold no separator and do not start with a dot (the manifest checks), so this stays inside `out`.
@@ -24,6 +25,10 @@ pub(crate) fn variant(
     let mut paths = Vec::new();
     for name in FILES {
         let path = folder.join(name);
+        if !wanted.contains(&name) {
+            let _ = fs::remove_file(&path);
+            continue;
+        }
         let digest = match artifacts::file(session, stages, name) {
             Ok(digest) => digest,
             Err(failure) => return Ok(Err(failure)),

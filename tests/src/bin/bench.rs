@@ -2,7 +2,7 @@
 //!
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
 //! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
-//! goes. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
+//! goes. `engine`: builds that have nothing to do, or little, beside `ninja`. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
 //! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -10,6 +10,8 @@
 mod ceiling;
 #[path = "../bench/clock.rs"]
 mod clock;
+#[path = "../bench/engine.rs"]
+mod engine;
 #[path = "../bench/figure.rs"]
 mod figure;
 #[path = "../bench/gemm.rs"]
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let done = Options::parse(&args).and_then(|options| match options.what.as_str() {
         "inference" => inference::run(&options),
         "gemm" => gemm::run(&options),
+        "engine" => engine::run(),
         "nodes" => nodes::run(&options),
         other => Err(format!("unknown benchmark {other:?}\n{}", options::USAGE)),
     });

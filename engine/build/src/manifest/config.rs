@@ -3,6 +3,7 @@
 use super::Variant;
 use super::inputs::inputs;
 use super::settings::{number, size};
+use crate::artifacts::FILES;
 use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding, WeightScale};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::{Cut, ParseParams, Quantized};
@@ -45,6 +46,8 @@ pub struct VariantConfig {
     pub data: SampleSource,
     /// File of ranges for calibration type `load`, relative to the manifest.
     pub thresholds: Option<String>,
+    /// Names of the files to write, of [`crate::FILES`].
+    pub artifacts: Vec<&'static str>,
     /// Least cosine similarity of any output.
     pub min_cosine: Option<f64>,
 }
@@ -141,6 +144,7 @@ impl VariantConfig {
             calibration: calibration(variant, method, max_percentile, &mut problems),
             data,
             thresholds,
+            artifacts: artifacts(variant, &mut problems),
             min_cosine: settings.get("gate.min_cosine").and_then(|s| number(&s.value)),
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
@@ -201,6 +205,20 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
         bias_correction: flag("bias_correction"),
         rounding,
     }
+}
+
+/// The files to write, in the order in which they are made.
+fn artifacts(variant: &Variant, problems: &mut Vec<Diagnostic>) -> Vec<&'static str> {
+    let Some(setting) = variant.settings.get("artifacts") else { return FILES.to_vec() };
+    let asked = texts(variant, "artifacts");
+    for name in asked.iter().filter(|n| !FILES.contains(&n.as_str())) {
+        let close = ptq_place::nearest(name, FILES.into_iter());
+        let hint = close.map_or_else(|| format!("files: {}", FILES.join(", ")), |c| format!("did you mean {c}?"));
+        let mut d = Diagnostic::error("MANIFEST16", format!("artifacts: there is no {name:?}")).hint(hint);
+        d.place.line = setting.line;
+        problems.push(d);
+    }
+    FILES.into_iter().filter(|f| asked.iter().any(|a| a == f)).collect()
 }
 
 fn data(variant: &Variant) -> SampleSource {

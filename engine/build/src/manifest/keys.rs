@@ -304,6 +304,14 @@ pub const KEYS: &[Key] = &[
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
     key!("run_on_bpu", KeyType::Texts, "[]", "run_on_bpu", "partition", "nodes to run on the BPU where the march can"),
     key!("run_on_cpu", KeyType::Texts, "[]", "run_on_cpu", "partition", "nodes to keep on the CPU"),
+    key!(
+        "artifacts",
+        KeyType::Texts,
+        "all",
+        "-",
+        "build",
+        "files to write into the variant's output folder, such as [\"model.bin\", \"report.md\"]; others are removed there"
+    ),
     key!("gate.min_cosine", KeyType::Number, "none", "-", "measure", "least cosine similarity of any output"),
 ];
 
@@ -325,7 +333,6 @@ pub const LATER: &[&str] = &[
     "nodes.*.OutputType",
     "gate.min_sqnr_db",
     "gate.max_top1_drop",
-    "artifacts",
 ];
 
 /// Whether a concrete path matches a pattern with `*`.

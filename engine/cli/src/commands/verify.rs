@@ -27,7 +27,11 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
     };
     let mut report = verify(&stages, &inputs, &LIMITS).map_err(|e| Failure::Failed(format!("error: {e}")))?;
     let dir = args.dir.clone().unwrap_or_else(|| project.out().join(&args.variant));
-    let files = FILES.into_iter().map(|file| ports_of(&dir, file)).collect::<Result<Vec<_>, _>>()?;
+    let files = FILES
+        .into_iter()
+        .filter(|f| args.dir.is_some() || loaded.config.artifacts.contains(f))
+        .map(|file| ports_of(&dir, file))
+        .collect::<Result<Vec<_>, _>>()?;
     report.contract.extend(file_differences(&loaded.original, &loaded.config.inputs, &files));
     report.passed &= report.contract.is_empty();
     if args.json {
