@@ -111,3 +111,47 @@ fn conv_scales(of: &Observations<'_>, node: &Node, table: &QuantTable) -> Result
         .collect();
     Ok((name.clone(), scale))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::testing::run;
+    use crate::{CalibrateParams, Calibration};
+    use ptq_ir::{Attrs, GraphBuilder, Tensor};
+    use ptq_rule::{Blobs, put_graph};
+
+    /// The table of one pointwise Conv over `[1, 2, 2, 2]` with these weights and biases, on march `cpu`.
+    fn table(weights: Vec<f32>, bias: Vec<f32>, choice: WeightScale) -> QuantTable {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", &[1, 2, 2, 2]);
+        let (w, c) = (Tensor::from_f32([2, 2, 1, 1], weights).unwrap(), Tensor::from_f32([2], bias).unwrap());
+        let (w, c) = (b.constant("w", w), b.constant("c", c));
+        let conv = b.node("Conv", "conv", &[x, w, c], Attrs::default(), &[1, 2, 2, 2]);
+        let relu = b.node("Relu", "relu", &[conv], Attrs::default(), &[1, 2, 2, 2]);
+        b.output(relu);
+        let mut inputs = Blobs::new();
+        put_graph(&mut inputs, &b.finish()).unwrap();
+        inputs.insert("march".into(), ptq_march::source("cpu").unwrap().into_owned().into());
+        let sample = Tensor::from_f32([1, 2, 2, 2], (0..8).map(|i| i as f32 / 100.0).collect()).unwrap();
+        let name = ptq_sample::sample_name(ptq_sample::ONLY_INPUT, "a.npy");
+        inputs.insert(name, ptq_sample::write_npy(&sample).unwrap().into());
+        let calibration = Calibration { weights: choice, ..Calibration::default() };
+        let params = serde_json::to_string(&CalibrateParams { calibration, ..CalibrateParams::default() }).unwrap();
+        let out = run("calibrate", &inputs, &params, 1, &mut Vec::new()).unwrap();
+        ptq_ir::from_bytes(&out["quant"]).unwrap()
+    }
+
+    #[test]
+    fn a_tiny_filter_leaves_room_for_its_bias_in_32_bits() {
+        for choice in [WeightScale::Max, WeightScale::Mse] {
+            let table = table(vec![1e-9, -2e-9, 0.5, 0.25], vec![5.0, 0.1], choice);
+            let input = f64::from(table.activations["x"].params.scale0());
+            let weights = &table.weights["w"].scale;
+            let stored = 5.0 / (input * f64::from(weights[0]));
+            assert!(stored + 2.0 * 127.0 * MAX_ACTIVATION <= f64::from(i32::MAX), "{stored}");
+            assert!(f64::from(weights[0]) > 2e-9 / 127.0, "raised above what the weights need");
+            assert_eq!(weights[1], (0.5f64 / 127.0) as f32, "another filter keeps its own scale");
+        }
+    }
+}
