@@ -148,3 +148,24 @@ fn only_chosen_files_are_written() {
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("did you mean report.md?"), "{}", wrong.stderr);
 }
+
+#[test]
+fn every_source_counts_beside_the_settings() {
+    let p = sweep();
+    p.copy("rules/march/data/cpu.toml", "mine.toml");
+    edit(&p, "march = [\"cpu\", \"bayes\"]", "march = \"mine.toml\"");
+    edit(&p, "{model}-{march}-", "{model}-");
+    let given = ["calibration.type = \"load\"", "calibration.thresholds = \"given.json\""];
+    ran(p.path(), &[]);
+    std::fs::copy(p.file("out/net-max/quant_info.json"), p.file("given.json")).expect("copied");
+    edit(&p, "calibration.type = [\"max\", \"kl\"]", &given.join("\n"));
+    ran(p.path(), &[]);
+    for source in ["given.json", "mine.toml", "calib/001.png"] {
+        let mut bytes = std::fs::read(p.file(source)).expect("readable");
+        bytes.push(b'\n');
+        p.write(source, &bytes);
+        let did = ran(p.path(), &[]);
+        assert!(!did.is_empty() || source.ends_with(".png"), "an edit of {source} is seen: {did:?}");
+        assert_eq!(ran(p.path(), &[]), Vec::<String>::new());
+    }
+}

@@ -6,13 +6,13 @@ use crate::build::{BuildOptions, BuildReport, Driver, Outcome, STAGES, VariantRe
 use crate::error::EngineError;
 use crate::events::{Event, EventSink};
 use crate::executor::{Executor, LOST};
-use crate::manifest::{Overlay, Variant, VariantConfig};
+use crate::manifest::{Overlay, Variant};
 use crate::project::Project;
 use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
 use crate::recipe::Recipe;
 use crate::registry::Registry;
 use crate::session::Session;
-use crate::sources::{Scan, march_key, sample_key, scan};
+use crate::sources::{Scan, scan};
 use crate::stamp::{self, Stamps, VariantStamp};
 use crate::watch::Watch;
 use ptq_cache::Digest;
@@ -129,25 +129,23 @@ impl Project {
         Ok(Attempt { report, sources, stamps: finished })
     }
 
-    /// Digest of everything that each variant is made from: its settings, its sources' bytes, the program. A stage that
-    /// reads another kind of source must be added here.
+    /// Digest of everything that each variant is made from: its settings, the bytes of all that the scan looked at for
+    /// it, the program. Variants whose sources are not all there have none.
     fn fingerprints(&self, scan: &Scan, names: &[String]) -> BTreeMap<String, Digest> {
         let program = program(self.registry);
         let mut out = BTreeMap::new();
         for variant in names.iter().filter_map(|n| self.manifest.variants.get(n)) {
-            let Ok(config) = VariantConfig::of(variant) else { continue };
-            let external = scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| path.clone());
-            let files: Option<Vec<(String, Digest)>> = [config.path.clone(), march_key(&config.march)]
-                .into_iter()
-                .chain(external)
-                .map(|key| Some((key.clone(), (*scan.files.get(&key)?)?)))
-                .collect();
-            let samples = sample_key(&config).map(|key| scan.samples.get(&key).copied().flatten());
-            if let (Some(files), true) = (files, samples != Some(None)) {
+            let Some(looked) = scan.of_variant.get(&variant.name) else { continue };
+            let external = looked.iter().filter_map(|key| scan.external.get(key)).flatten().map(|(_, path)| path);
+            let digest = |key: &String| match (scan.files.get(key), scan.samples.get(key)) {
+                (Some(file), _) => file.map(|d| (key.clone(), d, d)),
+                (_, Some(samples)) => samples.map(|(all, first)| (key.clone(), all, first)),
+                _ => None,
+            };
+            if let Some(sources) = looked.iter().chain(external).map(digest).collect::<Option<Vec<_>>>() {
                 let settings: Vec<_> = variant.settings.0.iter().map(|(path, s)| (path, &s.value)).collect();
-                let all =
-                    format!("{:?}", (&variant.name, &variant.model, settings, files, samples, &program, self.out()));
-                out.insert(variant.name.clone(), Digest::of(all.as_bytes()));
+                let all = (&variant.name, &variant.model, settings, sources, &program, self.out());
+                out.insert(variant.name.clone(), Digest::of(format!("{all:?}").as_bytes()));
             }
         }
         out

@@ -20,6 +20,10 @@ pub(crate) struct Scan {
     pub(crate) external: BTreeMap<String, Vec<(String, String)>>,
     /// Problems by the path or key that has them.
     pub(crate) problems: BTreeMap<String, Diagnostic>,
+    /// Keys of `files` and `samples` that each variant reads, besides external data.
+    pub(crate) of_variant: BTreeMap<String, Vec<String>>,
+    /// Those of the variant that is being looked at.
+    looked: Vec<String>,
     /// Everything that was looked at, for the stamp.
     pub(crate) seen: Vec<PathBuf>,
 }
@@ -53,6 +57,8 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
             scan.file(root, path, store);
         }
         scan.sample_set(root, &config, store)?;
+        let looked = std::mem::take(&mut scan.looked);
+        scan.of_variant.insert(variant.name.clone(), looked);
     }
     store.flush()?;
     Ok(scan)
@@ -60,6 +66,7 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
 
 impl Scan {
     fn file(&mut self, root: &Path, path: &str, store: &Store) {
+        self.looked.push(path.to_owned());
         if !self.files.contains_key(path) {
             let digest = self.digest(&root.join(path), path, store);
             self.files.insert(path.to_owned(), digest);
@@ -110,6 +117,7 @@ impl Scan {
 
     fn march(&mut self, root: &Path, march: &str, store: &Store) -> Result<(), StoreError> {
         let key = march_key(march);
+        self.looked.push(key.clone());
         if self.files.contains_key(&key) {
             return Ok(());
         }
@@ -147,6 +155,7 @@ impl Scan {
 
     fn sample_set(&mut self, root: &Path, config: &VariantConfig, store: &Store) -> Result<(), StoreError> {
         let Some(key) = sample_key(config) else { return Ok(()) };
+        self.looked.push(key.clone());
         if self.samples.contains_key(&key) {
             return Ok(());
         }
