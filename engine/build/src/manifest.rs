@@ -16,6 +16,7 @@ pub use config::{SampleSource, VariantConfig};
 pub use expand::Variant;
 pub use overlay::Overlay;
 pub(crate) use ptq_place::nearest;
+pub(crate) use keys::words;
 pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};

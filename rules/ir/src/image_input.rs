@@ -16,7 +16,20 @@ pub enum Source {
     Resizer,
 }
 
+/// The member of a list that a word of the manifest names.
+fn named<T: Copy>(all: &[T], word: &str, name: fn(T) -> &'static str) -> Option<T> {
+    all.iter().copied().find(|&item| name(item) == word)
+}
+
 impl Source {
+    /// All sources.
+    pub const ALL: [Source; 3] = [Source::Pyramid, Source::Ddr, Source::Resizer];
+
+    /// The source that a word names.
+    pub fn of_word(word: &str) -> Option<Source> {
+        named(&Source::ALL, word, Source::word)
+    }
+
     /// The manifest's word.
     pub fn word(self) -> &'static str {
         match self {
@@ -65,6 +78,22 @@ pub fn legal_sources(rt: InputType) -> &'static [Source] {
 }
 
 impl InputType {
+    /// All types.
+    pub const ALL: [InputType; 7] = [
+        InputType::Rgb,
+        InputType::Bgr,
+        InputType::Yuv444,
+        InputType::Gray,
+        InputType::Nv12,
+        InputType::Featuremap,
+        InputType::Bytes,
+    ];
+
+    /// The type that a word names.
+    pub fn of_word(word: &str) -> Option<InputType> {
+        named(&InputType::ALL, word, InputType::word)
+    }
+
     /// The manifest's word.
     pub fn word(self) -> &'static str {
         match self {
@@ -80,6 +109,11 @@ impl InputType {
 }
 
 impl Layout {
+    /// The layout that a word names.
+    pub fn of_word(word: &str) -> Option<Layout> {
+        named(&[Layout::Nchw, Layout::Nhwc], word, Layout::word)
+    }
+
     /// The manifest's word.
     pub fn word(self) -> &'static str {
         match self {

@@ -4,13 +4,12 @@ use super::inputs::Input;
 use super::settings::{Settings, flag};
 use super::yaml::Value;
 use super::{CALIBRATION, COMPILER, MODEL, ModelInput, model_inputs};
+use crate::manifest::words;
 use std::path::Path;
 
 /// Marches of Horizon's documents that have no file here.
 const OTHER_MARCHES: [&str; 4] = ["nash-m", "nash-p", "nash-b", "nash-h"];
-const REMOVABLE: [&str; 6] = ["Quantize", "Transpose", "Dequantize", "Cast", "Reshape", "Softmax"];
 const CALIBRATION_TYPES: [&str; 6] = ["default", "mix", "kl", "max", "load", "skip"];
-const DATA_TYPES: [&str; 5] = ["float32", "uint8", "int32", "int16", "int8"];
 const MODES: [&str; 3] = ["latency", "bandwidth", "balance"];
 
 /// The march, checked against those that exist.
@@ -81,9 +80,10 @@ pub(super) fn options(s: &mut Settings) {
         s.error("IMPORT12", line, what, "use letters, digits, '.', '_' and '-'");
     }
     if let Some((types, line)) = s.list(MODEL, "remove_node_type") {
-        for t in types.iter().filter(|t| !REMOVABLE.contains(&t.as_str())) {
+        let legal: Vec<&str> = ptq_parse::REMOVABLE.iter().map(|(name, _)| *name).collect();
+        for t in types.iter().filter(|t| !legal.contains(&t.as_str())) {
             let what = format!("remove_node_type {t} cannot be removed");
-            s.error("IMPORT12", line, what, &format!("these can: {}", REMOVABLE.join(", ")));
+            s.error("IMPORT12", line, what, &format!("these can: {}", legal.join(", ")));
         }
     }
     for name in ["remove_node_name", "output_nodes"] {
@@ -108,13 +108,13 @@ pub(super) fn calibration(s: &mut Settings, inputs: &[Input], folder: &Path) {
     let kind = kind.map_or_else(|| "default".to_owned(), |(k, _)| k);
     folders(s, inputs, folder, &kind, here);
     if let Some((types, line)) = s.list(CALIBRATION, "cal_data_type") {
-        for t in types.iter().filter(|t| !DATA_TYPES.contains(&t.as_str())) {
-            s.error(
-                "IMPORT19",
-                line,
-                format!("cal_data_type {t} is unknown"),
-                &format!("one of {}", DATA_TYPES.join(", ")),
-            );
+        let legal = words("calibration.data_type");
+        for t in types.iter().filter(|t| !legal.contains(&t.as_str())) {
+            s.error("IMPORT19", line, format!("cal_data_type {t} is unknown"), &format!("one of {}", legal.join(", ")));
+        }
+        if types.iter().any(|t| *t != types[0]) {
+            let what = format!("cal_data_type differs by input ({}): it is left out", types.join(", "));
+            s.warn("IMPORT19", line, what, "store samples as .npy, which state their type");
         }
         count(s, "cal_data_type", types.len(), inputs.len(), line);
     }

@@ -4,27 +4,17 @@ use super::keys::{COMPILER, INPUT};
 use super::settings::{Settings, split};
 use super::yaml::Value;
 use crate::import::ModelInput;
+use crate::manifest::words;
+use ptq_ir::{InputType, legal_sources, legal_types_rt};
 
-const TYPES_TRAIN: [&str; 5] = ["rgb", "bgr", "yuv444", "gray", "featuremap"];
-const TYPES_RT: [&str; 6] = ["nv12", "rgb", "bgr", "yuv444", "gray", "featuremap"];
-/// Run-time types for each type of training (Horizon's table of conversions).
-const PAIRS: [(&str, &[&str]); 5] = [
-    ("yuv444", &["nv12", "yuv444"]),
-    ("rgb", &["nv12", "yuv444", "rgb", "bgr"]),
-    ("bgr", &["nv12", "yuv444", "rgb", "bgr"]),
-    ("gray", &["gray"]),
-    ("featuremap", &["featuremap"]),
-];
-const NORM_TYPES: [&str; 6] =
-    ["no_preprocess", "data_mean", "data_scale", "data_mean_and_scale", "data_std", "data_mean_and_std"];
-/// Sources for each run-time type.
-const SOURCES: [(&str, &[&str]); 6] = [
-    ("nv12", &["pyramid", "resizer"]),
-    ("gray", &["pyramid", "resizer", "ddr"]),
-    ("rgb", &["ddr"]),
-    ("bgr", &["ddr"]),
-    ("yuv444", &["ddr"]),
-    ("featuremap", &["ddr"]),
+/// Manifest keys whose words a key of the file takes. `bytes` is a type of our own, Horizon has none.
+const WORDS: [(&str, &str); 6] = [
+    ("input_type_train", "input.*.type_train"),
+    ("input_type_rt", "input.*.type_rt"),
+    ("input_layout_train", "input.*.layout_train"),
+    ("input_layout_rt", "input.*.layout_rt"),
+    ("input_space_and_range", "input.*.space_and_range"),
+    ("norm_type", "input.*.norm_type"),
 ];
 
 /// One input as the file describes it.
@@ -142,28 +132,17 @@ fn values(s: &mut Settings, name: &'static str, inputs: usize) -> Option<(Vec<St
 
 fn fill(s: &mut Settings, all: &mut [Input], name: &'static str, set: impl Fn(&mut Input, &str)) {
     let Some((list, line)) = values(s, name, all.len()) else { return };
-    let legal: Option<&[&str]> = match name {
-        "input_type_train" => Some(&TYPES_TRAIN),
-        "input_type_rt" => Some(&TYPES_RT),
-        "input_layout_train" | "input_layout_rt" => Some(&["NCHW", "NHWC"]),
-        "input_space_and_range" => Some(&["regular", "bt601_video"]),
-        "norm_type" => Some(&NORM_TYPES),
-        _ => None,
-    };
+    let key = WORDS.iter().find(|(from, _)| *from == name).map_or("", |(_, key)| key);
+    let legal: Vec<&str> = words(key).iter().copied().filter(|w| *w != InputType::Bytes.word()).collect();
     for (input, value) in all.iter_mut().zip(&list) {
         if value.is_empty() || value == "None" {
             continue;
         }
-        match legal {
-            Some(words) if !words.contains(&value.as_str()) => {
-                s.error(
-                    "IMPORT17",
-                    line,
-                    format!("{name} {value} is none of {}", words.join(", ")),
-                    "choose one of them",
-                );
-            }
-            _ => set(input, value),
+        if legal.contains(&value.as_str()) {
+            set(input, value);
+        } else {
+            let what = format!("{name} {value} is none of {}", legal.join(", "));
+            s.error("IMPORT17", line, what, "choose one of them");
         }
     }
 }
@@ -255,7 +234,8 @@ fn sources(s: &mut Settings, all: &mut [Input]) {
         match all.iter_mut().find(|i| i.name == name) {
             Some(input) => {
                 let rt = input.type_rt.clone().unwrap_or_default();
-                let legal = SOURCES.iter().find(|(t, _)| *t == rt).map_or(&[][..], |(_, l)| l);
+                let legal: Vec<&str> =
+                    InputType::of_word(&rt).map(legal_sources).unwrap_or_default().iter().map(|s| s.word()).collect();
                 if legal.contains(&source.as_str()) || rt.is_empty() {
                     input.source = Some(source);
                 } else {
@@ -285,7 +265,8 @@ fn types(s: &mut Settings, input: &Input, march: &str) {
         s.error("IMPORT17", s.line_of(INPUT), what, "NCHW or NHWC");
     }
     let (Some(train), Some(rt)) = (input.type_train.as_deref(), input.type_rt.as_deref()) else { return };
-    let legal = PAIRS.iter().find(|(t, _)| *t == train).map_or(&[][..], |(_, l)| l);
+    let legal: Vec<&str> =
+        InputType::of_word(train).map(legal_types_rt).unwrap_or_default().iter().map(|t| t.word()).collect();
     let line = line_of(s, "input_type_rt");
     if !legal.contains(&rt) {
         let what = format!("input {} cannot be trained on {train} and run on {rt}", input.name);

@@ -209,8 +209,10 @@ fn calibration(s: &Settings, name: &str, inputs: &[Input], paths: &Paths<'_>) ->
     let kind = s.text(CALIBRATION, "calibration_type").map_or("default", |(k, _)| k);
     let kind = if dirs.is_empty() && kind != "load" { "skip" } else { kind };
     t.text("type", kind);
-    if let Some((types, _)) = s.list(CALIBRATION, "cal_data_type") {
-        t.text("data_type", types.first().map_or("float32", String::as_str));
+    if let Some((types, _)) = s.list(CALIBRATION, "cal_data_type")
+        && let Some(only) = types.first().filter(|first| types.iter().all(|t| t == *first))
+    {
+        t.text("data_type", only);
     }
     let number = |key| s.text(CALIBRATION, key).and_then(|(v, _)| v.parse::<f64>().ok());
     if let Some(p) = number("max_percentile").filter(|_| kind == "max") {

@@ -49,17 +49,11 @@ impl Draft {
         let spec = &mut self.spec;
         match key {
             "shape" => spec.shape = value.as_array().map(|a| a.iter().filter_map(toml::Value::as_integer).collect()),
-            "type_train" => spec.type_train = input_type(word),
-            "type_rt" => spec.type_rt = Some(input_type(word)),
-            "layout_train" => spec.layout_train = layout(word),
-            "layout_rt" => spec.layout_rt = Some(layout(word)),
-            "source" => {
-                spec.source = Some(match word {
-                    "pyramid" => Source::Pyramid,
-                    "resizer" => Source::Resizer,
-                    _ => Source::Ddr,
-                });
-            }
+            "type_train" => spec.type_train = InputType::of_word(word).unwrap_or_default(),
+            "type_rt" => spec.type_rt = InputType::of_word(word),
+            "layout_train" => spec.layout_train = Layout::of_word(word).unwrap_or_default(),
+            "layout_rt" => spec.layout_rt = Layout::of_word(word),
+            "source" => spec.source = Source::of_word(word),
             "space_and_range" if word == "bt601_video" => spec.space_and_range = SpaceAndRange::Bt601Video,
             "norm_type" => self.norm_type = Some(word.to_owned()),
             "fit" => {
@@ -178,10 +172,6 @@ fn at(mut problem: Diagnostic, line: Option<u32>) -> Diagnostic {
     problem
 }
 
-fn layout(word: &str) -> Layout {
-    if word == "NHWC" { Layout::Nhwc } else { Layout::Nchw }
-}
-
 fn dtype(word: &str) -> Option<DType> {
     Some(match word {
         "float32" => DType::F32,
@@ -191,18 +181,6 @@ fn dtype(word: &str) -> Option<DType> {
         "int32" => DType::I32,
         _ => return None,
     })
-}
-
-fn input_type(word: &str) -> InputType {
-    match word {
-        "rgb" => InputType::Rgb,
-        "bgr" => InputType::Bgr,
-        "yuv444" => InputType::Yuv444,
-        "gray" => InputType::Gray,
-        "nv12" => InputType::Nv12,
-        "bytes" => InputType::Bytes,
-        _ => InputType::Featuremap,
-    }
 }
 
 fn numbers(value: &toml::Value) -> Vec<f32> {

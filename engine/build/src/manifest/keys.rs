@@ -11,6 +11,8 @@ pub enum KeyType {
     Flag,
     /// A number.
     Number,
+    /// A positive whole number.
+    Integer,
     /// A list of numbers, or one number.
     Numbers,
     /// A list of integers.
@@ -223,7 +225,7 @@ pub const KEYS: &[Key] = &[
     ),
     key!(
         "calibration.score_samples",
-        KeyType::Number,
+        KeyType::Integer,
         "8",
         "-",
         "calibrate",
@@ -341,6 +343,14 @@ pub fn matches(pattern: &str, path: &[String]) -> bool {
     parts.len() == path.len() && parts.iter().zip(path).all(|(p, s)| *p == "*" || p == s)
 }
 
+/// The words that a key takes, by its pattern; none for a key of another type.
+pub(crate) fn words(pattern: &str) -> &'static [&'static str] {
+    match KEYS.iter().find(|k| k.path == pattern).map(|k| k.kind) {
+        Some(KeyType::Word(words)) => words,
+        _ => &[],
+    }
+}
+
 /// The key of a concrete path.
 pub fn find(path: &[String]) -> Option<&'static Key> {
     KEYS.iter().find(|k| matches(k.path, path))
@@ -375,6 +385,7 @@ pub fn reference() -> String {
             KeyType::Word(words) => words.join(", "),
             KeyType::Flag => "true or false".to_owned(),
             KeyType::Number => "number".to_owned(),
+            KeyType::Integer => "positive integer".to_owned(),
             KeyType::Numbers => "number or list of numbers".to_owned(),
             KeyType::Integers => "list of integers".to_owned(),
             KeyType::Texts => "list of texts".to_owned(),

@@ -98,6 +98,7 @@ fn kind(kind: KeyType) -> Value {
         KeyType::TextOrTable => {
             json!({ "anyOf": [{ "type": "string" }, { "type": "object", "additionalProperties": { "type": "string" } }] })
         }
+        KeyType::Integer => json!({ "type": "integer", "minimum": 1 }),
         KeyType::Size => json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string" }] }),
     }
 }
