@@ -16,6 +16,7 @@ use crate::{oracle, workspace_root};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -73,6 +74,12 @@ pub fn cases() -> Result<Vec<Case>, String> {
     let python = oracle::python()?;
     let stamp = stamp()?;
     let seen = folder().join("stamp");
+    // Tests of one run are processes of their own: the first collects, the others wait.
+    let held = folder().with_extension("lock");
+    let lock = std::fs::create_dir_all(workspace_root().join("target"))
+        .and_then(|()| File::create(&held))
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|e| format!("{}: {e}", held.display()))?;
     if std::fs::read_to_string(&seen).ok().as_deref() != Some(&stamp) {
         let output = Command::new(python)
             .arg(workspace_root().join(SCRIPTS[0]))
@@ -84,6 +91,7 @@ pub fn cases() -> Result<Vec<Case>, String> {
         }
         std::fs::write(&seen, &stamp).map_err(|e| format!("{}: {e}", seen.display()))?;
     }
+    drop(lock);
     Ok(index()?.cases)
 }
 
