@@ -14,9 +14,9 @@ mod settings;
 
 pub use config::{SampleSource, VariantConfig};
 pub use expand::Variant;
+pub(crate) use keys::words;
 pub use overlay::Overlay;
 pub(crate) use ptq_place::nearest;
-pub(crate) use keys::words;
 pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
