@@ -20,7 +20,7 @@ use crate::segment::SegmentNodes;
 use crate::transfer::BoxTransfer;
 use ptq_ir::{Diagnostic, QGraph, QNode, QOp, QTensor, TensorId, numel};
 use ptq_sim::artifact::{LayerPlan, Npu, Placed, TileAxis};
-use ptq_sim::{Command, Ddr, Elem, Program, Record, Sram, Target, to_storage};
+use ptq_sim::{Command, Ddr, Elem, Program, QUEUES, Record, Sram, Target, to_storage};
 use std::collections::BTreeMap;
 
 /// Lowers one segment.
@@ -187,22 +187,26 @@ impl<'a> Lowering<'a> {
         self.ddr.constant(bytes)
     }
 
+    fn record(&self, command: Command) -> Record {
+        Record { layer: self.layer, wait: [0; QUEUES], command }
+    }
+
     fn push(&mut self, command: Command) {
-        self.commands.push((Record { layer: self.layer, command }, None));
+        self.commands.push((self.record(command), None));
     }
 
     fn load(&mut self, shape: BoxTransfer, from: Place, to: Sram) {
         let command = Command::Load(shape.at(Ddr(0), to));
-        self.commands.push((Record { layer: self.layer, command }, Some(from)));
+        self.commands.push((self.record(command), Some(from)));
     }
 
     fn store(&mut self, shape: BoxTransfer, from: Sram, to: Place) {
         let command = Command::Store(shape.at(Ddr(0), from));
-        self.commands.push((Record { layer: self.layer, command }, Some(to)));
+        self.commands.push((self.record(command), Some(to)));
     }
 
     fn finish(mut self, segment: &SegmentNodes<'_>) -> Result<Npu, Diagnostic> {
-        self.commands.push((Record { layer: 0, command: Command::End }, None));
+        self.commands.push((Record { layer: 0, wait: [0; QUEUES], command: Command::End }, None));
         let (constants, base, total) = self.ddr.finish();
         let too_large = || {
             let node = segment.nodes.first().map_or("", |n| n.name.as_str());
@@ -221,8 +225,10 @@ impl<'a> Lowering<'a> {
             }
             record
         };
+        let mut commands: Vec<Record> = self.commands.into_iter().map(patch).collect();
+        ptq_sim::serialize(&mut commands);
         let program = Program {
-            commands: self.commands.into_iter().map(patch).collect(),
+            commands,
             constants: constants.into(),
             sram_bytes: self.target.sram_bytes,
             align: self.target.align,

@@ -3,6 +3,7 @@
 use crate::Provenance;
 use ptq_ir::Diagnostic;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Matrix unit: multiply-accumulates per cycle along three axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub struct MacArray {
     pub px: u32,
     /// Multiply-accumulates per cycle of a depthwise convolution.
     pub dw_lanes: u32,
+    /// Input channels are padded to a multiple of this.
+    pub channel_multiple: u32,
 }
 
 /// One accelerator core and its memory.
@@ -30,14 +33,20 @@ pub struct Hardware {
     pub mac: MacArray,
     /// Elements per cycle of the vector unit.
     pub vector_lanes: u32,
+    /// Bytes per cycle that the transform unit moves.
+    pub trans_bytes_per_cycle: u32,
     /// Scratch memory of a core in bytes.
     pub sram_bytes: u32,
-    /// Banks of the scratch memory.
+    /// Banks of the scratch memory; neighbouring units of `align` bytes lie in neighbouring banks.
     pub sram_banks: u32,
+    /// Bytes per cycle of one bank.
+    pub sram_bank_bytes_per_cycle: u32,
     /// Alignment of addresses in bytes; a power of two.
     pub align: u32,
     /// External memory bandwidth in bytes per cycle.
     pub ddr_bytes_per_cycle: f64,
+    /// Bytes of a burst: a run of a transfer takes whole bursts.
+    pub ddr_burst_bytes: u32,
     /// Latency of an external access in cycles.
     pub ddr_latency_cycles: u32,
     /// Cycles to issue a transfer.
@@ -46,11 +55,54 @@ pub struct Hardware {
     pub cmd_issue_cycles: u32,
     /// Cycles of a synchronization.
     pub sync_cycles: u32,
-    /// Where these figures come from, as a whole.
+    /// Where these figures come from, apart from those in `sources`.
+    pub provenance: Provenance,
+    /// Where single figures come from, by the names of [`Hardware::parameters`].
+    #[serde(default)]
+    pub sources: BTreeMap<String, Provenance>,
+}
+
+/// One figure of a target, for reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Key in the march file.
+    pub name: &'static str,
+    /// Value.
+    pub value: f64,
+    /// Unit of the value.
+    pub unit: &'static str,
+    /// Where it comes from.
     pub provenance: Provenance,
 }
 
 impl Hardware {
+    /// Every figure with its unit and provenance, in the order of the file.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let figures: [(&'static str, f64, &'static str); 19] = [
+            ("clock_mhz", self.clock_mhz.into(), "MHz"),
+            ("cores", self.cores.into(), ""),
+            ("mac.ic", self.mac.ic.into(), "input channels a cycle"),
+            ("mac.oc", self.mac.oc.into(), "output channels a cycle"),
+            ("mac.px", self.mac.px.into(), "pixels a cycle"),
+            ("mac.dw_lanes", self.mac.dw_lanes.into(), "depthwise MACs a cycle"),
+            ("mac.channel_multiple", self.mac.channel_multiple.into(), "channels"),
+            ("vector_lanes", self.vector_lanes.into(), "elements a cycle"),
+            ("trans_bytes_per_cycle", self.trans_bytes_per_cycle.into(), "bytes a cycle"),
+            ("sram_bytes", self.sram_bytes.into(), "bytes"),
+            ("sram_banks", self.sram_banks.into(), ""),
+            ("sram_bank_bytes_per_cycle", self.sram_bank_bytes_per_cycle.into(), "bytes a cycle"),
+            ("align", self.align.into(), "bytes"),
+            ("ddr_bytes_per_cycle", self.ddr_bytes_per_cycle, "bytes a cycle"),
+            ("ddr_burst_bytes", self.ddr_burst_bytes.into(), "bytes"),
+            ("ddr_latency_cycles", self.ddr_latency_cycles.into(), "cycles"),
+            ("dma_issue_cycles", self.dma_issue_cycles.into(), "cycles"),
+            ("cmd_issue_cycles", self.cmd_issue_cycles.into(), "cycles"),
+            ("sync_cycles", self.sync_cycles.into(), "cycles"),
+        ];
+        let provenance = |name: &str| self.sources.get(name).copied().unwrap_or(self.provenance);
+        figures.map(|(name, value, unit)| Parameter { name, value, unit, provenance: provenance(name) }).to_vec()
+    }
+
     pub(crate) fn check(&self) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
         let mut require = |ok: bool, what: &str| {
@@ -61,9 +113,16 @@ impl Hardware {
         require(self.align.is_power_of_two(), "align must be a power of two");
         require(self.sram_bytes >= 4096, "sram_bytes must be at least 4096");
         require(self.sram_banks > 0 && self.cores > 0, "sram_banks and cores must be positive");
-        let mac = [self.mac.ic, self.mac.oc, self.mac.px, self.mac.dw_lanes, self.vector_lanes, self.clock_mhz];
-        require(mac.iter().all(|&v| v > 0), "unit widths and clock must be positive");
-        require(self.ddr_bytes_per_cycle > 0.0, "ddr_bytes_per_cycle must be positive");
+        let mac = [self.mac.ic, self.mac.oc, self.mac.px, self.mac.dw_lanes, self.mac.channel_multiple];
+        let units = [self.vector_lanes, self.trans_bytes_per_cycle, self.sram_bank_bytes_per_cycle, self.clock_mhz];
+        require(mac.iter().chain(&units).all(|&v| v > 0), "unit widths and clock must be positive");
+        require(self.ddr_bytes_per_cycle >= 1.0 / 1024.0, "ddr_bytes_per_cycle must be at least 1/1024");
+        require(self.ddr_bytes_per_cycle.is_finite(), "ddr_bytes_per_cycle must be finite");
+        require(self.ddr_burst_bytes > 0, "ddr_burst_bytes must be positive");
+        let names: Vec<&str> = self.parameters().iter().map(|p| p.name).collect();
+        for name in self.sources.keys() {
+            require(names.contains(&name.as_str()), &format!("sources names {name}, which is no parameter"));
+        }
         problems
     }
 }

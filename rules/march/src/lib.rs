@@ -9,7 +9,7 @@ mod march;
 mod op_entry;
 mod registry;
 
-pub use hardware::{Hardware, MacArray};
+pub use hardware::{Hardware, MacArray, Parameter};
 pub use march::{ImageInput, March, Provenance, Quantization};
 pub use op_entry::{Class, Elsewhere, Int16, OpEntry, Range, Route};
-pub use registry::{names, source};
+pub use registry::{model_names, names, source};

@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_built_in_march_reads_and_carries_its_own_name() {
-        for name in crate::names() {
+        for name in crate::names().chain(crate::model_names()) {
             let text = crate::source(name).expect("listed");
             let march = March::from_toml(&text).unwrap_or_else(|e| panic!("{name}: {e:?}"));
             assert_eq!(march.name, name);

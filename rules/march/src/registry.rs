@@ -12,6 +12,18 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("nash-e", include_str!("../data/nash-e.toml")),
 ];
 
+/// Targets of other tools' models, for comparing predictions only; sorted by name.
+const MODELS: &[(&str, &str)] = &[
+    ("vela-u65-512", include_str!("../data/models/vela-u65-512.toml")),
+    ("vela-u85-2048", include_str!("../data/models/vela-u85-2048.toml")),
+    ("zigzag-tpu-like", include_str!("../data/models/zigzag-tpu-like.toml")),
+];
+
+/// Names of the targets that only stand for another tool's model, sorted. [`source`] knows them too.
+pub fn model_names() -> impl Iterator<Item = &'static str> {
+    MODELS.iter().map(|(name, _)| *name)
+}
+
 /// Names of the built-in marches, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|(name, _)| *name)
@@ -19,7 +31,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// Text of a built-in march file, complete: what a file takes over from its `[base]` march is written out.
 pub fn source(name: &str) -> Option<Cow<'static, str>> {
-    let (_, text) = BUILT_IN.iter().find(|(n, _)| *n == name)?;
+    let (_, text) = BUILT_IN.iter().chain(MODELS).find(|(n, _)| *n == name)?;
     let Ok(mut table) = text.parse::<Table>() else { return Some(Cow::Borrowed(text)) };
     match table.remove("base") {
         Some(Value::Table(base)) => {

@@ -1,8 +1,8 @@
 //! Commands of the accelerator and their fixed-size records.
 //!
-//! A record is 64 bytes, little endian: opcode (1), reserved zero (1), layer (2), wait token (2), signal token (2),
-//! then 56 bytes of fields in the order of the command's struct, zero-filled. Tokens are for overlapping queues; this
-//! version runs commands in order and both are 0. Decoding refuses whatever encoding cannot produce.
+//! A record is 64 bytes, little endian: opcode (1), reserved zero (1), layer (2), waits (4, one for each queue, see
+//! `order`), then 56 bytes of fields in the order of the command's struct, zero-filled. Decoding refuses whatever encoding
+//! cannot produce.
 
 mod conv;
 mod eltwise;
@@ -25,6 +25,7 @@ pub use table::record_table;
 pub use trans::Trans;
 pub use transfer::Transfer;
 
+use crate::QUEUES;
 pub(crate) use field::Shown;
 use field::{Reader, Writer};
 
@@ -55,7 +56,7 @@ pub enum Command {
     Gather(Gather),
     /// Weighs four pixels by row and column tables (linear resize).
     Interp(Interp),
-    /// End of a layer: everything before is in memory.
+    /// A barrier: everything before is in memory before anything behind it starts.
     Sync,
     /// End of the program.
     End,
@@ -66,6 +67,8 @@ pub enum Command {
 pub struct Record {
     /// Index into the program's layer names.
     pub layer: u16,
+    /// For each queue 0, or `k`: start when at most `k - 1` of the commands before this one in it are unfinished.
+    pub wait: [u8; QUEUES],
     /// The command.
     pub command: Command,
 }
@@ -171,6 +174,7 @@ impl Record {
         let mut bytes = [0u8; RECORD_BYTES];
         bytes[0] = self.command.opcode();
         bytes[2..4].copy_from_slice(&self.layer.to_le_bytes());
+        bytes[4..HEADER_BYTES].copy_from_slice(&self.wait);
         let mut w = Writer::new(&mut bytes[HEADER_BYTES..]);
         match &self.command {
             Command::Load(c) | Command::Store(c) => c.put(&mut w),
@@ -211,12 +215,12 @@ impl Record {
         if let Some(what) = r.problem() {
             return Err(RecordError::Field { name, what });
         }
-        let header_zero = bytes[1] == 0 && bytes[4..HEADER_BYTES].iter().all(|&b| b == 0);
-        if !header_zero || !r.rest_is_zero() {
+        let wait = [bytes[4], bytes[5], bytes[6], bytes[7]];
+        if bytes[1] != 0 || !r.rest_is_zero() || (command.queue().is_none() && wait != [0; QUEUES]) {
             return Err(RecordError::Reserved { name });
         }
         command.check()?;
-        Ok(Record { layer: u16::from_le_bytes([bytes[2], bytes[3]]), command })
+        Ok(Record { layer: u16::from_le_bytes([bytes[2], bytes[3]]), wait, command })
     }
 }
 
@@ -270,15 +274,16 @@ mod tests {
             Command::Sync,
             Command::End,
         ] {
-            let record = Record { layer: 513, command };
+            let wait = if command.queue().is_some() { [0, 1, 2, 255] } else { [0; QUEUES] };
+            let record = Record { layer: 513, wait, command };
             assert_eq!(Record::decode(&record.encode()), Ok(record));
         }
     }
 
     #[test]
     fn reserved_bytes_unknown_words_and_impossible_geometry_are_refused() {
-        let good = Record { layer: 0, command: Command::Conv(conv()) }.encode();
-        for at in [1, 4, 6, 63] {
+        let good = Record { layer: 0, wait: [0; QUEUES], command: Command::Conv(conv()) }.encode();
+        for at in [1, 63] {
             let mut bytes = good;
             bytes[at] = 1;
             assert_eq!(Record::decode(&bytes), Err(RecordError::Reserved { name: "CONV" }), "byte {at}");
@@ -294,7 +299,7 @@ mod tests {
             Conv { clamp_lo: 5, clamp_hi: 4, ..conv() },
             Conv { x_type: Elem::I32, ..conv() },
         ] {
-            let bytes = Record { layer: 0, command: Command::Conv(broken) }.encode();
+            let bytes = Record { layer: 0, wait: [0; QUEUES], command: Command::Conv(broken) }.encode();
             assert!(matches!(Record::decode(&bytes), Err(RecordError::Field { name: "CONV", .. })), "{broken:?}");
         }
     }

@@ -1,6 +1,6 @@
 //! Assembly text of a program, one command a line; for people, snapshots and diffs.
 
-use crate::{Command, Program};
+use crate::{Command, Program, Queue};
 use std::fmt::Write as _;
 
 /// The program as text.
@@ -20,6 +20,9 @@ pub fn dump(program: &Program) -> String {
             layer = Some(record.layer);
         }
         write!(out, "\n{index:6} {:8}", record.command.name()).expect("invariant: a String takes text");
+        for (queue, wait) in Queue::ALL.iter().zip(record.wait).filter(|(_, w)| *w > 0) {
+            write!(out, " {}<{wait}", queue.name()).expect("invariant: a String takes text");
+        }
         for (field, value) in record.command.shown() {
             write!(out, " {field}={value}").expect("invariant: a String takes text");
         }
@@ -44,17 +47,17 @@ mod tests {
             ddr_strides: [0, 32],
             sram_strides: [0, 8],
         };
-        let commands = [Command::Load(load), Command::Sync, Command::End];
+        let commands = [Command::Load(load)];
         let program = Program {
-            commands: commands.into_iter().map(|command| Record { layer: 0, command }).collect(),
+            commands: commands.into_iter().map(|command| Record { layer: 0, wait: [0, 0, 2, 0], command }).collect(),
             constants: vec![0; 4].into(),
             sram_bytes: 128,
             align: 64,
             ddr_bytes: 256,
             layers: vec!["stem".into()],
         };
-        let expect = "; sram 128 align 64 ddr 256 constants 4\n; layer 0 stem\n     0 LOAD     ddr=ddr:0x10 sram=sram:0x40 \
-                      outer=1x2 bytes=8 ddr_strides=0x32 sram_strides=0x8\n     1 SYNC\n     2 END\n";
+        let expect = "; sram 128 align 64 ddr 256 constants 4\n; layer 0 stem\n     0 LOAD     vector<2 ddr=ddr:0x10 sram=sram:0x40 \
+                      outer=1x2 bytes=8 ddr_strides=0x32 sram_strides=0x8\n";
         assert_eq!(dump(&program), expect);
     }
 }

@@ -6,16 +6,20 @@
 //! `ptq-runtime`. Not here: how a graph becomes commands (`ptq-compile`), float operators (`ptq-exec`).
 //! Start at [`Command`], then [`Simulator`], then [`artifact::Model`].
 
+mod access;
 pub mod artifact;
 pub mod check;
 mod command;
 mod dump;
 mod elem;
 mod memory;
+mod order;
 mod program;
+mod queue;
 mod simulator;
 mod storage;
 mod target;
+pub mod timing;
 mod trap;
 
 pub use command::{
@@ -24,7 +28,9 @@ pub use command::{
 };
 pub use dump::dump;
 pub use elem::{Ddr, Elem, Sram};
+pub use order::{Race, add_waits, serialize};
 pub use program::{CHANNEL_CONSTANT_BYTES, Program, ProgramError, TAP_CONSTANT_BYTES};
+pub use queue::{QUEUES, Queue};
 pub use simulator::Simulator;
 pub use storage::{depth_to_space_axes, from_storage, space_to_depth_axes, storage_axes, storage_dims, to_storage};
 pub use target::Target;

@@ -1,5 +1,6 @@
 //! A program: commands, constants and the sizes of its memories.
 
+use crate::order::{Race, check_waits};
 use crate::{Command, RECORD_BYTES, Record, RecordError};
 use bytes::Bytes;
 
@@ -47,17 +48,25 @@ pub enum ProgramError {
         /// What is wrong with it.
         error: RecordError,
     },
-    /// A record names another layer than the one that the SYNCs before it leave open.
-    #[error("command {index} says layer {layer}, but it belongs to layer {open} of {layers}")]
+    /// A record names a layer that does not exist.
+    #[error("command {index} says layer {layer}, but there are {layers}")]
     Layer {
         /// Position.
         index: usize,
         /// Layer that it names.
         layer: u16,
-        /// Layer that is open there.
-        open: usize,
         /// Layers there are.
         layers: usize,
+    },
+    /// A command may start before one that it depends on has finished.
+    #[error("command {index} ({name}) does not wait for the {queue} queue, although it depends on a command there")]
+    Race {
+        /// Position.
+        index: usize,
+        /// Name of the command.
+        name: &'static str,
+        /// The queue.
+        queue: &'static str,
     },
     /// END is missing, or not last.
     #[error("END must be the last command and the only one of its kind")]
@@ -86,24 +95,19 @@ impl Program {
         records.iter().enumerate().map(decode).collect()
     }
 
-    /// Checks what can be known without running: every record, that layers follow each other with one SYNC each, END
-    /// (of layer 0), sizes.
+    /// Checks what can be known without running: every record, its layer, END (of layer 0), sizes, and that commands wait
+    /// for what they depend on.
     ///
     /// # Errors
     /// The first problem found.
     pub fn check(&self) -> Result<(), ProgramError> {
-        let mut open = 0;
         for (index, record) in self.commands.iter().enumerate() {
             record.command.check().map_err(|error| ProgramError::Record { index, error })?;
             let (layer, layers) = (record.layer, self.layers.len());
-            let fits = match record.command {
-                Command::End => layer == 0 && open == layers,
-                _ => usize::from(layer) == open && open < layers,
-            };
+            let fits = if record.command == Command::End { layer == 0 } else { usize::from(layer) < layers };
             if !fits {
-                return Err(ProgramError::Layer { index, layer, open, layers });
+                return Err(ProgramError::Layer { index, layer, layers });
             }
-            open += usize::from(record.command == Command::Sync);
         }
         let ends = self.commands.iter().filter(|r| r.command == Command::End).count();
         if ends != 1 || self.commands.last().map(|r| r.command) != Some(Command::End) {
@@ -118,6 +122,12 @@ impl Program {
         if self.constants.len() > self.ddr_bytes as usize {
             return Err(ProgramError::Memory("the constants do not fit the DDR"));
         }
-        Ok(())
+        match check_waits(&self.commands) {
+            Some(Race { index, queue }) => {
+                let name = self.commands[index].command.name();
+                Err(ProgramError::Race { index, name, queue: queue.name() })
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! The functional simulator: runs a program command by command, exactly, or traps.
 //!
 //! Own loops over compact channels-last tiles; only the requantization functions are shared with the rest of the house.
-//! Time is not modelled here.
+//! Time is in `timing`.
 
-mod conv;
+pub(crate) mod conv;
 mod dot;
-mod eltwise;
-mod interp;
-mod moves;
-mod pool;
+pub(crate) mod eltwise;
+pub(crate) mod interp;
+pub(crate) mod moves;
+pub(crate) mod pool;
 mod scale;
 
 use crate::memory::Memory;
@@ -20,7 +20,6 @@ pub struct Simulator<'a> {
     program: &'a Program,
     sram: Memory,
     ddr: Memory,
-    next: usize,
 }
 
 impl<'a> Simulator<'a> {
@@ -29,10 +28,10 @@ impl<'a> Simulator<'a> {
     pub fn new(program: &'a Program) -> Simulator<'a> {
         let mut ddr = Memory::lazy("DDR", program.ddr_bytes.max(program.constants.len() as u32));
         ddr.write(0, &program.constants).expect("invariant: the memory is at least as large as the constants");
-        Simulator { program, sram: Memory::poisoned("SRAM", program.sram_bytes), ddr, next: 0 }
+        Simulator { program, sram: Memory::poisoned("SRAM", program.sram_bytes), ddr }
     }
 
-    /// Writes an input into DDR before or between layers.
+    /// Writes an input into DDR before the run.
     ///
     /// # Errors
     /// When it is out of range.
@@ -48,37 +47,19 @@ impl<'a> Simulator<'a> {
         self.ddr.read(u64::from(address), len as u64)
     }
 
-    /// Runs up to the end of the next layer and returns its number; `None` when the program has ended.
-    ///
-    /// # Errors
-    /// The command that did what no correct program does.
-    pub fn run_layer(&mut self) -> Result<Option<u16>, Trap> {
-        while let Some(record) = self.program.commands.get(self.next) {
-            let index = self.next;
-            self.next += 1;
-            match record.command {
-                Command::Sync => return Ok(Some(record.layer)),
-                Command::End => {
-                    self.next = self.program.commands.len();
-                    return Ok(None);
-                }
-                command => self.execute(&command).map_err(|kind| Trap {
-                    index,
-                    command: command.name(),
-                    layer: self.program.layers.get(usize::from(record.layer)).cloned().unwrap_or_default(),
-                    kind,
-                })?,
-            }
-        }
-        Ok(None)
-    }
-
     /// Runs to the end.
     ///
     /// # Errors
     /// The command that did what no correct program does.
     pub fn run(&mut self) -> Result<(), Trap> {
-        while self.run_layer()?.is_some() {}
+        for (index, record) in self.program.commands.iter().enumerate() {
+            self.execute(&record.command).map_err(|kind| Trap {
+                index,
+                command: record.command.name(),
+                layer: self.program.layers.get(usize::from(record.layer)).cloned().unwrap_or_default(),
+                kind,
+            })?;
+        }
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 
 use ptq_ir::Rounding;
 use ptq_sim::{
-    Command, Ddr, Elem, Lut, Pool, PoolKind, Program, ProgramError, Record, Simulator, Sram, Transfer, TrapKind,
+    Command, Ddr, Elem, Lut, Pool, PoolKind, Program, ProgramError, QUEUES, Record, Simulator, Sram, Transfer,
+    TrapKind, add_waits,
 };
 
 fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
@@ -12,9 +13,11 @@ fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
 
 /// A program over 256 constant bytes (0, 1, 2, …), 1 KiB of SRAM and 1 KiB of DDR.
 fn program(commands: &[Command]) -> Program {
-    let record = |&command| Record { layer: 0, command };
+    let record = |&command| Record { layer: 0, wait: [0; QUEUES], command };
+    let mut records: Vec<Record> = commands.iter().chain(&[Command::Sync, Command::End]).map(record).collect();
+    add_waits(&mut records);
     Program {
-        commands: commands.iter().chain(&[Command::Sync, Command::End]).map(record).collect(),
+        commands: records,
         constants: (0..=255u8).collect::<Vec<_>>().into(),
         sram_bytes: 1024,
         align: 64,
@@ -130,6 +133,6 @@ fn programs_without_an_end_or_with_foreign_layers_are_refused() {
     assert_eq!(p.check(), Err(ProgramError::End));
     let mut p = program(&[]);
     p.commands[0].layer = 1;
-    assert_eq!(p.check(), Err(ProgramError::Layer { index: 0, layer: 1, open: 0, layers: 1 }));
+    assert_eq!(p.check(), Err(ProgramError::Layer { index: 0, layer: 1, layers: 1 }));
     assert_eq!(Program::decode_commands(&[0; 65]), Err(ProgramError::Length(65)));
 }

@@ -6,7 +6,9 @@ use ptq_exec::Interpreter;
 use ptq_ir::{QGraph, Tensor, numel};
 use ptq_march::{Hardware, March};
 use ptq_runtime::{Model, RunOptions};
-use ptq_sim::artifact;
+use ptq_sim::Command;
+use ptq_sim::artifact::{self, Body};
+use ptq_sim::timing::Timing;
 use std::collections::BTreeMap;
 
 /// A march for a hand-made program: with an accelerator of this much scratch memory, or without one.
@@ -23,6 +25,24 @@ pub(crate) fn march(graph: &QGraph, sram_bytes: Option<u32>) -> March {
 pub(crate) fn compiled(graph: &QGraph, sram_bytes: Option<u32>) -> Vec<u8> {
     let model = compile(graph, &march(graph, sram_bytes), [7; 32], OptimizeLevel::O0).unwrap();
     artifact::encode(&model)
+}
+
+/// What the timed simulator says of every program must hold together.
+fn assert_timing(bin: &[u8], march: &March) {
+    let Some(hardware) = &march.hardware else { return };
+    let model = artifact::decode(bin).unwrap();
+    for segment in &model.segments {
+        let Body::Npu(npu) = &segment.body else { continue };
+        let t = Timing::of_segment(&model, segment, npu, hardware);
+        assert!(t.bound.cycles() <= t.cycles, "{:?} {}", t.bound, t.cycles);
+        assert_eq!(t.layers.iter().map(|l| l.share).sum::<u64>(), t.cycles);
+        let moved = npu.program.commands.iter().map(|r| match &r.command {
+            Command::Load(t) | Command::Store(t) => t.total_bytes(),
+            _ => 0,
+        });
+        assert_eq!(moved.sum::<u64>(), t.ddr_bytes());
+        assert!(t.layers.iter().all(|l| l.bound.cycles() <= l.compute.max(l.load + l.store)));
+    }
 }
 
 /// Random inputs that use the whole range of the quantized input.
@@ -71,7 +91,9 @@ pub(crate) fn assert_equal_everywhere(graph: &QGraph, sram_sizes: &[u32]) {
         assert_same(graph, &format!("integer executor with {threads} threads"), &got, &expect);
     }
     for &sram in sram_sizes {
-        let got = trace(&compiled(graph, Some(sram)), &inputs, 1);
+        let bin = compiled(graph, Some(sram));
+        assert_timing(&bin, &march(graph, Some(sram)));
+        let got = trace(&bin, &inputs, 1);
         assert_same(graph, &format!("simulator with {sram} bytes"), &got, &expect);
     }
 }

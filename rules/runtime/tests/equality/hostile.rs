@@ -7,7 +7,7 @@ use ptq_ir::ops::{ConvGeom, PoolGeom};
 use ptq_ir::{DType, QGraph, Rounding, Tensor};
 use ptq_runtime::{Model, RunOptions, RuntimeError};
 use ptq_sim::artifact::{self, BinError, Body};
-use ptq_sim::{RECORD_BYTES, Record};
+use ptq_sim::{Command, RECORD_BYTES, Record};
 
 fn graph() -> QGraph {
     let mut b = Builder::new(Rounding::Fixed, DType::I8, 3);
@@ -43,9 +43,9 @@ fn every_truncation_and_foreign_file_is_refused() {
     }
     assert!(matches!(Model::load(b"\x08\x07 onnx"), Err(RuntimeError::Artifact(BinError::Magic))));
     let mut newer = bin.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let error = Model::load(&newer).unwrap_err();
-    assert_eq!(error.to_string(), "the file has format version 2, this program reads version 1");
+    assert_eq!(error.to_string(), "the file has format version 3, this program reads version 2");
     assert!(Model::load(&[bin, vec![0]].concat()).is_err());
 }
 
@@ -137,7 +137,16 @@ proptest! {
     }
 }
 
-/// What is left are changes without an effect: a transfer of bytes that nobody reads, a clamp that no value meets.
+/// A transfer that also moves bytes that nobody reads: an equivalent program.
+fn moves_more(record: &Record, changed: &Record) -> bool {
+    match (&record.command, &changed.command) {
+        (Command::Load(a), Command::Load(b)) | (Command::Store(a), Command::Store(b)) => b.bytes > a.bytes,
+        _ => false,
+    }
+}
+
+/// What is left are changes without an effect: a row that nobody reads, a stride where there is one window, a clamp that no value meets. The
+/// layer (bytes 2 and 3) is for reports, and a wait (4 to 7) changes times; one that is missing is refused when loading.
 #[test]
 fn nearly_every_change_of_a_command_is_refused_trapped_or_visible() {
     let graph = graph();
@@ -157,7 +166,7 @@ fn nearly_every_change_of_a_command_is_refused_trapped_or_visible() {
     };
     let (mut changes, mut unseen) = (0, 0);
     for (at, record) in records.iter().enumerate() {
-        for byte in 0..RECORD_BYTES {
+        for byte in (0..2).chain(8..RECORD_BYTES) {
             let mut bytes = record.encode();
             bytes[byte] ^= 0x11;
             changes += 1;
@@ -166,7 +175,7 @@ fn nearly_every_change_of_a_command_is_refused_trapped_or_visible() {
             if let Body::Npu(npu) = &mut model.segments[1].body {
                 npu.program.commands[at] = changed;
             }
-            unseen += usize::from(watch(model) == good);
+            unseen += usize::from(watch(model) == good && !moves_more(record, &changed));
         }
     }
     assert!(unseen * 100 <= changes, "{unseen} of {changes} changes were not seen");

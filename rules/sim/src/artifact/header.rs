@@ -5,7 +5,7 @@
 use super::BinError;
 
 /// Version of the file format. A reader refuses every other version by name.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Bytes in front of the message.
 pub const HEADER_BYTES: usize = 64;

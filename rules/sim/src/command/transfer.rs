@@ -45,6 +45,18 @@ impl Transfer {
         u64::from(self.outer[0] - 1) * s[0] + u64::from(self.outer[1] - 1) * s[1] + u64::from(self.bytes)
     }
 
+    /// Bytes of DDR from the first to behind the last one touched.
+    pub(crate) fn ddr_reach(&self) -> u64 {
+        let s = self.ddr_strides.map(u64::from);
+        u64::from(self.outer[0] - 1) * s[0] + u64::from(self.outer[1] - 1) * s[1] + u64::from(self.bytes)
+    }
+
+    /// The same as a range of addresses.
+    pub(crate) fn ddr_range(&self) -> std::ops::Range<u64> {
+        let start = u64::from(self.ddr.0);
+        start..start + self.ddr_reach()
+    }
+
     /// Bytes moved.
     pub fn total_bytes(&self) -> u64 {
         u64::from(self.outer[0]) * u64::from(self.outer[1]) * u64::from(self.bytes)

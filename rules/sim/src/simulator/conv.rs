@@ -7,7 +7,7 @@ use crate::{CHANNEL_CONSTANT_BYTES, Conv, Elem, Sram, TrapKind};
 use ptq_kernels::requant::store;
 
 /// Operand ranges as (start, bytes).
-pub(super) fn operands(c: &Conv) -> [(Sram, u64); 3] {
+pub(crate) fn operands(c: &Conv) -> [(Sram, u64); 3] {
     let product = |v: &[u16]| v.iter().map(|&v| u64::from(v)).product::<u64>();
     let taps = u64::from(c.kernel[0]) * u64::from(c.kernel[1]);
     let weights = u64::from(c.out_hwc[2]) * taps * u64::from(c.group_channels);

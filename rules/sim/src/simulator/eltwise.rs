@@ -6,7 +6,7 @@ use ptq_ir::Rounding;
 use ptq_kernels::requant::{add_fixed, add_float, requant_fixed, requant_float, store};
 
 /// Operand ranges as (start, bytes).
-pub(super) fn operands(c: &Eltwise) -> [(Sram, u64); 2] {
+pub(crate) fn operands(c: &Eltwise) -> [(Sram, u64); 2] {
     let bytes = |i: usize| c.operand_dims(i).iter().map(|&d| u64::from(d)).fold(1u64, u64::saturating_mul);
     [(c.a, bytes(0)), (c.b, bytes(1))]
 }

@@ -8,7 +8,7 @@ use ptq_ir::ops::{LinearResize, WEIGHT_BITS};
 const TAP_BYTES: u64 = 6;
 
 /// Operand ranges as (start, bytes).
-pub(super) fn operands(c: &Interp) -> [(Sram, u64); 3] {
+pub(crate) fn operands(c: &Interp) -> [(Sram, u64); 3] {
     let src = u64::from(c.in_hw[0]) * u64::from(c.in_hw[1]) * u64::from(c.channels);
     [(c.src, src), (c.rows, TAP_BYTES * u64::from(c.out_hw[0])), (c.cols, TAP_BYTES * u64::from(c.out_hw[1]))]
 }

@@ -12,7 +12,7 @@ pub(super) fn lut(c: &Lut, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
 }
 
 /// Bytes from the first to behind the last element that a TRANS reads.
-pub(super) fn trans_reach(c: &Trans) -> u64 {
+pub(crate) fn trans_reach(c: &Trans) -> u64 {
     let last = (0..4).map(|i| u64::from(c.dims[i] - 1) * u64::from(c.src_strides[i])).fold(0, u64::saturating_add);
     last.saturating_add(1).saturating_mul(c.elem.bytes() as u64)
 }
@@ -38,7 +38,7 @@ pub(super) fn trans(c: &Trans, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
 }
 
 /// Operand ranges of a GATHER as (start, bytes).
-pub(super) fn gather_operands(c: &Gather) -> [(Sram, u64); 3] {
+pub(crate) fn gather_operands(c: &Gather) -> [(Sram, u64); 3] {
     let src = u64::from(c.in_hw[0]) * u64::from(c.in_hw[1]) * u64::from(c.pixel_bytes);
     [(c.src, src), (c.rows, 2 * u64::from(c.out_hw[0])), (c.cols, 2 * u64::from(c.out_hw[1]))]
 }

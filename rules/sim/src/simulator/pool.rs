@@ -6,7 +6,7 @@ use crate::{Elem, Pool, PoolKind, Sram, TAP_CONSTANT_BYTES, TrapKind};
 use ptq_kernels::requant::store;
 
 /// Operand ranges as (start, bytes).
-pub(super) fn operands(c: &Pool) -> [(Sram, u64); 2] {
+pub(crate) fn operands(c: &Pool) -> [(Sram, u64); 2] {
     let pixels = u64::from(c.in_hwc[0]) * u64::from(c.in_hwc[1]);
     let ifm = pixels * u64::from(c.in_hwc[2]) * c.elem.bytes() as u64;
     [(c.ifm, ifm), (c.constants, u64::from(c.taps) * TAP_CONSTANT_BYTES as u64)]

@@ -1,0 +1,96 @@
+//! What a command costs by itself, without waiting.
+//!
+//! CONV: the matrix unit takes `ceil(taps·channels / ic) · ceil(filters / oc) · ceil(pixels / px)` cycles a group, with a
+//! group's input channels padded to `channel_multiple`. DWCONV: `taps · ceil(outputs / dw_lanes)`. The vector unit handles
+//! `vector_lanes` elements a cycle: a tap of a window, a sum, a product, a table look-up each; four taps a linear
+//! interpolation. TRANS and GATHER move `trans_bytes_per_cycle`.
+//!
+//! Operands come from the banks of the SRAM. Streams (operands and the result) that begin in the same bank meet in every
+//! cycle and wait for each other, so the command takes at least `bytes · most streams in one bank / all banks' width`.
+//! The matrix unit reads its input once for each pass over its output channels.
+
+use crate::access::operands;
+use crate::{Command, Conv, Interp, Pool, Sram, Transfer};
+use ptq_march::Hardware;
+
+/// Cost of one command.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Cycles in which its unit, or for a transfer the connection to DDR, is busy; issuing not included.
+    pub cycles: u64,
+    /// Of these, cycles that the unit spends only because of bank conflicts or the width of the SRAM.
+    pub memory: u64,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Cycles of a matrix unit that is always full.
+    pub ideal_mac: f64,
+}
+
+/// The cost of a command on a target. SYNC and END cost nothing here.
+pub fn cost(command: &Command, hw: &Hardware) -> Cost {
+    let vector = |elements: u64| elements.div_ceil(hw.vector_lanes.into());
+    let moved = |bytes: u64| bytes.div_ceil(hw.trans_bytes_per_cycle.into());
+    match command {
+        Command::Load(t) | Command::Store(t) => Cost { cycles: ddr_cycles(t, hw), ..Cost::default() },
+        Command::Conv(c) => {
+            let peak = u64::from(hw.mac.ic) * u64::from(hw.mac.oc) * u64::from(hw.mac.px);
+            let passes = u64::from(c.out_hwc[2]).div_ceil(hw.mac.oc.into()).max(1);
+            let cost = limited(command, conv_cycles(c, hw), passes, hw);
+            Cost { macs: c.macs(), ideal_mac: c.macs() as f64 / peak as f64, ..cost }
+        }
+        Command::DwConv(c) => {
+            let outputs: u64 = c.out_hwc.iter().map(|&v| u64::from(v)).product();
+            let cycles = taps(c) * outputs.div_ceil(hw.mac.dw_lanes.into());
+            let ideal_mac = c.macs() as f64 / f64::from(hw.mac.dw_lanes);
+            Cost { macs: c.macs(), ideal_mac, ..limited(command, cycles, 1, hw) }
+        }
+        Command::Pool(c) => limited(command, vector(pool_elements(c)), 1, hw),
+        Command::Interp(c) => limited(command, vector(4 * interp_elements(c)), 1, hw),
+        Command::Eltwise(_) | Command::Lut(_) => limited(command, vector(operands(command).1.1), 1, hw),
+        Command::Trans(_) | Command::Gather(_) => limited(command, moved(operands(command).1.1), 1, hw),
+        Command::Sync | Command::End => Cost::default(),
+    }
+}
+
+fn taps(c: &Conv) -> u64 {
+    u64::from(c.kernel[0]) * u64::from(c.kernel[1])
+}
+
+fn conv_cycles(c: &Conv, hw: &Hardware) -> u64 {
+    let channels = u64::from(c.group_channels).next_multiple_of(hw.mac.channel_multiple.into());
+    let groups = (u64::from(c.in_hwc[2]) / u64::from(c.group_channels).max(1)).max(1);
+    let filters = u64::from(c.out_hwc[2]) / groups;
+    let pixels = u64::from(c.out_hwc[0]) * u64::from(c.out_hwc[1]);
+    let depth = (taps(c) * channels).div_ceil(hw.mac.ic.into());
+    groups * depth * filters.div_ceil(hw.mac.oc.into()) * pixels.div_ceil(hw.mac.px.into())
+}
+
+fn pool_elements(c: &Pool) -> u64 {
+    let window = u64::from(c.kernel[0]) * u64::from(c.kernel[1]);
+    window * u64::from(c.out_hw[0]) * u64::from(c.out_hw[1]) * u64::from(c.in_hwc[2])
+}
+
+fn interp_elements(c: &Interp) -> u64 {
+    u64::from(c.out_hw[0]) * u64::from(c.out_hw[1]) * u64::from(c.channels)
+}
+
+/// Cycles of a unit, or of the SRAM where that is slower. `passes`: how often the first operand is read.
+fn limited(command: &Command, cycles: u64, passes: u64, hw: &Hardware) -> Cost {
+    let (reads, write) = operands(command);
+    let streams = reads.iter().chain([&write]).filter(|(_, bytes)| *bytes > 0);
+    let bank = |at: Sram| at.0 / hw.align % hw.sram_banks;
+    let together = streams.clone().map(|(at, _)| streams.clone().filter(|(b, _)| bank(*at) == bank(*b)).count());
+    let most = together.max().unwrap_or(1) as u64;
+    let again = reads.first().map_or(0, |(_, bytes)| bytes.saturating_mul(passes - 1));
+    let bytes = streams.map(|(_, bytes)| *bytes).fold(again, u64::saturating_add);
+    let width = u64::from(hw.sram_banks) * u64::from(hw.sram_bank_bytes_per_cycle);
+    let sram = bytes.saturating_mul(most).div_ceil(width);
+    Cost { cycles: cycles.max(sram).max(1), memory: sram.saturating_sub(cycles), ..Cost::default() }
+}
+
+/// Cycles on the connection to DDR: whole bursts for every run.
+fn ddr_cycles(t: &Transfer, hw: &Hardware) -> u64 {
+    let runs = u64::from(t.outer[0]) * u64::from(t.outer[1]);
+    let bytes = runs.saturating_mul(u64::from(t.bytes).next_multiple_of(hw.ddr_burst_bytes.into()));
+    (bytes as f64 / hw.ddr_bytes_per_cycle).ceil() as u64
+}

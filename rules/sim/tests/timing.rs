@@ -1,0 +1,136 @@
+//! The timed simulator against times worked out by hand.
+#![allow(clippy::unwrap_used)]
+
+use ptq_ir::Rounding;
+use ptq_march::{Hardware, March};
+use ptq_sim::timing::{Timing, cost};
+use ptq_sim::{Command, Conv, Ddr, Elem, Lut, Program, QUEUES, Record, Sram, Transfer, add_waits, serialize};
+
+/// March `bayes` with round numbers: 8 bytes a cycle, 100 cycles of latency, issue 10 and 5, a barrier 20.
+fn hardware() -> Hardware {
+    let march = March::from_toml(&ptq_march::source("bayes").unwrap()).unwrap();
+    Hardware {
+        ddr_bytes_per_cycle: 8.0,
+        ddr_burst_bytes: 16,
+        ddr_latency_cycles: 100,
+        dma_issue_cycles: 10,
+        cmd_issue_cycles: 5,
+        sync_cycles: 20,
+        vector_lanes: 64,
+        sram_banks: 4,
+        sram_bank_bytes_per_cycle: 64,
+        ..march.hardware.unwrap()
+    }
+}
+
+fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
+    Transfer { ddr: Ddr(ddr), sram: Sram(sram), outer: [1, 1], bytes, ddr_strides: [0; 2], sram_strides: [0; 2] }
+}
+
+fn lut(ifm: u32, ofm: u32, count: u32) -> Command {
+    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(0), ofm: Sram(ofm), count, x_type: Elem::I8 })
+}
+
+/// A table, then two tiles of 640 bytes through it.
+fn program(waits: fn(&mut [Record])) -> Program {
+    let commands = [
+        Command::Load(transfer(0, 0, 256)),
+        Command::Load(transfer(256, 1024, 640)),
+        lut(1024, 4096, 640),
+        Command::Store(transfer(2048, 4096, 640)),
+        Command::Load(transfer(896, 2048, 640)),
+        lut(2048, 5120, 640),
+        Command::Store(transfer(2688, 5120, 640)),
+        Command::Sync,
+        Command::End,
+    ];
+    let mut commands: Vec<Record> =
+        commands.map(|command| Record { layer: 0, wait: [0; QUEUES], command }).into_iter().collect();
+    waits(&mut commands);
+    Program {
+        commands,
+        constants: vec![0; 1536].into(),
+        sram_bytes: 8192,
+        align: 64,
+        ddr_bytes: 4096,
+        layers: vec!["lut".into()],
+    }
+}
+
+#[test]
+fn queues_overlap_where_nothing_makes_them_wait() {
+    let (p, hw) = (program(add_waits), hardware());
+    p.check().unwrap();
+    let t = Timing::of(&p, &[2048..3328], &hw);
+    let times: Vec<(u64, u64, u64)> = t.spans.iter().map(|s| (s.start, s.end, s.busy)).collect();
+    // Streams 1024 and 4096 begin in bank 0, with the table at 0: (256 + 1280) · 3 / 256 = 18 cycles instead of 10.
+    let expect = [
+        (10, 142, 32),  // 256 bytes; the next transfer is issued meanwhile
+        (42, 222, 80),  // behind it
+        (227, 245, 18), // its data, and 5 to issue
+        (255, 435, 80), // 10 to issue
+        (122, 302, 80), // not held up by anything but the connection
+        (307, 325, 18),
+        (335, 515, 80),
+        (515, 535, 0),
+        (535, 535, 0),
+    ];
+    assert_eq!(times, expect);
+    assert_eq!((t.cycles, t.loaded_bytes, t.stored_bytes), (535, 1536, 1280));
+    let l = &t.layers[0];
+    assert_eq!((l.start, l.end, l.share), (10, 515, 535));
+    assert_eq!((l.compute, l.load, l.store), (36, 192, 160));
+    assert_eq!((t.bound.ddr, t.bound.ddr_bytes, t.bound.cycles()), (352, 2816, 352));
+    assert_eq!(t.runs_per_second(&hw, 1), 1e9 / 535.0);
+    assert_eq!(t.runs_per_second(&hw, 2), 1e9 / 352.0, "two cores share one connection");
+}
+
+#[test]
+fn a_program_without_overlap_takes_the_sum() {
+    let t = Timing::of(&program(serialize), &[], &hardware());
+    let transfers = [32, 80, 80, 80, 80].iter().map(|b| 10 + b + 100).sum::<u64>();
+    assert_eq!(t.cycles, transfers + 2 * (5 + 18) + 20);
+    assert_eq!(t.bound.ddr_bytes, 1536, "nobody reads the results");
+}
+
+#[test]
+fn a_run_takes_whole_bursts() {
+    let runs = Transfer { outer: [1, 10], ddr_strides: [0, 50], sram_strides: [0, 17], ..transfer(0, 0, 17) };
+    assert_eq!(cost(&Command::Load(runs), &hardware()).cycles, 10 * 32 / 8);
+}
+
+#[test]
+fn convolutions_fill_the_array_as_far_as_their_extents_allow() {
+    // Banks so wide that only the array matters.
+    let hw = Hardware { sram_bank_bytes_per_cycle: 4096, ..hardware() };
+    let conv = Conv {
+        ifm: Sram(0),
+        weights: Sram(64),
+        constants: Sram(128),
+        ofm: Sram(192),
+        in_hwc: [8, 8, 3],
+        out_hwc: [8, 8, 65],
+        kernel: [3, 3],
+        strides: [1, 1],
+        dilations: [1, 1],
+        pad_top: 1,
+        pad_left: 1,
+        group_channels: 3,
+        x_zero: 0,
+        out_zero: 0,
+        clamp_lo: -128,
+        clamp_hi: 127,
+        x_type: Elem::I8,
+        out_type: Elem::I8,
+        rounding: Rounding::Fixed,
+    };
+    // 9 taps of 3 channels, padded to 4, over 32 lanes: 2; 65 filters over 64: 2; 64 pixels over 16: 4.
+    let full = cost(&Command::Conv(conv), &hw);
+    assert_eq!((full.cycles, full.macs, full.memory), (2 * 2 * 4, 64 * 65 * 27, 0));
+    assert_eq!(full.ideal_mac, (64 * 65 * 27) as f64 / 32768.0);
+    let groups = Conv { in_hwc: [8, 8, 64], out_hwc: [8, 8, 64], group_channels: 1, ..conv };
+    let depthwise = cost(&Command::DwConv(groups), &hw);
+    assert_eq!(depthwise.cycles, 9 * (64 * 64 / 1024));
+    let grouped = cost(&Command::Conv(groups), &hw);
+    assert_eq!(grouped.cycles, 64 * 2 * 4, "one group after the other leaves the array almost empty");
+}
