@@ -61,7 +61,7 @@ fn program(waits: fn(&mut [Record])) -> Program {
 fn queues_overlap_where_nothing_makes_them_wait() {
     let (p, hw) = (program(add_waits), hardware());
     p.check().unwrap();
-    let t = Timing::of(&p, &[2048..3328], &hw);
+    let t = Timing::of(&p, std::slice::from_ref(&(2048..3328)), &hw);
     let times: Vec<(u64, u64, u64)> = t.spans.iter().map(|s| (s.start, s.end, s.busy)).collect();
     // Streams 1024 and 4096 begin in bank 0, with the table at 0: (256 + 1280) · 3 / 256 = 18 cycles instead of 10.
     let expect = [
