@@ -6,8 +6,12 @@ mod concat;
 mod constants;
 mod conv;
 mod eltwise;
+mod gather;
 mod interp;
+mod lines;
 mod lut;
+mod matmul;
+mod pad;
 mod permute;
 mod pool;
 mod reshape;
@@ -92,6 +96,11 @@ impl<'a> Lowering<'a> {
             QOp::MaxPool(geom) => pool::lower_max(self, node, geom),
             QOp::Add(add) => eltwise::lower_add(self, node, add),
             QOp::Mul(mul) => eltwise::lower_mul(self, node, mul),
+            QOp::Extreme(extreme) => eltwise::lower_extreme(self, node, extreme),
+            QOp::Div(div) => eltwise::lower_div(self, node, div),
+            QOp::MatMul(matmul) => matmul::lower(self, node, matmul),
+            QOp::Reduce(reduce) => lines::lower_reduce(self, node, reduce),
+            QOp::Softmax(softmax) => lines::lower_softmax(self, node, softmax),
             QOp::Lut(lut) => lut::lower(self, node, lut),
             QOp::Concat(concat) => concat::lower(self, node, concat),
             QOp::Resize(resize) => resize::lower(self, node, resize),
@@ -99,6 +108,8 @@ impl<'a> Lowering<'a> {
             QOp::DepthToSpace(block) => permute::lower_depth_to_space(self, node, *block),
             QOp::SpaceToDepth { block } => permute::lower_space_to_depth(self, node, *block),
             QOp::Slice { starts } => slice::lower(self, node, starts),
+            QOp::Gather { axis, indices } => gather::lower(self, node, *axis, indices),
+            QOp::Pad { before, value } => pad::lower(self, node, before, *value),
             QOp::Reshape => reshape::lower(self, node),
             QOp::Transpose { perm } => permute::lower(self, node, perm),
             QOp::Float { .. } | QOp::Quantize | QOp::Dequantize => {

@@ -8,9 +8,11 @@ mod border;
 mod concat;
 mod conv;
 mod lut;
+mod matmul;
 mod moves;
 mod operand;
 mod pool;
+mod reduce;
 
 use crate::lifetimes::release_after;
 use crate::{ExecError, eval_outputs, is_supported};
@@ -127,6 +129,11 @@ impl Interpreter {
             QOp::Conv(conv) => conv::run(conv, &operands, out),
             QOp::Add(add) => arithmetic::add(add, &operands, out),
             QOp::Mul(mul) => arithmetic::mul(mul, &operands, out),
+            QOp::Extreme(extreme) => arithmetic::extreme(extreme, &operands, out),
+            QOp::Div(div) => arithmetic::div(div, &operands, out),
+            QOp::MatMul(matmul) => matmul::run(matmul, &operands, out),
+            QOp::Reduce(reduce) => reduce::reduce(reduce, x, out),
+            QOp::Softmax(softmax) => reduce::softmax(softmax, x, out),
             QOp::Concat(concat) => concat::run(concat, &operands, out),
             QOp::AveragePool(pool) => pool::average(pool, x, out),
             QOp::MaxPool(geom) => pool::max(geom, x, out),
@@ -136,6 +143,8 @@ impl Interpreter {
             QOp::DepthToSpace(block) => moves::depth_to_space(*block, x),
             QOp::SpaceToDepth { block } => moves::space_to_depth(*block, x),
             QOp::Slice { starts } => moves::slice(starts, x, &out.shape),
+            QOp::Gather { axis, indices } => moves::gather(*axis, indices, x),
+            QOp::Pad { before, value } => moves::pad(before, *value, x, &out.shape),
             QOp::Reshape => Ok(x.data.reshaped(out.shape.clone())?),
             QOp::Transpose { perm } => moves::transpose(perm, x),
         };

@@ -4,13 +4,13 @@ use crate::graph_rule::GraphRule;
 use crate::rules::{
     convert_batch_normalization, convert_conv_transpose, convert_gemm, convert_matmul, convert_reduce, convert_sum,
     drop_unused, fold_arithmetic_behind, fold_arithmetic_in_front, fold_batch_normalization, fold_constants, fold_pad,
-    mark_activation, merge_arithmetic, merge_reshapes, merge_transposes, move_through, outline_function,
+    keep_rank, mark_activation, merge_arithmetic, merge_reshapes, merge_transposes, move_through, outline_function,
     raise_to_images, recognize_function, recognize_normalization, recognize_softmax, remove_identity,
 };
 use ptq_rule::GraphRuleMeta;
 
 /// Every rule, in the order in which a round asks those of one phase.
-pub(crate) const RULES: [GraphRule; 23] = [
+pub(crate) const RULES: [GraphRule; 24] = [
     // Before everything: guards ask "is it constant?".
     fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
@@ -46,6 +46,8 @@ pub(crate) const RULES: [GraphRule; 23] = [
     convert_gemm::RULE,
     // After the folds, which see a MatMul next to its factors and not through a Reshape.
     convert_matmul::RULE,
+    // After convert-reduce and the recognitions, which read reductions as exporters write them.
+    keep_rank::RULE,
     raise_to_images::RULE,
     // After the rules that add Reshapes.
     move_through::RULE,

@@ -12,6 +12,7 @@ pub(crate) mod fold_arithmetic_in_front;
 pub(crate) mod fold_batch_normalization;
 pub(crate) mod fold_constants;
 pub(crate) mod fold_pad;
+pub(crate) mod keep_rank;
 pub(crate) mod mark_activation;
 pub(crate) mod merge_arithmetic;
 pub(crate) mod merge_reshapes;

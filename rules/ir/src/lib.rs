@@ -36,7 +36,8 @@ pub use graph::{Device, Graph, IR_OPSET, Node, NodeId, Value, ValueId};
 pub use image_input::{RESIZER_PIXELS, Source, SpaceAndRange, legal_sources, legal_types_rt};
 pub use input_spec::{Fit, InputSpec, InputType, Layout};
 pub use qgraph::{
-    Activation, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor, Segment, SegmentId, TensorId,
+    Activation, QAdd, QConcat, QConv, QDiv, QExtreme, QGraph, QLut, QMatMul, QMul, QNode, QOp, QPool, QReduce,
+    QSoftmax, QTensor, Reduction, Segment, SegmentId, TensorId,
 };
 pub use quant::{ActScheme, ActivationQuant, QuantParams, QuantTable, Requant, Rounding};
 pub use shape::{broadcast_shapes, numel, strides};

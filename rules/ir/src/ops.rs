@@ -10,6 +10,7 @@ mod function;
 mod gemm;
 mod linear_resize;
 mod pool;
+mod reduce;
 mod resample;
 mod resize;
 mod space;
@@ -22,6 +23,7 @@ pub use function::{FUNCTION, FUNCTION_DOMAIN, FunctionStep, Operand, ScalarFunct
 pub use gemm::GemmAttrs;
 pub use linear_resize::{LinearResize, LinearTap, WEIGHT_BITS};
 pub use pool::PoolGeom;
+pub use reduce::reduced_axes;
 pub use resample::{Filter, Resample};
 pub use resize::NearestResize;
 pub use space::{BlockMove, BlockOrder};

@@ -96,6 +96,76 @@ pub struct QMul {
     pub clamp_hi: i32,
 }
 
+/// Element-wise larger or smaller operand with broadcasting: `out = max(round((a - a_zero)·ma), round((b - b_zero)·mb)) + out_zero`,
+/// saturated to the type; `min` in place of `max` where `smaller`. `requant` is as a [`QAdd`]'s: two entries, in fixed point with one shift.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QExtreme {
+    /// Whether the smaller one is taken.
+    pub smaller: bool,
+    /// Multipliers of `a` and `b`.
+    pub requant: Requant,
+    /// Output zero point.
+    pub out_zero: i32,
+}
+
+/// Element-wise quotient with broadcasting: `out = round((a - a_zero)·m / (b - b_zero)) + out_zero`, saturated to the type, one
+/// rounding. A zero divisor gives the type's highest or lowest value by the sign of `a - a_zero`, and the zero point where that is 0 too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QDiv {
+    /// One entry.
+    pub requant: Requant,
+    /// Output zero point.
+    pub out_zero: i32,
+}
+
+/// Matrix product over the last two axes, the others broadcast: `out = requant(Σ (a - a_zero)·(b - b_zero)) + out_zero`,
+/// saturated to the type. Operands have equal rank, `[.., M, K]` and `[.., K, N]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QMatMul {
+    /// One entry.
+    pub requant: Requant,
+    /// Output zero point.
+    pub out_zero: i32,
+}
+
+/// What a [`QReduce`] makes of the elements along its axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reduction {
+    /// `requant(Σ (x - x_zero)) + out_zero`.
+    Sum,
+    /// The same; the multiplier contains the division by the extent.
+    Mean,
+    /// The largest element; output parameters equal the input's.
+    Max,
+}
+
+/// Reduction along one axis, which stays with extent 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QReduce {
+    /// What is computed.
+    pub kind: Reduction,
+    /// Axis, non-negative.
+    pub axis: usize,
+    /// One entry; `None` for a maximum.
+    pub requant: Option<Requant>,
+    /// Output zero point; 0 for a maximum.
+    pub out_zero: i32,
+}
+
+/// Softmax along one axis in one step: with `e(i) = table[max(q) - q(i)]` and `s = Σ e`, `out(i) = round(e(i)·m / s) + out_zero`,
+/// saturated to the type. Rounded once, so that no part of it has an 8-bit intermediate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QSoftmax {
+    /// Axis, non-negative.
+    pub axis: usize,
+    /// 256 entries: `round(2^20 · exp(-k · x_scale))`.
+    pub table: Vec<u32>,
+    /// One entry, `1 / out_scale`.
+    pub requant: Requant,
+    /// Output zero point.
+    pub out_zero: i32,
+}
+
 /// Concatenation; input `i` is requantized to the output's scale by entry `i`, unless that is `None` (equal parameters).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QConcat {
@@ -155,6 +225,16 @@ pub enum QOp {
     Add(QAdd),
     /// Product.
     Mul(QMul),
+    /// Larger or smaller operand.
+    Extreme(QExtreme),
+    /// Quotient.
+    Div(QDiv),
+    /// Matrix product of two activations.
+    MatMul(QMatMul),
+    /// Sum, mean or maximum along one axis.
+    Reduce(QReduce),
+    /// Softmax along one axis.
+    Softmax(QSoftmax),
     /// Concatenation.
     Concat(QConcat),
     /// Average or global average pooling.
@@ -178,6 +258,20 @@ pub enum QOp {
     Slice {
         /// First element along every axis.
         starts: Vec<usize>,
+    },
+    /// Elements along one axis by a table, in any order and number; output parameters equal the input's. Also Expand and Tile.
+    Gather {
+        /// Axis, non-negative.
+        axis: usize,
+        /// Source index of each element along the axis.
+        indices: Vec<u32>,
+    },
+    /// The input in a larger box; output parameters equal the input's.
+    Pad {
+        /// Elements in front along every axis.
+        before: Vec<usize>,
+        /// What fills the rest, in quantized units.
+        value: i32,
     },
     /// Same elements in ONNX order under the output's shape.
     Reshape,
@@ -209,6 +303,16 @@ impl QOp {
             QOp::Add(add) if add.is_difference() => "Sub",
             QOp::Add(_) => "Add",
             QOp::Mul(_) => "Mul",
+            QOp::Extreme(extreme) if extreme.smaller => "Min",
+            QOp::Extreme(_) => "Max",
+            QOp::Div(_) => "Div",
+            QOp::MatMul(_) => "MatMul",
+            QOp::Reduce(reduce) => match reduce.kind {
+                Reduction::Sum => "ReduceSum",
+                Reduction::Mean => "ReduceMean",
+                Reduction::Max => "ReduceMax",
+            },
+            QOp::Softmax(_) => "Softmax",
             QOp::Concat(_) => "Concat",
             QOp::AveragePool(_) => "AveragePool",
             QOp::MaxPool(_) => "MaxPool",
@@ -217,6 +321,8 @@ impl QOp {
             QOp::DepthToSpace(_) => "DepthToSpace",
             QOp::SpaceToDepth { .. } => "SpaceToDepth",
             QOp::Slice { .. } => "Slice",
+            QOp::Gather { .. } => "Gather",
+            QOp::Pad { .. } => "Pad",
             QOp::Reshape => "Reshape",
             QOp::Transpose { .. } => "Transpose",
         }

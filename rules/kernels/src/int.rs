@@ -14,7 +14,9 @@ mod depthwise;
 mod elementwise;
 mod finish;
 mod layout;
+mod lines;
 mod lookup;
+mod matmul;
 mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -33,9 +35,11 @@ mod windows;
 pub use border::{dequantize_bytes, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
-pub use elementwise::{IntAdd, IntMul};
+pub use elementwise::{IntAdd, IntMul, byte_pairs};
 pub use layout::{swap_axes, to_nchw, to_nhwc};
+pub use lines::byte_lines;
 pub use lookup::{lookup, requant_table};
+pub use matmul::IntMatMul;
 pub use peak::multiply_add_loop;
 pub use pool::{IntAveragePool, IntImage, int_max_pool};
 

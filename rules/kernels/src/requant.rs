@@ -53,6 +53,45 @@ pub fn add_fixed(a: i32, ma: i32, b: i32, mb: i32, shift: u8) -> i32 {
     }
 }
 
+/// `round(a · mult / (b · 2^shift))`, half away from zero, of the exact quotient; saturated to 32 bits. A zero divisor gives
+/// the highest or lowest number by the sign of the dividend, 0 for 0.
+#[inline(always)]
+pub fn quotient_fixed(a: i64, b: i64, mult: i32, shift: u8) -> i32 {
+    let numerator = i128::from(a) * i128::from(mult);
+    if b == 0 {
+        return match numerator.signum() {
+            1 => i32::MAX,
+            -1 => i32::MIN,
+            _ => 0,
+        };
+    }
+    // |b| · 2^62 fits 126 bits.
+    let denominator = i128::from(b.unsigned_abs()) << shift.min(MAX_SHIFT);
+    let magnitude = (numerator.unsigned_abs() + (denominator.unsigned_abs() >> 1)) / denominator.unsigned_abs();
+    let bounded = magnitude.min(1 << 31) as i64;
+    let negative = (numerator < 0) != (b < 0);
+    (if negative { -bounded } else { bounded }).min(i64::from(i32::MAX)) as i32
+}
+
+/// `round_half_even(a · m / b)`: both numbers are converted to f32, then one product and one division. A zero divisor gives
+/// ±2^30 by the sign of the dividend, 0 for 0.
+#[inline(always)]
+pub fn quotient_float(a: i64, b: i64, m: f32) -> i32 {
+    round_half_even(a as f32 * m / b as f32)
+}
+
+/// The quotient of two integers by the single entry of these constants.
+///
+/// # Panics
+/// When there is no entry.
+#[inline(always)]
+pub fn quotient(requant: &Requant, a: i64, b: i64) -> i32 {
+    match requant {
+        Requant::Float(m) => quotient_float(a, b, m[0]),
+        Requant::Fixed(m) => quotient_fixed(a, b, m[0].0, m[0].1),
+    }
+}
+
 /// `p / 2^shift` half away from zero, for `shift` up to [`MAX_SHIFT`].
 #[inline(always)]
 fn shift_half_away(p: i64, shift: u8) -> i32 {

@@ -40,6 +40,11 @@ impl Factor {
         Factor { single: input / output, double: f64::from(input) / f64::from(output) }
     }
 
+    /// `a / b / output`, in single precision with ONNX Runtime's order of operations.
+    pub(crate) fn quotient(a: f32, b: f32, output: f32) -> Factor {
+        Factor { single: a / b / output, double: f64::from(a) / (f64::from(b) * f64::from(output)) }
+    }
+
     /// `input / (output · count)`.
     pub(crate) fn mean(input: f32, output: f32, count: usize) -> Factor {
         let n = count as f64;

@@ -4,6 +4,7 @@ mod arithmetic;
 mod boxes;
 mod concat;
 mod conv;
+mod lines;
 mod lut;
 mod moves;
 mod operands;
@@ -18,9 +19,13 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
     let node = b.graph.node(id);
     match node.op.as_str() {
         "Conv" => conv::lower(b, id, int32),
-        "Add" | "Sub" | "Mul" => arithmetic::lower(b, id),
+        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" | "MatMul" => arithmetic::lower(b, id),
         "Concat" => concat::lower(b, id),
         "AveragePool" | "GlobalAveragePool" | "MaxPool" | "GlobalMaxPool" => pool::lower(b, id),
+        "ReduceSum" | "ReduceMean" | "ReduceMax" => lines::reduce(b, id),
+        "Softmax" => lines::softmax(b, id),
+        "Gather" | "Expand" | "Tile" => moves::gather(b, id),
+        "Pad" => moves::pad(b, id),
         "Resize" => resize::lower(b, id),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => moves::reshape(b, id, int32),
         "DepthToSpace" | "SpaceToDepth" => moves::block(b, id),

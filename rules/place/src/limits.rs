@@ -8,7 +8,9 @@ type Measure = fn(&Graph, &Node) -> Option<Vec<i64>>;
 
 /// Name, meaning and measure of every property.
 pub const PROPERTIES: &[(&str, &str, Measure)] = &[
+    ("added_axes", "axes of the result that the input does not have", added_axes),
     ("axis", "axis, counted from 0", axis),
+    ("axis_extent", "extent of that axis", axis_extent),
     ("batch", "extent of the first axis", batch),
     ("block", "side of a block in pixels", block),
     ("changed_axes", "number of axes whose extent changes", changed_axes),
@@ -21,7 +23,12 @@ pub const PROPERTIES: &[(&str, &str, Measure)] = &[
     ("image", "height and width of the input", image),
     ("image_area", "height times width of the input", image_area),
     ("input_channels", "channels of the input", input_channels),
+    ("index_rank", "rank of the indices", index_rank),
+    ("inputs", "number of inputs", inputs),
+    ("kept_axes", "1 when reduced axes stay with extent 1", kept_axes),
     ("kernel", "kernel height and width", kernel),
+    ("matrix_extents", "rows of the first matrix and extent of the sum", matrix_extents),
+    ("negative_pads", "number of paddings that cut elements off", negative_pads),
     ("output_channels", "number of filters", output_channels),
     ("output_pad", "additional size of the output", output_pad),
     ("outputs", "number of outputs", outputs),
@@ -99,8 +106,44 @@ fn rank(g: &Graph, n: &Node) -> Option<Vec<i64>> {
 }
 
 fn axis(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    own_axis(g, n).map(|a| vec![a as i64])
+}
+
+/// The axis that a node names; a Softmax means its last one where it names none.
+fn own_axis(g: &Graph, n: &Node) -> Option<usize> {
     let rank = g.value(n.input(0)?).shape.len();
-    ops::axis(n.attrs.int("axis", 0), rank).map(|a| vec![a as i64])
+    ops::axis(n.attrs.int("axis", if n.is("Softmax") { -1 } else { 0 }), rank)
+}
+
+fn axis_extent(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    extent(g, n, own_axis(g, n)?).map(|d| vec![d])
+}
+
+fn index_rank(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![g.value(n.input(1)?).shape.len() as i64])
+}
+
+fn inputs(_: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![n.inputs.len() as i64])
+}
+
+fn kept_axes(_: &Graph, n: &Node) -> Option<Vec<i64>> {
+    Some(vec![n.attrs.int("keepdims", 1)])
+}
+
+fn matrix_extents(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let shape = &g.value(n.input(0)?).shape;
+    Some(to_i64s(&shape[shape.len().checked_sub(2)?..]))
+}
+
+fn negative_pads(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let pads = g.const_input(n, 1)?.to_i64s().ok()?;
+    Some(vec![pads.iter().filter(|&&p| p < 0).count() as i64])
+}
+
+fn added_axes(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    let rank = |v: ptq_ir::ValueId| g.value(v).shape.len() as i64;
+    Some(vec![rank(*n.outputs.first()?) - rank(n.input(0)?)])
 }
 
 fn block(_: &Graph, n: &Node) -> Option<Vec<i64>> {
@@ -155,22 +198,12 @@ fn parameter_elements(g: &Graph, n: &Node) -> Option<Vec<i64>> {
     Some(constants.map(|t| t.shape().iter().product::<usize>() as i64).collect())
 }
 
-/// Axes that a Reduce* removes; all of them where it names none.
-fn reduced(g: &Graph, n: &Node) -> Option<Vec<usize>> {
-    let rank = g.value(n.input(0)?).shape.len();
-    let named = match n.input(1) {
-        Some(_) => g.const_input(n, 1)?.to_i64s().ok()?,
-        None => n.attrs.ints("axes").map(<[i64]>::to_vec).unwrap_or_default(),
-    };
-    if named.is_empty() { Some((0..rank).collect()) } else { named.iter().map(|&a| ops::axis(a, rank)).collect() }
-}
-
 fn reduced_axes(g: &Graph, n: &Node) -> Option<Vec<i64>> {
-    reduced(g, n).map(|axes| vec![axes.len() as i64])
+    ops::reduced_axes(g, n).map(|axes| vec![axes.len() as i64])
 }
 
 fn reduced_extent(g: &Graph, n: &Node) -> Option<Vec<i64>> {
-    reduced(g, n)?.into_iter().map(|a| extent(g, n, a)).collect()
+    ops::reduced_axes(g, n)?.into_iter().map(|a| extent(g, n, a)).collect()
 }
 
 fn constant_inputs(g: &Graph, n: &Node) -> Option<Vec<i64>> {

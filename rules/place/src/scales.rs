@@ -50,7 +50,7 @@ pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> 
 
 /// Whether a node's results are copies of its input's elements, so that both have one scale.
 fn copies_values(row: &NodePlacement) -> bool {
-    row.class == Class::Passive || row.op == "Resize"
+    row.class == Class::Passive || row.op == "Resize" || row.op == "ReduceMax"
 }
 
 /// Whether a passive node moves int32 accumulators.

@@ -113,7 +113,7 @@ fn conv_reshape_softmax() {
         },
         &[],
     );
-    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nreshape CPU PLACE08\nsoftmax CPU PLACE01");
+    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nreshape CPU PLACE08\nsoftmax CPU PLACE02");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn gemm_softmax() {
         &[],
     );
     let chain = "stem BPU id(0)\nflatten BPU id(0)\ngemm BPU id(0)";
-    expect(&g, &[], &format!("{chain} int32\ngemm_out CPU PLACE08\nsoftmax CPU PLACE01"));
+    expect(&g, &[], &format!("{chain} int32\ngemm_out CPU PLACE08\nsoftmax CPU PLACE02"));
 }
 
 #[test]

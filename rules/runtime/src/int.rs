@@ -6,14 +6,18 @@ mod concat;
 mod conv;
 mod elementwise;
 mod interp;
+mod lines;
+mod matmul;
 mod moves;
 mod pool;
 
 pub(crate) use concat::concat;
 pub(crate) use conv::PackedConv;
-pub(crate) use elementwise::{add, lut, mul};
+pub(crate) use elementwise::{add, div, extreme, lut, mul};
 pub(crate) use interp::linear_resize;
-pub(crate) use moves::{depth_to_space, reshape, resize, slice, space_to_depth, transpose};
+pub(crate) use lines::{reduce, softmax};
+pub(crate) use matmul::matmul;
+pub(crate) use moves::{depth_to_space, gather_along, pad, reshape, resize, slice, space_to_depth, transpose};
 pub(crate) use pool::{average_pool, max_pool};
 
 use ptq_ir::{DType, QNode, QTensor};

@@ -4,6 +4,7 @@
 //! further questions.
 
 mod elementwise;
+mod lines;
 mod moves;
 mod quant;
 mod window;
@@ -81,12 +82,19 @@ fn check_integer_op(op: &QOp, inputs: &[&QTensor], output: &QTensor) -> Result<(
         QOp::Add(add) => elementwise::check_add(add, two(inputs)?, output),
         QOp::Mul(mul) => elementwise::check_mul(mul, two(inputs)?, output),
         QOp::Lut(lut) => elementwise::check_lut(lut, one(inputs)?, output),
+        QOp::Extreme(extreme) => elementwise::check_extreme(extreme, two(inputs)?, output),
+        QOp::Div(div) => elementwise::check_div(div, two(inputs)?, output),
+        QOp::MatMul(matmul) => lines::check_matmul(matmul, two(inputs)?, output),
+        QOp::Reduce(reduce) => lines::check_reduce(reduce, one(inputs)?, output),
+        QOp::Softmax(softmax) => lines::check_softmax(softmax, one(inputs)?, output),
         QOp::Concat(concat) => moves::check_concat(concat, inputs, output),
         QOp::Resize(resize) => moves::check_resize(resize, one(inputs)?, output),
         QOp::LinearResize(resize) => moves::check_linear_resize(resize, one(inputs)?, output),
         QOp::DepthToSpace(block) => moves::check_depth_to_space(*block, one(inputs)?, output),
         QOp::SpaceToDepth { block } => moves::check_space_to_depth(*block, one(inputs)?, output),
         QOp::Slice { starts } => moves::check_slice(starts, one(inputs)?, output),
+        QOp::Gather { axis, indices } => moves::check_gather(*axis, indices, one(inputs)?, output),
+        QOp::Pad { before, value } => moves::check_pad(before, *value, one(inputs)?, output),
         QOp::Reshape => moves::check_reshape(one(inputs)?, output),
         QOp::Transpose { perm } => moves::check_transpose(perm, one(inputs)?, output),
     }

@@ -10,7 +10,9 @@ mod field;
 mod gather;
 mod interp;
 mod lut;
+mod matmul;
 mod pool;
+mod softmax;
 mod table;
 mod trans;
 mod transfer;
@@ -20,7 +22,10 @@ pub use eltwise::{ELTWISE_RANK, Eltwise, EltwiseKind};
 pub use gather::Gather;
 pub use interp::Interp;
 pub use lut::Lut;
+pub use matmul::MatMul;
 pub use pool::{Pool, PoolKind};
+pub(crate) use softmax::SOFTMAX_ENTRIES;
+pub use softmax::Softmax;
 pub use table::record_table;
 pub use trans::Trans;
 pub use transfer::Transfer;
@@ -46,7 +51,7 @@ pub enum Command {
     DwConv(Conv),
     /// Maximum or average over windows.
     Pool(Pool),
-    /// Sum or product of two tiles.
+    /// Sum, product, maximum, minimum or quotient of two tiles.
     Eltwise(Eltwise),
     /// Table look-up.
     Lut(Lut),
@@ -56,6 +61,10 @@ pub enum Command {
     Gather(Gather),
     /// Weighs four pixels by row and column tables (linear resize).
     Interp(Interp),
+    /// Matrix product of two tiles.
+    MatMul(MatMul),
+    /// Softmax along one axis.
+    Softmax(Softmax),
     /// A barrier: everything before is in memory before anything behind it starts.
     Sync,
     /// End of the program.
@@ -110,6 +119,8 @@ impl Command {
             Command::Trans(_) => "TRANS",
             Command::Gather(_) => "GATHER",
             Command::Interp(_) => "INTERP",
+            Command::MatMul(_) => "MATMUL",
+            Command::Softmax(_) => "SOFTMAX",
             Command::Sync => "SYNC",
             Command::End => "END",
         }
@@ -127,6 +138,8 @@ impl Command {
             Command::Trans(_) => 8,
             Command::Gather(_) => 9,
             Command::Interp(_) => 12,
+            Command::MatMul(_) => 13,
+            Command::Softmax(_) => 14,
             Command::Sync => 10,
             Command::End => 11,
         }
@@ -143,6 +156,8 @@ impl Command {
             Command::Trans(c) => c.shown(),
             Command::Gather(c) => c.shown(),
             Command::Interp(c) => c.shown(),
+            Command::MatMul(c) => c.shown(),
+            Command::Softmax(c) => c.shown(),
             Command::Sync | Command::End => Vec::new(),
         }
     }
@@ -162,6 +177,8 @@ impl Command {
             Command::Trans(c) => c.check(),
             Command::Gather(c) => c.check(),
             Command::Interp(c) => c.check(),
+            Command::MatMul(c) => c.check(),
+            Command::Softmax(c) => c.check(),
             Command::Sync | Command::End => Ok(()),
         };
         checked.map_err(|what| RecordError::Field { name: self.name(), what })
@@ -185,6 +202,8 @@ impl Record {
             Command::Trans(c) => c.put(&mut w),
             Command::Gather(c) => c.put(&mut w),
             Command::Interp(c) => c.put(&mut w),
+            Command::MatMul(c) => c.put(&mut w),
+            Command::Softmax(c) => c.put(&mut w),
             Command::Sync | Command::End => {}
         }
         bytes
@@ -209,6 +228,8 @@ impl Record {
             10 => Command::Sync,
             11 => Command::End,
             12 => Command::Interp(Interp::take(&mut r)),
+            13 => Command::MatMul(MatMul::take(&mut r)),
+            14 => Command::Softmax(Softmax::take(&mut r)),
             other => return Err(RecordError::Opcode(other)),
         };
         let name = command.name();

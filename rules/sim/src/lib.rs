@@ -23,8 +23,8 @@ pub mod timing;
 mod trap;
 
 pub use command::{
-    Command, Conv, ELTWISE_RANK, Eltwise, EltwiseKind, Gather, Interp, Lut, Pool, PoolKind, RECORD_BYTES, Record,
-    RecordError, Trans, Transfer, record_table,
+    Command, Conv, ELTWISE_RANK, Eltwise, EltwiseKind, Gather, Interp, Lut, MatMul, Pool, PoolKind, RECORD_BYTES,
+    Record, RecordError, Softmax, Trans, Transfer, record_table,
 };
 pub use dump::dump;
 pub use elem::{Ddr, Elem, Sram};
@@ -32,6 +32,9 @@ pub use order::{Race, add_waits, serialize};
 pub use program::{CHANNEL_CONSTANT_BYTES, Program, ProgramError, TAP_CONSTANT_BYTES};
 pub use queue::{QUEUES, Queue};
 pub use simulator::Simulator;
-pub use storage::{depth_to_space_axes, from_storage, space_to_depth_axes, storage_axes, storage_dims, to_storage};
+pub use storage::{
+    depth_to_space_axes, from_storage, line_dims, matrix_batches, space_to_depth_axes, storage_axes, storage_dims,
+    to_storage,
+};
 pub use target::Target;
 pub use trap::{Trap, TrapKind};

@@ -7,6 +7,7 @@ pub(crate) mod conv;
 mod dot;
 pub(crate) mod eltwise;
 pub(crate) mod interp;
+pub(crate) mod lines;
 pub(crate) mod moves;
 pub(crate) mod pool;
 mod scale;
@@ -116,6 +117,16 @@ impl<'a> Simulator<'a> {
                 aligned(align, &[c.src, c.dst, c.rows, c.cols])?;
                 let out = interp::interp(c, sram)?;
                 commit(sram, c.dst, &out, &interp::operands(c))
+            }
+            Command::MatMul(c) => {
+                aligned(align, &[c.a, c.b, c.ofm])?;
+                let out = lines::matmul(c, sram)?;
+                commit(sram, c.ofm, &out, &lines::matmul_operands(c))
+            }
+            Command::Softmax(c) => {
+                aligned(align, &[c.x, c.table, c.ofm])?;
+                let out = lines::softmax(c, sram)?;
+                commit(sram, c.ofm, &out, &lines::softmax_operands(c))
             }
             Command::Sync | Command::End => Ok(()),
         }

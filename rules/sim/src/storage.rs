@@ -15,6 +15,26 @@ pub fn storage_dims(shape: &[usize]) -> Vec<usize> {
     storage_axes(shape.len()).into_iter().map(|a| shape[a]).collect()
 }
 
+/// Extents around one axis of the model in storage order: outer, the axis, inner.
+pub fn line_dims(shape: &[usize], axis: usize) -> [usize; 3] {
+    let dims = storage_dims(shape);
+    let at = storage_axes(shape.len()).iter().position(|&a| a == axis).unwrap_or(0);
+    [dims[..at].iter().product(), dims[at], dims[at + 1..].iter().product()]
+}
+
+/// For every matrix of a product in the model's order, which matrix of either operand it reads. Ranks are equal, the axes in
+/// front of the last two broadcast.
+pub fn matrix_batches(a: &[usize], b: &[usize]) -> Vec<[usize; 2]> {
+    let outer = a.len().saturating_sub(2);
+    let mut out = vec![[0, 0]];
+    for (&da, &db) in a[..outer].iter().zip(&b[..outer]) {
+        let step = |at: usize, extent: usize, i: usize| at * extent + if extent == 1 { 0 } else { i };
+        out =
+            out.into_iter().flat_map(|[x, y]| (0..da.max(db)).map(move |i| [step(x, da, i), step(y, db, i)])).collect();
+    }
+    out
+}
+
 /// DepthToSpace in storage order: extents of the input as six axes, and for each axis of the result the input's axis.
 /// `shape` is the input's (batch, channels, height, width); its channels are whole blocks.
 pub fn depth_to_space_axes(block: BlockMove, [n, c, h, w]: [usize; 4]) -> ([usize; 6], [usize; 6]) {

@@ -1,4 +1,4 @@
-//! Add and Mul → ELTWISE over tiles of at most three axes, operands broadcast.
+//! Operators of two operands → ELTWISE over tiles of at most three axes, operands broadcast.
 //!
 //! The output's stored axes are merged where neither operand is broadcast differently; what is left beyond three axes is
 //! looped over. An operand whose axes are stored in another order (another rank) is permuted first.
@@ -9,7 +9,7 @@ use super::{Lowered, Lowering, axis, does_not_fit, field};
 use crate::ddr::Place;
 use crate::sram::{SramBump, cut_all, first_tile};
 use crate::transfer::BoxTransfer;
-use ptq_ir::{Diagnostic, QAdd, QMul, QNode, TensorId, strides};
+use ptq_ir::{Diagnostic, QAdd, QDiv, QExtreme, QMul, QNode, TensorId, strides};
 use ptq_sim::{Command, ELTWISE_RANK, Eltwise, EltwiseKind, Sram, storage_axes, storage_dims};
 
 /// A merged axis of the output, and which operands are broadcast along it.
@@ -52,9 +52,39 @@ pub(super) fn lower_mul(l: &mut Lowering<'_>, node: &QNode, mul: &QMul) -> Lower
     lower(l, node, fields)
 }
 
-/// The command with types and zero points set.
+/// Lowers a maximum or minimum.
+pub(super) fn lower_extreme(l: &mut Lowering<'_>, node: &QNode, extreme: &QExtreme) -> Lowered {
+    let ((mul_a, shift), (mul_b, _)) = (entry(&extreme.requant, 0), entry(&extreme.requant, 1));
+    let fields = Eltwise {
+        kind: if extreme.smaller { EltwiseKind::Min } else { EltwiseKind::Max },
+        rounding: rounding(&extreme.requant),
+        mul_a,
+        mul_b,
+        shift,
+        out_zero: small(extreme.out_zero)?,
+        ..blank(l, node)?
+    };
+    lower(l, node, fields)
+}
+
+/// Lowers a quotient.
+pub(super) fn lower_div(l: &mut Lowering<'_>, node: &QNode, div: &QDiv) -> Lowered {
+    let (mul_a, shift) = entry(&div.requant, 0);
+    let fields = Eltwise {
+        kind: EltwiseKind::Div,
+        rounding: rounding(&div.requant),
+        mul_a,
+        shift,
+        out_zero: small(div.out_zero)?,
+        ..blank(l, node)?
+    };
+    lower(l, node, fields)
+}
+
+/// The command with types and zero points set, and the result's whole range.
 fn blank(l: &Lowering<'_>, node: &QNode) -> Result<Eltwise, Diagnostic> {
     let (a, b) = (node.inputs[0], node.inputs[1]);
+    let (lo, hi) = l.elem(node.outputs[0])?.range();
     Ok(Eltwise {
         a: Sram(0),
         b: Sram(0),
@@ -72,8 +102,8 @@ fn blank(l: &Lowering<'_>, node: &QNode) -> Result<Eltwise, Diagnostic> {
         a_zero: l.zero(a)?,
         b_zero: l.zero(b)?,
         out_zero: 0,
-        clamp_lo: 0,
-        clamp_hi: 0,
+        clamp_lo: small(lo)?,
+        clamp_hi: small(hi)?,
     })
 }
 

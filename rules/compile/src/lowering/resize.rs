@@ -30,8 +30,8 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, resize: &NearestResize) 
         return Err(does_not_fit(l.target, &format!("tables, input and output row {needed:?}"), needed.iter().sum()));
     };
     let (x, y) = (l.place(node.inputs[0])?, l.result(node.outputs[0])?);
-    let rows_table = table(l, &resize.rows)?;
-    let cols_table = table(l, &resize.cols)?;
+    let rows_table = index_table(l, &resize.rows)?;
+    let cols_table = index_table(l, &resize.cols)?;
     let broken = || Diagnostic::error("COMP04", "a tile is larger than a transfer can hold");
     l.load(BoxTransfer::linear(2 * ow).ok_or_else(broken)?, cols_table, cols_at);
     for (y0, rows) in cut(oh, height) {
@@ -58,7 +58,7 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, resize: &NearestResize) 
 }
 
 /// Indices as 16-bit constants.
-fn table(l: &mut Lowering<'_>, indices: &[u32]) -> Result<Place, Diagnostic> {
+pub(super) fn index_table(l: &mut Lowering<'_>, indices: &[u32]) -> Result<Place, Diagnostic> {
     let mut bytes = Vec::with_capacity(2 * indices.len());
     for &i in indices {
         bytes.extend_from_slice(&field::<u16>("a source index", i as usize)?.to_le_bytes());

@@ -1,9 +1,9 @@
-//! Add and Mul with broadcasting.
+//! Add, Mul, Max, Min and Div with broadcasting.
 
-use super::operand::{Operand, bad, count, expect_entries, tensor};
+use super::operand::{Operand, bad, count, expect_entries, range, tensor};
 use crate::ExecError;
-use ptq_ir::{QAdd, QMul, QTensor, Requant, Tensor, broadcast_shapes, strides};
-use ptq_kernels::requant::{add_fixed, add_float, apply, store};
+use ptq_ir::{QAdd, QDiv, QExtreme, QMul, QTensor, Requant, Tensor, broadcast_shapes, strides};
+use ptq_kernels::requant::{add_fixed, add_float, apply, quotient, store};
 
 pub(super) fn add(add: &QAdd, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
     let sum = |a: i32, b: i32| match &add.requant {
@@ -27,6 +27,21 @@ pub(super) fn mul(mul: &QMul, operands: &[Operand<'_>], out: &QTensor) -> Result
     })
 }
 
+pub(super) fn extreme(extreme: &QExtreme, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
+    expect_entries(out, &extreme.requant, 2)?;
+    let (lo, hi) = range(out)?;
+    elementwise(operands, out, |a, b| {
+        let (a, b) = (apply(&extreme.requant, 0, a), apply(&extreme.requant, 1, b));
+        Ok(store(if extreme.smaller { a.min(b) } else { a.max(b) }, extreme.out_zero, lo, hi))
+    })
+}
+
+pub(super) fn div(div: &QDiv, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
+    expect_entries(out, &div.requant, 1)?;
+    let (lo, hi) = range(out)?;
+    elementwise(operands, out, |a, b| Ok(store(quotient(&div.requant, a.into(), b.into()), div.out_zero, lo, hi)))
+}
+
 /// `f(a - a_zero, b - b_zero)` over the broadcast shape.
 fn elementwise(
     operands: &[Operand<'_>],
@@ -47,7 +62,7 @@ fn elementwise(
 }
 
 /// Where element `i` of the result is in an operand of this shape.
-fn index_map(shape: &[usize], out: &[usize], out_strides: &[usize]) -> impl Fn(usize) -> usize {
+pub(super) fn index_map(shape: &[usize], out: &[usize], out_strides: &[usize]) -> impl Fn(usize) -> usize {
     let lead = out.len() - shape.len();
     let dims: Vec<(usize, usize, usize)> = strides(shape)
         .iter()

@@ -1,4 +1,4 @@
-//! Resize, Transpose, blocks, boxes: elements move, values stay.
+//! Resize, Transpose, blocks, boxes, tables of indices: elements move, values stay.
 
 use super::operand::{Operand, bad, count, tensor};
 use crate::ExecError;
@@ -100,6 +100,37 @@ pub(super) fn space_to_depth(block: usize, x: &Operand<'_>) -> Result<Tensor, Ex
         y[((plane / c * shape[1] + to) * shape[2] + row / block) * shape[3] + col / block] = value;
     }
     tensor(x.info, &shape, y)
+}
+
+pub(super) fn gather(axis: usize, indices: &[u32], x: &Operand<'_>) -> Result<Tensor, ExecError> {
+    let mut shape = x.data.shape().to_vec();
+    let extent = *shape.get(axis).ok_or_else(|| bad(x.info, format!("axis {axis} is outside {shape:?}")))?;
+    if indices.iter().any(|&i| i as usize >= extent) {
+        return Err(bad(x.info, "an index is outside the axis".into()));
+    }
+    let inner: usize = shape[axis + 1..].iter().product();
+    let mut y = Vec::new();
+    for block in x.ints()?.chunks_exact((extent * inner).max(1)) {
+        indices.iter().for_each(|&i| y.extend_from_slice(&block[i as usize * inner..(i as usize + 1) * inner]));
+    }
+    shape[axis] = indices.len();
+    tensor(x.info, &shape, y)
+}
+
+pub(super) fn pad(before: &[usize], value: i32, x: &Operand<'_>, shape: &[usize]) -> Result<Tensor, ExecError> {
+    let extents = x.data.shape();
+    let inside = before.len() == extents.len()
+        && shape.len() == extents.len()
+        && (0..extents.len()).all(|d| before[d].checked_add(extents[d]).is_some_and(|end| end <= shape[d]));
+    if !inside {
+        return Err(bad(x.info, format!("{extents:?} at {before:?} is not inside {shape:?}")));
+    }
+    let (from, to) = (strides(extents), strides(shape));
+    let mut y = vec![value; count(x.info, shape)?];
+    for (i, v) in x.ints()?.into_iter().enumerate() {
+        y[(0..extents.len()).map(|d| (i / from[d] % extents[d] + before[d]) * to[d]).sum::<usize>()] = v;
+    }
+    tensor(x.info, shape, y)
 }
 
 pub(super) fn slice(starts: &[usize], x: &Operand<'_>, shape: &[usize]) -> Result<Tensor, ExecError> {

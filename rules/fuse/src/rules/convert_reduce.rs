@@ -30,9 +30,8 @@ fn matches(graph: &Graph, _: &Links, id: NodeId) -> bool {
 
 fn rewrite(graph: &mut Graph, _: &Links, id: NodeId) -> Outcome {
     let node = graph.node(id).clone();
-    let axes = match axes(graph, &node) {
-        Ok(axes) => axes,
-        Err(reason) => return Outcome::Skipped(reason),
+    let Some(axes) = ops::reduced_axes(graph, &node) else {
+        return Outcome::Skipped("its axes are not constant, or outside rank 4".to_owned());
     };
     if axes != [2, 3] {
         return Outcome::Skipped(format!("it reduces axes {axes:?}, not height and width"));
@@ -55,18 +54,4 @@ fn rewrite(graph: &mut Graph, _: &Links, id: NodeId) -> Outcome {
     let back = reshape(graph, back, Some(pooled), &[shape[0], shape[1]], y);
     graph.nodes.splice(at..=at, [Node { outputs: vec![pooled], ..pool }, back]);
     Outcome::Fired
-}
-
-/// Reduced axes, sorted; all of them where the node names none.
-fn axes(graph: &Graph, node: &Node) -> Result<Vec<usize>, String> {
-    let named = match node.input(1) {
-        Some(_) => graph.const_input(node, 1).and_then(|t| t.to_i64s().ok()).ok_or("its axes are not constant")?,
-        None => node.attrs.ints("axes").map(<[i64]>::to_vec).unwrap_or_else(|| (0..4).collect()),
-    };
-    let mut axes: Vec<usize> = named
-        .iter()
-        .map(|&a| ops::axis(a, 4).ok_or(format!("axis {a} is outside rank 4")))
-        .collect::<Result<_, _>>()?;
-    axes.sort_unstable();
-    Ok(axes)
 }

@@ -42,9 +42,9 @@ impl IntAdd<'_> {
                 let &[ma, mb] = &m[..] else { return Err(constants(m.len())) };
                 let narrow = Narrow::new(self.out_zero, self.clamp).filter(|_| ma.abs() < FINITE && mb.abs() < FINITE);
                 if let (Some(narrow), Some(x), Some(y)) = (narrow, Less::new(sa, za), Less::new(sb, zb)) {
-                    return pairs(isa, threads, a, b, out, move |a, b| narrow.byte(x.of(a) * ma + y.of(b) * mb));
+                    return byte_pairs(isa, threads, a, b, out, move |a, b| narrow.byte(x.of(a) * ma + y.of(b) * mb));
                 }
-                pairs(isa, threads, a, b, out, move |x, y| {
+                byte_pairs(isa, threads, a, b, out, move |x, y| {
                     finish(add_float(sa.value(x) - za, ma, sb.value(y) - zb, mb))
                 })
             }
@@ -54,7 +54,7 @@ impl IntAdd<'_> {
                     return Err(KernelError::Geometry("a sum in fixed point has one shift".into()));
                 }
                 let sum = move |x, y| add_fixed(sa.value(x) - za, ma, sb.value(y) - zb, mb, shift);
-                pairs(isa, threads, a, b, out, move |x, y| finish(sum(x, y)))
+                byte_pairs(isa, threads, a, b, out, move |x, y| finish(sum(x, y)))
             }
         }
     }
@@ -87,7 +87,7 @@ impl IntMul<'_> {
             let narrow = Narrow::new(self.out_zero, self.clamp).filter(|_| m.abs() < FINITE);
             if let (Some(narrow), Some(x), Some(y)) = (narrow, Less::new(sa, za), Less::new(sb, zb)) {
                 // Both factors have at most 10 bits, so their product is exact in f32.
-                return pairs(isa, threads, a, b, out, move |a, b| narrow.byte(x.of(a) * y.of(b) * m));
+                return byte_pairs(isa, threads, a, b, out, move |a, b| narrow.byte(x.of(a) * y.of(b) * m));
             }
         }
         let entries = match self.requant {
@@ -97,7 +97,7 @@ impl IntMul<'_> {
         if entries != 1 {
             return Err(constants(entries));
         }
-        pairs(isa, threads, a, b, out, |x, y| {
+        byte_pairs(isa, threads, a, b, out, |x, y| {
             let product = (sa.value(x) - za) * (sb.value(y) - zb);
             store(apply(self.requant, 0, product), self.out_zero, lo, hi) as u8
         })
@@ -130,7 +130,11 @@ fn constants(n: usize) -> KernelError {
     KernelError::Geometry(format!("{n} requantization entries do not fit the operation"))
 }
 
-fn pairs(
+/// `f` of every byte of `a` with its byte of `b`, which is repeated when it is shorter.
+///
+/// # Errors
+/// When the lengths do not fit.
+pub fn byte_pairs(
     isa: Isa,
     threads: usize,
     a: &[u8],

@@ -7,6 +7,7 @@
 mod conv;
 mod moves;
 mod pool;
+mod reduce;
 
 use super::ExportMeta;
 use super::file::OnnxFile;
@@ -205,7 +206,16 @@ impl<'a> Writer<'a> {
             QOp::Dequantize => self.dequantize(node),
             QOp::Conv(conv) => self.conv(node, conv),
             QOp::Add(add) => self.plain(node, node.op.name(), &Attrs::default(), add.activation),
-            QOp::Mul(_) => self.plain(node, "Mul", &Attrs::default(), Activation::None),
+            QOp::Mul(_) | QOp::Extreme(_) | QOp::Div(_) | QOp::MatMul(_) => {
+                self.plain(node, node.op.name(), &Attrs::default(), Activation::None)
+            }
+            QOp::Reduce(reduce) => self.reduce(node, reduce),
+            QOp::Softmax(softmax) => {
+                let attrs = Attrs::of([("axis", Attr::Int(softmax.axis as i64))]);
+                self.plain(node, "Softmax", &attrs, Activation::None)
+            }
+            QOp::Gather { axis, indices } => self.gather(node, *axis, indices),
+            QOp::Pad { before, value } => self.pad(node, before, *value),
             QOp::Concat(concat) => {
                 let attrs = Attrs::of([("axis", Attr::Int(concat.axis as i64))]);
                 self.plain(node, "Concat", &attrs, Activation::None)

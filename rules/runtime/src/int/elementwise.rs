@@ -1,9 +1,10 @@
-//! Add, Mul and tables.
+//! Operators of two operands, and tables.
 
 use super::moves::gather;
 use super::{Call, sign, zero_point};
-use ptq_ir::{QAdd, QLut, QMul, Requant};
-use ptq_kernels::{IntAdd, IntMul, KernelError, Sign, lookup};
+use ptq_ir::{QAdd, QDiv, QExtreme, QLut, QMul, Requant};
+use ptq_kernels::requant::{apply, quotient, store};
+use ptq_kernels::{IntAdd, IntMul, KernelError, Sign, byte_pairs, lookup};
 use ptq_sim::{storage_axes, storage_dims};
 use std::borrow::Cow;
 
@@ -40,8 +41,35 @@ pub(crate) fn mul(call: &Call<'_>, mul: &QMul, out: &mut [u8]) -> Result<(), Ker
     })
 }
 
+/// Element-wise larger or smaller operand with broadcasting.
+pub(crate) fn extreme(call: &Call<'_>, extreme: &QExtreme, out: &mut [u8]) -> Result<(), KernelError> {
+    plain(call, out, |a, b| {
+        let (a, b) = (apply(&extreme.requant, 0, a), apply(&extreme.requant, 1, b));
+        (if extreme.smaller { a.min(b) } else { a.max(b) }, extreme.out_zero)
+    })
+}
+
+/// Element-wise quotient with broadcasting.
+pub(crate) fn div(call: &Call<'_>, div: &QDiv, out: &mut [u8]) -> Result<(), KernelError> {
+    plain(call, out, |a, b| (quotient(&div.requant, a.into(), b.into()), div.out_zero))
+}
+
+/// Any function of two numbers without their zero points: a rounded result and the zero point to add. Saturates.
+fn plain(call: &Call<'_>, out: &mut [u8], f: impl Fn(i32, i32) -> (i32, i32) + Copy + Sync) -> Result<(), KernelError> {
+    let [sa, sb] = [0, 1].map(|i| sign(call.input(i)));
+    let [za, zb] = [0, 1].map(|i| zero_point(call.input(i)));
+    let (lo, hi) = sign(call.output()).range();
+    binary(call, out, |order, x, y, out| {
+        byte_pairs(call.isa, call.threads, x, y, out, |x, y| {
+            let (a, b) = if order == [0, 1] { (x, y) } else { (y, x) };
+            let (rounded, zero) = f(sa.value(a) - za, sb.value(b) - zb);
+            store(rounded, zero, lo, hi) as u8
+        })
+    })
+}
+
 /// Brings both operands into the result's order and calls `run(order of the operands, a, b, result)` with an `a` of
-/// full size and a `b` that is repeated to it. Sum and product do not mind the order.
+/// full size and a `b` that is repeated to it.
 fn binary(
     call: &Call<'_>,
     out: &mut [u8],

@@ -5,7 +5,9 @@ use super::nchw;
 use ptq_ir::ops::{BlockMove, NearestResize};
 use ptq_ir::strides;
 use ptq_kernels::split;
-use ptq_sim::{depth_to_space_axes, from_storage, space_to_depth_axes, storage_axes, storage_dims, to_storage};
+use ptq_sim::{
+    depth_to_space_axes, from_storage, line_dims, space_to_depth_axes, storage_axes, storage_dims, to_storage,
+};
 
 /// Writes the elements of `x` at these strides (in elements), over these extents, outermost first.
 pub(super) fn gather(threads: usize, x: &[u8], dims: &[usize], strides: &[usize], elem: usize, out: &mut [u8]) {
@@ -81,6 +83,31 @@ pub(crate) fn slice(call: &Call<'_>, starts: &[usize], out: &mut [u8]) {
     let own = strides(&storage_dims(&x.shape));
     let first: usize = storage_axes(starts.len()).into_iter().zip(&own).map(|(a, s)| starts[a] * s).sum();
     gather(call.threads, &call.inputs[0][first * elem..], &storage_dims(&y.shape), &own, elem, out);
+}
+
+/// Elements along one axis by a table.
+pub(crate) fn gather_along(call: &Call<'_>, axis: usize, indices: &[u32], out: &mut [u8]) {
+    let [_, extent, inner] = line_dims(&call.input(0).shape, axis);
+    let inner = inner * call.input(0).dtype.bytes();
+    let blocks = call.inputs[0].chunks_exact((extent * inner).max(1));
+    for (block, out) in blocks.zip(out.chunks_exact_mut((indices.len() * inner).max(1))) {
+        for (&i, out) in indices.iter().zip(out.chunks_exact_mut(inner.max(1))) {
+            out.copy_from_slice(&block[i as usize * inner..][..inner]);
+        }
+    }
+}
+
+/// The input in a larger box.
+pub(crate) fn pad(call: &Call<'_>, before: &[usize], value: i32, out: &mut [u8]) {
+    out.fill(value as u8);
+    let (dims, to) = (storage_dims(&call.input(0).shape), strides(&storage_dims(&call.output().shape)));
+    let first: usize = storage_axes(before.len()).into_iter().zip(&to).map(|(a, s)| before[a] * s).sum();
+    let own = strides(&dims);
+    let inner = dims.last().copied().unwrap_or(1);
+    for (row, x) in call.inputs[0].chunks_exact(inner.max(1)).enumerate() {
+        let at: usize = (0..dims.len()).map(|d| row * inner / own[d] % dims[d] * to[d]).sum();
+        out[first + at..][..inner].copy_from_slice(x);
+    }
 }
 
 /// The same elements in the model's order under another shape.

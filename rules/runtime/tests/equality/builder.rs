@@ -2,8 +2,9 @@
 
 use ptq_ir::ops::{BlockMove, ConvGeom, LinearResize, NearestResize, PoolGeom};
 use ptq_ir::{
-    Activation, Attrs, DType, Device, QAdd, QConcat, QConv, QGraph, QLut, QMul, QNode, QOp, QPool, QTensor,
-    QuantParams, Requant, Rounding, Segment, SegmentId, Tensor, TensorId, broadcast_shapes, numel,
+    Activation, Attrs, DType, Device, QAdd, QConcat, QConv, QDiv, QExtreme, QGraph, QLut, QMatMul, QMul, QNode, QOp,
+    QPool, QReduce, QSoftmax, QTensor, QuantParams, Reduction, Requant, Rounding, Segment, SegmentId, Tensor, TensorId,
+    broadcast_shapes, numel,
 };
 use ptq_kernels::requant::{fixed_from_f64, fixed_pair_from_f64};
 
@@ -210,13 +211,7 @@ impl Builder {
         if self.rng.chance(30) {
             fb = -fb;
         }
-        let requant = match self.graph.rounding {
-            Rounding::Float => Requant::Float(vec![fa as f32, fb as f32]),
-            Rounding::Fixed => {
-                let (ma, mb, shift) = fixed_pair_from_f64(fa, fb);
-                Requant::Fixed(vec![(ma, shift), (mb, shift)])
-            }
-        };
+        let requant = self.pair(fa, fb);
         let out_zero = self.zero(y);
         let (clamp_lo, clamp_hi) = self.clamp(out_zero);
         let add = QAdd { requant, out_zero, clamp_lo, clamp_hi, activation: Activation::None };
@@ -231,6 +226,77 @@ impl Builder {
         let (clamp_lo, clamp_hi) = self.clamp(out_zero);
         let mul = QMul { requant: self.requant(&[factor]), out_zero, clamp_lo, clamp_hi };
         self.node(QOp::Mul(mul), vec![a, b], y, BODY)
+    }
+
+    /// Multipliers of two operands.
+    fn pair(&self, a: f64, b: f64) -> Requant {
+        match self.graph.rounding {
+            Rounding::Float => Requant::Float(vec![a as f32, b as f32]),
+            Rounding::Fixed => {
+                let (ma, mb, shift) = fixed_pair_from_f64(a, b);
+                Requant::Fixed(vec![(ma, shift), (mb, shift)])
+            }
+        }
+    }
+
+    pub(crate) fn extreme(&mut self, a: TensorId, b: TensorId, smaller: bool) -> TensorId {
+        let y = self.activation(&broadcast_shapes(&self.shape(a), &self.shape(b)).unwrap());
+        let (fa, fb) = (self.factor(0.8), self.factor(0.9));
+        let extreme = QExtreme { smaller, requant: self.pair(fa, fb), out_zero: self.zero(y) };
+        self.node(QOp::Extreme(extreme), vec![a, b], y, BODY)
+    }
+
+    pub(crate) fn div(&mut self, a: TensorId, b: TensorId) -> TensorId {
+        let y = self.activation(&broadcast_shapes(&self.shape(a), &self.shape(b)).unwrap());
+        let factor = self.factor(20.0);
+        let div = QDiv { requant: self.requant(&[factor]), out_zero: self.zero(y) };
+        self.node(QOp::Div(div), vec![a, b], y, BODY)
+    }
+
+    /// Product over the last two axes; `batch` is the shape in front of them.
+    pub(crate) fn matmul(&mut self, a: TensorId, b: TensorId, batch: &[usize]) -> TensorId {
+        let (sa, sb) = (self.shape(a), self.shape(b));
+        let (m, k, n) = (sa[sa.len() - 2], sa[sa.len() - 1], sb[sb.len() - 1]);
+        let y = self.activation(&[batch, &[m, n]].concat());
+        let factor = self.factor(60.0 / (5000.0 * (k as f64).sqrt()));
+        let matmul = QMatMul { requant: self.requant(&[factor]), out_zero: self.zero(y) };
+        self.node(QOp::MatMul(matmul), vec![a, b], y, BODY)
+    }
+
+    pub(crate) fn reduce(&mut self, x: TensorId, kind: Reduction, axis: usize) -> TensorId {
+        let mut shape = self.shape(x);
+        let extent = std::mem::replace(&mut shape[axis], 1) as f64;
+        let factor = match kind {
+            Reduction::Max => None,
+            Reduction::Sum => Some(self.factor(1.0 / extent.sqrt())),
+            Reduction::Mean => Some(self.factor(1.0 / extent)),
+        };
+        let y = if factor.is_some() { self.activation(&shape) } else { self.moved(x, &shape) };
+        let out_zero = if factor.is_some() { self.zero(y) } else { 0 };
+        let requant = factor.map(|f| self.requant(&[f]));
+        self.node(QOp::Reduce(QReduce { kind, axis, requant, out_zero }), vec![x], y, BODY)
+    }
+
+    pub(crate) fn softmax(&mut self, x: TensorId, axis: usize) -> TensorId {
+        let y = self.activation(&self.shape(x));
+        let scale = 0.05 * self.rng.range(1, 4) as f64;
+        let table = (0..256).map(|k| ((1 << 20) as f64 * (-scale * f64::from(k)).exp()).round() as u32).collect();
+        let softmax = QSoftmax { axis, table, requant: self.requant(&[127.0]), out_zero: self.zero(y) };
+        self.node(QOp::Softmax(softmax), vec![x], y, BODY)
+    }
+
+    pub(crate) fn gather(&mut self, x: TensorId, axis: usize, indices: &[u32]) -> TensorId {
+        let mut shape = self.shape(x);
+        shape[axis] = indices.len();
+        let y = self.moved(x, &shape);
+        self.node(QOp::Gather { axis, indices: indices.to_vec() }, vec![x], y, BODY)
+    }
+
+    pub(crate) fn pad(&mut self, x: TensorId, before: &[usize], after: &[usize]) -> TensorId {
+        let shape: Vec<usize> = self.shape(x).iter().zip(before).zip(after).map(|((d, b), a)| d + b + a).collect();
+        let y = self.moved(x, &shape);
+        let value = self.zero(x);
+        self.node(QOp::Pad { before: before.to_vec(), value }, vec![x], y, BODY)
     }
 
     /// Concatenation; inputs whose flag is set change their scale.

@@ -4,7 +4,7 @@ use crate::builder::Builder;
 use crate::compare::{assert_equal_everywhere, compiled, march};
 use ptq_compile::{OptimizeLevel, compile};
 use ptq_ir::ops::{BlockMove, BlockOrder, ConvGeom, PoolGeom};
-use ptq_ir::{DType, Rounding, TensorId};
+use ptq_ir::{DType, Reduction, Rounding, TensorId};
 use ptq_sim::{Command, artifact};
 
 /// Scratch sizes: everything fits; stripes; stripes and channel chunks.
@@ -87,6 +87,10 @@ fn sums_and_products_broadcast() {
     for [a, c] in shapes {
         check(&[a, c], |b, x| b.add(x[0], x[1]));
         check(&[a, c], |b, x| b.mul(x[1], x[0]));
+        check(&[a, c], |b, x| b.extreme(x[0], x[1], false));
+        check(&[a, c], |b, x| b.extreme(x[1], x[0], true));
+        check(&[a, c], |b, x| b.div(x[0], x[1]));
+        check(&[a, c], |b, x| b.div(x[1], x[0]));
         check(&[a], |b, x| {
             let c = b.constant(c);
             b.add(x[0], c)
@@ -210,4 +214,46 @@ fn linear_resizes_up_and_down() {
         check(&[&[1, 5, 23, 19]], |b, x| b.linear_resize(x[0], 8, 11, transform));
         check(&[&[1, 70, 3, 4]], |b, x| b.linear_resize(x[0], 1, 13, transform));
     }
+}
+
+#[test]
+fn matrix_products_of_activations() {
+    check(&[&[70, 40], &[40, 90]], |b, x| b.matmul(x[0], x[1], &[]));
+    check(&[&[5, 9, 30], &[5, 30, 7]], |b, x| b.matmul(x[0], x[1], &[5]));
+    check(&[&[2, 4, 33, 20], &[2, 4, 20, 17]], |b, x| b.matmul(x[0], x[1], &[2, 4]));
+    check(&[&[2, 1, 6, 20], &[1, 4, 20, 3]], |b, x| b.matmul(x[0], x[1], &[2, 4]));
+    check(&[&[1, 3, 6, 8]], |b, x| {
+        let c = b.constant(&[1, 1, 8, 5]);
+        b.matmul(x[0], c, &[1, 3])
+    });
+}
+
+#[test]
+fn reductions_along_every_axis() {
+    for kind in [Reduction::Sum, Reduction::Mean, Reduction::Max] {
+        for axis in 0..4 {
+            check(&[&[2, 21, 13, 9]], |b, x| b.reduce(x[0], kind, axis));
+        }
+        check(&[&[3, 700]], |b, x| b.reduce(x[0], kind, 1));
+        check(&[&[40, 3, 11]], |b, x| b.reduce(x[0], kind, 0));
+    }
+}
+
+#[test]
+fn softmax_along_every_axis() {
+    for axis in 0..4 {
+        check(&[&[2, 10, 13, 9]], |b, x| b.softmax(x[0], axis));
+    }
+    check(&[&[3, 1000]], |b, x| b.softmax(x[0], 1));
+}
+
+#[test]
+fn tables_of_indices_and_paddings() {
+    check(&[&[2, 36, 9, 7]], |b, x| b.gather(x[0], 1, &[35, 0, 0, 7, 12]));
+    check(&[&[2, 36, 9, 7]], |b, x| b.gather(x[0], 3, &[6, 5, 4, 3, 2, 1, 0, 0, 1]));
+    check(&[&[1, 36, 9, 7]], |b, x| b.gather(x[0], 0, &[0, 0, 0]));
+    check(&[&[40, 1, 30]], |b, x| b.gather(x[0], 1, &[0; 20]));
+    check(&[&[2, 36, 9, 7]], |b, x| b.pad(x[0], &[0, 1, 2, 0], &[1, 0, 3, 4]));
+    check(&[&[3, 50]], |b, x| b.pad(x[0], &[0, 7], &[2, 0]));
+    check(&[&[2, 3, 4, 5, 6]], |b, x| b.pad(x[0], &[1, 0, 1, 2, 3], &[0, 1, 0, 1, 0]));
 }

@@ -5,8 +5,9 @@ use super::from_wire::{inconsistent, plain_tensor};
 use super::schema::*;
 use super::to_wire;
 use ptq_ir::{
-    Activation, Attr, Attrs, QAdd, QConcat, QConv, QLut, QMul, QOp, QPool, Requant, ops::BlockMove, ops::BlockOrder,
-    ops::ConvGeom, ops::LinearResize, ops::LinearTap, ops::NearestResize, ops::PoolGeom,
+    Activation, Attr, Attrs, QAdd, QConcat, QConv, QDiv, QExtreme, QLut, QMatMul, QMul, QOp, QPool, QReduce, QSoftmax,
+    Reduction, Requant, ops::BlockMove, ops::BlockOrder, ops::ConvGeom, ops::LinearResize, ops::LinearTap,
+    ops::NearestResize, ops::PoolGeom,
 };
 
 pub(super) fn op(op: &QOp) -> OpMessage {
@@ -43,6 +44,28 @@ pub(super) fn op(op: &QOp) -> OpMessage {
             clamp_hi: m.clamp_hi,
             activation: None,
         }),
+        QOp::Extreme(e) => OpMessage::Extreme(ExtremeMessage {
+            smaller: e.smaller,
+            result: Some(plain_result(Some(&e.requant), e.out_zero)),
+        }),
+        QOp::Div(d) => OpMessage::Div(plain_result(Some(&d.requant), d.out_zero)),
+        QOp::MatMul(m) => OpMessage::MatMul(plain_result(Some(&m.requant), m.out_zero)),
+        QOp::Reduce(r) => OpMessage::Reduce(ReduceMessage {
+            kind: REDUCTIONS.iter().position(|k| *k == r.kind).unwrap_or(0) as u32,
+            axis: r.axis as u32,
+            result: Some(plain_result(r.requant.as_ref(), r.out_zero)),
+        }),
+        QOp::Softmax(s) => OpMessage::Softmax(SoftmaxMessage {
+            axis: s.axis as u32,
+            table: s.table.clone(),
+            result: Some(plain_result(Some(&s.requant), s.out_zero)),
+        }),
+        QOp::Gather { axis, indices } => {
+            OpMessage::Gather(IndicesMessage { axis: *axis as u32, indices: indices.clone() })
+        }
+        QOp::Pad { before, value } => {
+            OpMessage::Pad(PadMessage { before: before.iter().map(|&s| s as u64).collect(), value: *value })
+        }
         QOp::Concat(c) => OpMessage::Concat(ConcatMessage {
             axis: c.axis as u32,
             requant: c.requant.iter().map(|r| r.as_ref().map(requant_message).unwrap_or_default()).collect(),
@@ -50,11 +73,7 @@ pub(super) fn op(op: &QOp) -> OpMessage {
         }),
         QOp::AveragePool(p) => OpMessage::AveragePool(PoolMessage {
             window: Some(pool_window(&p.geom)),
-            result: Some(ResultMessage {
-                requant: Some(requant_message(&p.requant)),
-                out_zero: p.out_zero,
-                ..ResultMessage::default()
-            }),
+            result: Some(plain_result(Some(&p.requant), p.out_zero)),
         }),
         QOp::MaxPool(g) => OpMessage::MaxPool(pool_window(g)),
         QOp::Lut(l) => OpMessage::Lut(LutMessage {
@@ -110,6 +129,34 @@ pub(super) fn read_op(message: OpMessage) -> Result<QOp, BinError> {
             clamp_lo: r.clamp_lo,
             clamp_hi: r.clamp_hi,
         }),
+        OpMessage::Extreme(e) => {
+            let (requant, out_zero) = read_result(required(e.result)?)?;
+            QOp::Extreme(QExtreme { smaller: e.smaller, requant, out_zero })
+        }
+        OpMessage::Div(r) => {
+            let (requant, out_zero) = read_result(r)?;
+            QOp::Div(QDiv { requant, out_zero })
+        }
+        OpMessage::MatMul(r) => {
+            let (requant, out_zero) = read_result(r)?;
+            QOp::MatMul(QMatMul { requant, out_zero })
+        }
+        OpMessage::Reduce(r) => {
+            let result = required(r.result)?;
+            let kind = REDUCTIONS.get(r.kind as usize).ok_or_else(|| inconsistent("a reduction is unknown"))?;
+            QOp::Reduce(QReduce {
+                kind: *kind,
+                axis: r.axis as usize,
+                requant: result.requant.map(read_requant).transpose()?,
+                out_zero: result.out_zero,
+            })
+        }
+        OpMessage::Softmax(s) => {
+            let (requant, out_zero) = read_result(required(s.result)?)?;
+            QOp::Softmax(QSoftmax { axis: s.axis as usize, table: s.table, requant, out_zero })
+        }
+        OpMessage::Gather(g) => QOp::Gather { axis: g.axis as usize, indices: g.indices },
+        OpMessage::Pad(p) => QOp::Pad { before: p.before.into_iter().map(|v| v as usize).collect(), value: p.value },
         OpMessage::Concat(c) => QOp::Concat(QConcat {
             axis: c.axis as usize,
             requant: c
@@ -120,12 +167,8 @@ pub(super) fn read_op(message: OpMessage) -> Result<QOp, BinError> {
             out_zero: c.out_zero,
         }),
         OpMessage::AveragePool(p) => {
-            let r = required(p.result)?;
-            QOp::AveragePool(QPool {
-                geom: read_pool_window(&required(p.window)?)?,
-                requant: read_requant(required(r.requant)?)?,
-                out_zero: r.out_zero,
-            })
+            let (requant, out_zero) = read_result(required(p.result)?)?;
+            QOp::AveragePool(QPool { geom: read_pool_window(&required(p.window)?)?, requant, out_zero })
         }
         OpMessage::MaxPool(w) => QOp::MaxPool(read_pool_window(&w)?),
         OpMessage::Lut(l) => {
@@ -152,6 +195,18 @@ pub(super) fn read_op(message: OpMessage) -> Result<QOp, BinError> {
         OpMessage::Reshape(_) => QOp::Reshape,
         OpMessage::Transpose(p) => QOp::Transpose { perm: p.perm.into_iter().map(|a| a as usize).collect() },
     })
+}
+
+/// Reductions by their number in the file.
+const REDUCTIONS: [Reduction; 3] = [Reduction::Sum, Reduction::Mean, Reduction::Max];
+
+/// Requantization and zero point; the clamp is the type's range.
+fn plain_result(requant: Option<&Requant>, out_zero: i32) -> ResultMessage {
+    ResultMessage { requant: requant.map(requant_message), out_zero, ..ResultMessage::default() }
+}
+
+fn read_result(r: ResultMessage) -> Result<(Requant, i32), BinError> {
+    Ok((read_requant(required(r.requant)?)?, r.out_zero))
 }
 
 fn required<T>(value: Option<T>) -> Result<T, BinError> {

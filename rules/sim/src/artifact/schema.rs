@@ -148,7 +148,10 @@ pub(super) struct NodeMessage {
     pub outputs: Vec<u32>,
     #[prost(string, repeated, tag = "4")]
     pub covers: Vec<String>,
-    #[prost(oneof = "OpMessage", tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26")]
+    #[prost(
+        oneof = "OpMessage",
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33"
+    )]
     pub op: Option<OpMessage>,
 }
 
@@ -188,6 +191,20 @@ pub(super) enum OpMessage {
     Slice(StartsMessage),
     #[prost(message, tag = "26")]
     LinearResize(TapsMessage),
+    #[prost(message, tag = "27")]
+    Extreme(ExtremeMessage),
+    #[prost(message, tag = "28")]
+    Div(ResultMessage),
+    #[prost(message, tag = "29")]
+    MatMul(ResultMessage),
+    #[prost(message, tag = "30")]
+    Reduce(ReduceMessage),
+    #[prost(message, tag = "31")]
+    Softmax(SoftmaxMessage),
+    #[prost(message, tag = "32")]
+    Gather(IndicesMessage),
+    #[prost(message, tag = "33")]
+    Pad(PadMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -366,6 +383,51 @@ pub(super) struct BlockMessage {
 pub(super) struct StartsMessage {
     #[prost(uint64, repeated, tag = "1")]
     pub starts: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExtremeMessage {
+    #[prost(bool, tag = "1")]
+    pub smaller: bool,
+    #[prost(message, optional, tag = "2")]
+    pub result: Option<ResultMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ReduceMessage {
+    /// 0 sum, 1 mean, 2 maximum.
+    #[prost(uint32, tag = "1")]
+    pub kind: u32,
+    #[prost(uint32, tag = "2")]
+    pub axis: u32,
+    #[prost(message, optional, tag = "3")]
+    pub result: Option<ResultMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SoftmaxMessage {
+    #[prost(uint32, tag = "1")]
+    pub axis: u32,
+    #[prost(uint32, repeated, tag = "2")]
+    pub table: Vec<u32>,
+    #[prost(message, optional, tag = "3")]
+    pub result: Option<ResultMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct IndicesMessage {
+    #[prost(uint32, tag = "1")]
+    pub axis: u32,
+    #[prost(uint32, repeated, tag = "2")]
+    pub indices: Vec<u32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PadMessage {
+    #[prost(uint64, repeated, tag = "1")]
+    pub before: Vec<u64>,
+    #[prost(sint32, tag = "2")]
+    pub value: i32,
 }
 
 /// First index, second index and weight of each row and column.

@@ -1,8 +1,8 @@
-//! Add, Mul and tables.
+//! Operators of two operands, and tables.
 
 use super::quant::{check_requant, check_result};
 use super::{eight_bit, same_shape, shape_is};
-use ptq_ir::{QAdd, QLut, QMul, QTensor, Requant, broadcast_shapes};
+use ptq_ir::{QAdd, QDiv, QExtreme, QLut, QMul, QTensor, Requant, broadcast_shapes};
 
 fn check_operands([a, b]: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
     eight_bit(a)?;
@@ -14,13 +14,31 @@ fn check_operands([a, b]: [&QTensor; 2], output: &QTensor) -> Result<(), String>
 
 pub(super) fn check_add(add: &QAdd, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
     check_operands(inputs, output)?;
-    check_requant(&add.requant, &[2])?;
-    if let Requant::Fixed(m) = &add.requant
-        && m[0].1 != m[1].1
-    {
-        return Err("the two multipliers of a sum have different shifts".into());
-    }
+    check_pair(&add.requant)?;
     check_result(output, add.out_zero, add.clamp_lo, add.clamp_hi)
+}
+
+/// Two multipliers with one shift.
+fn check_pair(requant: &Requant) -> Result<(), String> {
+    check_requant(requant, &[2])?;
+    match requant {
+        Requant::Fixed(m) if m[0].1 != m[1].1 => Err("the multipliers of two operands have different shifts".into()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn check_extreme(extreme: &QExtreme, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
+    check_operands(inputs, output)?;
+    check_pair(&extreme.requant)?;
+    let (lo, hi) = eight_bit(output)?;
+    check_result(output, extreme.out_zero, lo, hi)
+}
+
+pub(super) fn check_div(div: &QDiv, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
+    check_operands(inputs, output)?;
+    check_requant(&div.requant, &[1])?;
+    let (lo, hi) = eight_bit(output)?;
+    check_result(output, div.out_zero, lo, hi)
 }
 
 pub(super) fn check_mul(mul: &QMul, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {

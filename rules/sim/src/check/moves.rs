@@ -88,6 +88,28 @@ pub(super) fn check_space_to_depth(block: usize, x: &QTensor, output: &QTensor) 
     }
 }
 
+pub(super) fn check_gather(axis: usize, indices: &[u32], x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    let mut shape = x.shape.clone();
+    let extent = shape.get_mut(axis).ok_or_else(|| format!("axis {axis} is outside {:?}", x.shape))?;
+    if indices.iter().any(|&i| i as usize >= *extent) {
+        return Err(format!("an index is outside axis {axis} of {:?}", x.shape));
+    }
+    *extent = indices.len();
+    shape_is(output, &shape)
+}
+
+pub(super) fn check_pad(before: &[usize], value: i32, x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_type(x, output)?;
+    let (lo, hi) = eight_bit(x)?;
+    let rank = x.shape.len();
+    let inside = |d: usize| before[d].checked_add(x.shape[d]).is_some_and(|end| end <= output.shape[d]);
+    if before.len() != rank || output.shape.len() != rank || !(0..rank).all(inside) {
+        return Err(format!("{:?} at {before:?} is not inside {:?}", x.shape, output.shape));
+    }
+    if (lo..=hi).contains(&value) { Ok(()) } else { Err(format!("the filling {value} is outside {}", x.dtype)) }
+}
+
 pub(super) fn check_slice(starts: &[usize], x: &QTensor, output: &QTensor) -> Result<(), String> {
     same_type(x, output)?;
     let rank = x.shape.len();

@@ -1,4 +1,4 @@
-//! ELTWISE: sum or product of two tiles with broadcasting.
+//! ELTWISE: sum, product, maximum, minimum or quotient of two tiles with broadcasting.
 
 use super::conv::{check_output, check_zero};
 use super::field::{fields, word};
@@ -16,9 +16,25 @@ pub enum EltwiseKind {
     Add,
     /// `requant(a·b)` by `mul_a`.
     Mul,
+    /// The larger one of `requant(a·mul_a)` and `requant(b·mul_b)`.
+    Max,
+    /// The smaller one of them.
+    Min,
+    /// `round(a·mul_a / b)`, one rounding; a zero divisor gives the highest or lowest number by the sign of `a`, 0 for 0.
+    Div,
 }
 
-word!(EltwiseKind, "kind of element-wise operation is unknown", [EltwiseKind::Add = "add", EltwiseKind::Mul = "mul"]);
+word!(
+    EltwiseKind,
+    "kind of element-wise operation is unknown",
+    [
+        EltwiseKind::Add = "add",
+        EltwiseKind::Mul = "mul",
+        EltwiseKind::Max = "max",
+        EltwiseKind::Min = "min",
+        EltwiseKind::Div = "div"
+    ]
+);
 
 fields! {
     /// `out = clamp(op(a - a_zero, b - b_zero) + out_zero)` over a tile of three axes, outermost first. An operand that is
@@ -32,9 +48,9 @@ fields! {
         pub ofm: Sram,
         /// Output extents.
         pub dims: [u32; ELTWISE_RANK],
-        /// Multiplier of `a`, or of the product: an i32, or the bits of an f32.
+        /// Multiplier of `a`, of the product or of the quotient: an i32, or the bits of an f32.
         pub mul_a: u32,
-        /// Multiplier of `b`; 0 for a product.
+        /// Multiplier of `b`; 0 for a product or quotient.
         pub mul_b: u32,
         /// Zero point of `a`.
         pub a_zero: i16,
@@ -74,8 +90,8 @@ impl Eltwise {
         if [self.a_type, self.b_type, self.out_type].contains(&Elem::I32) {
             return Err("a type is i32");
         }
-        if self.kind == EltwiseKind::Mul && self.mul_b != 0 {
-            return Err("a product has one multiplier");
+        if matches!(self.kind, EltwiseKind::Mul | EltwiseKind::Div) && self.mul_b != 0 {
+            return Err("a product or quotient has one multiplier");
         }
         match self.rounding {
             Rounding::Fixed if self.shift > MAX_SHIFT => return Err("the shift is too large"),

@@ -1,12 +1,12 @@
 //! The record layout as a table of `docs/format.md`; a test keeps the two equal.
 
 use super::field::FieldLayout;
-use super::{Conv, Eltwise, Gather, HEADER_BYTES, Interp, Lut, Pool, Trans, Transfer};
+use super::{Conv, Eltwise, Gather, HEADER_BYTES, Interp, Lut, MatMul, Pool, Softmax, Trans, Transfer};
 use std::fmt::Write as _;
 
 /// Every command's fields with their offsets, as Markdown.
 pub fn record_table() -> String {
-    let commands: [(&str, Vec<FieldLayout>); 10] = [
+    let commands: [(&str, Vec<FieldLayout>); 12] = [
         ("1 LOAD, 2 STORE", Transfer::layout()),
         ("3 CONV, 4 DWCONV", Conv::layout()),
         ("5 POOL", Pool::layout()),
@@ -17,6 +17,8 @@ pub fn record_table() -> String {
         ("10 SYNC", Vec::new()),
         ("11 END", Vec::new()),
         ("12 INTERP", Interp::layout()),
+        ("13 MATMUL", MatMul::layout()),
+        ("14 SOFTMAX", Softmax::layout()),
     ];
     let mut out = String::from("| opcode | offset | bytes | field | type |\n| --- | --- | --- | --- | --- |\n");
     for (name, fields) in commands {

@@ -3,7 +3,7 @@
 use crate::memory::Memory;
 use crate::{Elem, Eltwise, EltwiseKind, Sram, TrapKind};
 use ptq_ir::Rounding;
-use ptq_kernels::requant::{add_fixed, add_float, requant_fixed, requant_float, store};
+use ptq_kernels::requant::{add_fixed, add_float, quotient_fixed, quotient_float, requant_fixed, requant_float, store};
 
 /// Operand ranges as (start, bytes).
 pub(crate) fn operands(c: &Eltwise) -> [(Sram, u64); 2] {
@@ -40,7 +40,15 @@ fn value(byte: u8, elem: Elem) -> i32 {
 }
 
 fn combine(c: &Eltwise, x: i32, y: i32) -> i32 {
+    let alone = |v: i32, m: u32| match c.rounding {
+        Rounding::Fixed => requant_fixed(v.into(), m as i32, c.shift),
+        Rounding::Float => requant_float(v, f32::from_bits(m)),
+    };
     match (c.kind, c.rounding) {
+        (EltwiseKind::Max, _) => alone(x, c.mul_a).max(alone(y, c.mul_b)),
+        (EltwiseKind::Min, _) => alone(x, c.mul_a).min(alone(y, c.mul_b)),
+        (EltwiseKind::Div, Rounding::Fixed) => quotient_fixed(x.into(), y.into(), c.mul_a as i32, c.shift),
+        (EltwiseKind::Div, Rounding::Float) => quotient_float(x.into(), y.into(), f32::from_bits(c.mul_a)),
         (EltwiseKind::Add, Rounding::Fixed) => add_fixed(x, c.mul_a as i32, y, c.mul_b as i32, c.shift),
         (EltwiseKind::Add, Rounding::Float) => add_float(x, f32::from_bits(c.mul_a), y, f32::from_bits(c.mul_b)),
         (EltwiseKind::Mul, Rounding::Fixed) => requant_fixed(i64::from(x * y), c.mul_a as i32, c.shift),

@@ -1,4 +1,4 @@
-//! Reshape, Resize and Slice in QDQ form.
+//! Reshape, Resize, Slice, Gather and Pad in QDQ form.
 
 use super::Writer;
 use ptq_ir::{Activation, Attr, Attrs, Diagnostic, QNode, Tensor, ops::LinearResize, ops::NearestResize};
@@ -22,6 +22,28 @@ impl Writer<'_> {
             inputs.push(self.file.fresh_constant(&format!("{}_{what}", node.name), &Tensor::vec_i64(values)));
         }
         self.write(node, "Slice", &inputs, &Attrs::default(), Activation::None)
+    }
+
+    /// Gather by a row of constant indices.
+    pub(super) fn gather(&mut self, node: &QNode, axis: usize, indices: &[u32]) -> Result<(), Diagnostic> {
+        let table = Tensor::vec_i64(indices.iter().map(|&i| i64::from(i)).collect());
+        let input = self.read(node, 0)?;
+        let table = self.file.fresh_constant(&format!("{}_indices", node.name), &table);
+        self.write(node, "Gather", &[input, table], &Attrs::of([("axis", Attr::Int(axis as i64))]), Activation::None)
+    }
+
+    /// Pad with the number that the filling stands for.
+    pub(super) fn pad(&mut self, node: &QNode, before: &[usize], value: i32) -> Result<(), Diagnostic> {
+        let (_, x) = self.tensor(node, &node.inputs, 0)?;
+        let (_, y) = self.tensor(node, &node.outputs, 0)?;
+        let after = x.shape.iter().zip(before).zip(&y.shape).map(|((x, b), y)| *y as i64 - (x + b) as i64);
+        let pads = before.iter().map(|&b| b as i64).chain(after).collect();
+        let params = self.params(node, x)?;
+        let filling = (value - params.zero_point0()) as f32 * params.scale0();
+        let input = self.read(node, 0)?;
+        let pads = self.file.fresh_constant(&format!("{}_pads", node.name), &Tensor::vec_i64(pads));
+        let filling = self.file.fresh_constant(&format!("{}_value", node.name), &Tensor::scalar_f32(filling));
+        self.write(node, "Pad", &[input, pads, filling], &Attrs::default(), Activation::None)
     }
 
     /// Resize by whole factors; any other index table becomes two Gather nodes.

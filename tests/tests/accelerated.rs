@@ -1,0 +1,229 @@
+//! Every operator that march `bayes` accelerates beside convolutions, alone between two of them: it is placed on the BPU,
+//! the compiled model equals the integer program, and stock ONNX Runtime's run of `quantized.onnx` is within a step of it.
+
+use ptq_engine::{BuildOptions, NoEvents, Project};
+use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId, numel};
+use ptq_report::verify::{BinRun, LIMITS, VerifyStages, verify};
+use ptq_runtime::{Model, RunOptions};
+use ptq_tests::oracle;
+use ptq_tests::project::TestProject;
+use ptq_tests::skip::need;
+
+/// Shape of the model's input.
+const SHAPE: [usize; 4] = [1, 8, 6, 10];
+
+/// Reproducible numbers between -1 and 1.
+fn numbers(shape: &[usize], seed: u64) -> Tensor {
+    let mut state = seed;
+    let data = (0..numel(shape).expect("small")).map(|_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    });
+    Tensor::from_f32(shape, data.collect()).expect("as many numbers as elements")
+}
+
+/// A 1x1 Conv of all channels: random weights, or the identity.
+fn conv(b: &mut GraphBuilder, name: &str, x: ValueId, shape: &[usize], random: Option<u64>) -> ValueId {
+    let c = shape[1];
+    let weights = match random {
+        Some(seed) => numbers(&[c, c, 1, 1], seed),
+        None => {
+            let data = (0..c * c).map(|i| if i / c == i % c { 1.0 } else { 0.0 }).collect();
+            Tensor::from_f32([c, c, 1, 1], data).expect("square")
+        }
+    };
+    let w = b.constant(&format!("{name}_w"), weights);
+    b.node("Conv", name, &[x, w], Attrs::default(), shape)
+}
+
+struct Case {
+    /// Name of the operator's node, which is also its result's operator.
+    op: &'static str,
+    attrs: Attrs,
+    /// What it reads.
+    operands: &'static [Operand],
+    /// Shape of its result.
+    shape: &'static [usize],
+    /// Largest difference from ONNX Runtime in steps of the result.
+    steps: f32,
+}
+
+enum Operand {
+    /// The result of a Conv.
+    Map,
+    /// The result of another one, with its last two axes swapped.
+    Turned,
+    /// The result of a Conv through a Sigmoid, well away from zero.
+    Positive,
+    Ints(&'static [i64]),
+    Index(i64),
+}
+
+use Operand::{Index, Ints, Map, Positive, Turned};
+
+fn ints(name: &str, values: &[i64]) -> Attrs {
+    Attrs::of([(name, Attr::Ints(values.to_vec()))])
+}
+
+fn int(name: &str, value: i64) -> Attrs {
+    Attrs::of([(name, Attr::Int(value))])
+}
+
+fn cases() -> Vec<Case> {
+    let case = |op, attrs, operands, shape, steps| Case { op, attrs, operands, shape, steps };
+    let none = Attrs::default;
+    let both = |name: &str, values: &[i64], keep: i64| {
+        let mut attrs = ints(name, values);
+        attrs.set("keepdims", Attr::Int(keep));
+        attrs
+    };
+    vec![
+        case("Max", none(), &[Map, Positive], &SHAPE, 1.0),
+        case("Min", none(), &[Map, Positive], &SHAPE, 1.0),
+        case("Div", none(), &[Map, Positive], &SHAPE, 1.0),
+        case("MatMul", none(), &[Map, Turned], &[1, 8, 6, 6], 1.0),
+        case("ReduceSum", int("keepdims", 1), &[Map, Ints(&[2])], &[1, 8, 1, 10], 1.0),
+        case("ReduceMean", both("axes", &[1], 1), &[Map], &[1, 1, 6, 10], 1.0),
+        case("ReduceMax", both("axes", &[3], 1), &[Map], &[1, 8, 6, 1], 0.0),
+        case("Softmax", int("axis", 1), &[Map], &SHAPE, 1.0),
+        case("Softmax", int("axis", 3), &[Map], &SHAPE, 1.0),
+        case("Pad", none(), &[Map, Ints(&[0, 2, 1, 0, 0, 0, 0, 3])], &[1, 10, 7, 13], 0.0),
+        case("Expand", none(), &[Map, Ints(&[4, 1, 1, 1])], &[4, 8, 6, 10], 0.0),
+        case("Tile", none(), &[Map, Ints(&[1, 1, 1, 3])], &[1, 8, 6, 30], 0.0),
+        case("Gather", int("axis", 1), &[Map, Ints(&[7, 0, 0, -1, 3])], &[1, 5, 6, 10], 0.0),
+        case("Atan", none(), &[Map], &SHAPE, 1.0),
+        case("Cos", none(), &[Map], &SHAPE, 1.0),
+        case("Sin", none(), &[Map], &SHAPE, 1.0),
+    ]
+}
+
+fn graph(case: &Case) -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &SHAPE);
+    let mut inputs = Vec::new();
+    for (i, operand) in case.operands.iter().enumerate() {
+        let name = format!("conv_{i}");
+        inputs.push(match operand {
+            Map => conv(&mut b, &name, x, &SHAPE, Some(i as u64 + 1)),
+            Turned => {
+                let y = conv(&mut b, &name, x, &SHAPE, Some(i as u64 + 1));
+                b.node("Transpose", "turn", &[y], ints("perm", &[0, 1, 3, 2]), &[1, 8, 10, 6])
+            }
+            Positive => {
+                let y = conv(&mut b, &name, x, &SHAPE, Some(i as u64 + 1));
+                b.node("Sigmoid", "sigmoid", &[y], Attrs::default(), &SHAPE)
+            }
+            Ints(values) => b.constant(&name, Tensor::vec_i64(values.to_vec())),
+            Index(value) => b.constant(&name, Tensor::from_i64([], vec![*value]).expect("one")),
+        });
+    }
+    let y = b.node(case.op, "op", &inputs, case.attrs.clone(), case.shape);
+    let out = conv(&mut b, "tail", y, case.shape, None);
+    b.output(out);
+    b.finish()
+}
+
+const MANIFEST: &str = "
+[model.m]
+path = \"model.onnx\"
+[model.m.calibration]
+data = \"data\"
+type = \"max\"
+[[variant]]
+name = \"v\"
+model = \"m\"
+march = \"bayes\"
+run_on_bpu = [\"op\"]
+";
+
+/// Builds the case and checks its placement and its program; the tail's result, ONNX Runtime's, and a step of the operator.
+fn built(case: &Case) -> Result<(Tensor, Tensor, f32), String> {
+    let project = TestProject::new(MANIFEST);
+    let graph = graph(case);
+    project.write("model.onnx", &ptq_onnx::export_float(&graph, &ptq_onnx::ExportMeta::default()));
+    let samples = [numbers(&SHAPE, 77), numbers(&SHAPE, 78)];
+    for (i, sample) in samples.iter().enumerate() {
+        project.write(&format!("data/{i}.npy"), &ptq_sample::write_npy(sample)?);
+    }
+    let opened = Project::open(&project.file("ptq.toml"), &[]).map_err(|e| e.to_string())?;
+    let report = opened.build(&BuildOptions::default(), &NoEvents).map_err(|e| e.to_string())?;
+    let errors: Vec<String> = report.variants.iter().flat_map(|v| v.errors()).map(ToString::to_string).collect();
+    if !errors.is_empty() {
+        return Err(errors.join("\n"));
+    }
+    let loaded = opened.load("v", &NoEvents).map_err(|e| e.to_string())?;
+    let computed = loaded.integer.nodes.iter().find(|n| n.name == "op").ok_or("the operator is gone")?;
+    if computed.op.name() != "Gather" && computed.op.name() != case.op {
+        return Err(format!("computed as {:?}", computed.op));
+    }
+    let step = loaded.integer.tensor(computed.outputs[0]).quant.as_ref().ok_or("runs in float")?.scale0();
+    let model = Model::load(&loaded.bin).map_err(|e| e.to_string())?;
+    let stages = VerifyStages {
+        original: &loaded.original,
+        optimized: &loaded.optimized,
+        quant: &loaded.quant,
+        integer: &loaded.integer,
+        bin: Some(BinRun::of(&model, RunOptions { threads: 2 })),
+        threads: 2,
+    };
+    let verified = verify(&stages, &samples[..1], &LIMITS).map_err(|e| e.to_string())?;
+    if !verified.passed {
+        return Err(verified.to_string());
+    }
+    let ours = model.run(&samples[..1], &RunOptions { threads: 1 }).map_err(|e| e.to_string())?.swap_remove(0);
+    let theirs = oracle::run(&project.file("out/v/quantized.onnx"), "x", &samples[0], "unfused")?;
+    Ok((ours, theirs, step))
+}
+
+#[test]
+fn operators_between_convolutions_run_as_integers_everywhere() {
+    if need(oracle::python()).is_none() {
+        return;
+    }
+    let mut problems = Vec::new();
+    for case in cases() {
+        match built(&case) {
+            Err(why) => problems.push(format!("{}: {why}", case.op)),
+            Ok((ours, theirs, step)) => {
+                let (ours, theirs) = (ours.to_f64s(), theirs.to_f64s());
+                let off: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / f64::from(step)).collect();
+                let largest = off.iter().copied().fold(0.0, f64::max);
+                let equal = off.iter().filter(|&&d| d < 0.01).count();
+                if ours.len() != theirs.len() || largest > f64::from(case.steps) + 0.01 || equal * 1000 < off.len() * 995
+                {
+                    problems.push(format!("{}: {largest} steps away, {equal} of {} equal", case.op, off.len()));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn dropped_axes_and_single_indices_keep_the_operator_on_the_bpu() {
+    let flat = |op, attrs, operands| Case { op, attrs, operands, shape: &[1, 8, 6, 10], steps: 1.0 };
+    let dropped = |axes: &[i64]| Attrs::of([("axes", Attr::Ints(axes.to_vec())), ("keepdims", Attr::Int(0))]);
+    let cases: [(Case, &[usize]); 2] = [
+        (flat("ReduceMax", dropped(&[2]), &[Map]), &[1, 8, 10]),
+        (flat("Gather", int("axis", 2), &[Map, Index(-2)]), &[1, 8, 10]),
+    ];
+    for (case, shape) in cases {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", &SHAPE);
+        let mut inputs = vec![conv(&mut b, "conv", x, &SHAPE, Some(1))];
+        if let Some(Index(i)) = case.operands.get(1) {
+            inputs.push(b.constant("index", Tensor::from_i64([], vec![*i]).expect("one")));
+        }
+        let y = b.node(case.op, "op", &inputs, case.attrs.clone(), shape);
+        let dims = b.constant("dims", Tensor::vec_i64(vec![1, 8, 1, 10]));
+        let back = b.node("Reshape", "back", &[y, dims], Attrs::default(), &[1, 8, 1, 10]);
+        let out = conv(&mut b, "tail", back, &[1, 8, 1, 10], None);
+        b.output(out);
+        let mut graph = b.finish();
+        ptq_fuse::fuse(&mut graph).expect("fuses");
+        let march = ptq_march::March::from_toml(&ptq_march::source("bayes").expect("built in")).expect("valid");
+        let placed = ptq_place::place(&graph, &march, &ptq_place::Requests::default()).placement;
+        let on_cpu: Vec<&str> = placed.nodes.iter().filter(|n| n.reason.is_some()).map(|n| n.name.as_str()).collect();
+        assert!(on_cpu.is_empty(), "{}: {on_cpu:?} on the CPU", case.op);
+    }
+}
