@@ -189,7 +189,9 @@ fn operators_between_convolutions_run_as_integers_everywhere() {
                 let off: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / f64::from(step)).collect();
                 let largest = off.iter().copied().fold(0.0, f64::max);
                 let equal = off.iter().filter(|&&d| d < 0.01).count();
-                if ours.len() != theirs.len() || largest > f64::from(case.steps) + 0.01 || equal * 1000 < off.len() * 995
+                if ours.len() != theirs.len()
+                    || largest > f64::from(case.steps) + 0.01
+                    || equal * 1000 < off.len() * 995
                 {
                     problems.push(format!("{}: {largest} steps away, {equal} of {} equal", case.op, off.len()));
                 }

@@ -1,6 +1,6 @@
 //! Which bytes a command touches. Ranges reach from the first to behind the last byte.
 
-use crate::simulator::{conv, eltwise, interp, moves, pool};
+use crate::simulator::{conv, eltwise, interp, lines, moves, pool};
 use crate::{Command, Sram, Transfer};
 use std::ops::Range;
 
@@ -65,6 +65,14 @@ pub(crate) fn operands(command: &Command) -> (Vec<(Sram, u64)>, (Sram, u64)) {
         }
         Command::Interp(c) => {
             (interp::operands(c).to_vec(), (c.dst, area(&c.out_hw).saturating_mul(c.channels.into())))
+        }
+        Command::MatMul(c) => {
+            let bytes = u64::from(c.mkn[0]).saturating_mul(c.mkn[2].into());
+            (lines::matmul_operands(c).to_vec(), (c.ofm, bytes))
+        }
+        Command::Softmax(c) => {
+            let reads = lines::softmax_operands(c);
+            (reads.to_vec(), (c.ofm, reads[0].1))
         }
         Command::Load(_) | Command::Store(_) | Command::Sync | Command::End => (Vec::new(), (Sram(0), 0)),
     }

@@ -44,13 +44,14 @@ impl Command {
         match self {
             Command::Load(_) => Some(Queue::Load),
             Command::Store(_) => Some(Queue::Store),
-            Command::Conv(_) | Command::DwConv(_) => Some(Queue::Mac),
+            Command::Conv(_) | Command::DwConv(_) | Command::MatMul(_) => Some(Queue::Mac),
             Command::Pool(_)
             | Command::Eltwise(_)
             | Command::Lut(_)
             | Command::Trans(_)
             | Command::Gather(_)
-            | Command::Interp(_) => Some(Queue::Vector),
+            | Command::Interp(_)
+            | Command::Softmax(_) => Some(Queue::Vector),
             Command::Sync | Command::End => None,
         }
     }

@@ -11,7 +11,7 @@ fn value(byte: u8, elem: Elem) -> i32 {
 }
 
 /// Operand ranges of a product as (start, bytes).
-pub(super) fn matmul_operands(c: &MatMul) -> [(Sram, u64); 2] {
+pub(crate) fn matmul_operands(c: &MatMul) -> [(Sram, u64); 2] {
     let [m, k, n] = c.mkn.map(u64::from);
     [(c.a, m.saturating_mul(k)), (c.b, k.saturating_mul(n))]
 }
@@ -40,7 +40,7 @@ pub(super) fn matmul(c: &MatMul, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
 }
 
 /// Operand ranges of a Softmax as (start, bytes).
-pub(super) fn softmax_operands(c: &Softmax) -> [(Sram, u64); 2] {
+pub(crate) fn softmax_operands(c: &Softmax) -> [(Sram, u64); 2] {
     [(c.x, c.dims.iter().fold(1u64, |n, &d| n.saturating_mul(d.into()))), (c.table, 4 * SOFTMAX_ENTRIES)]
 }
 

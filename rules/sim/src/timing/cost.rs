@@ -3,7 +3,8 @@
 //! CONV: the matrix unit takes `ceil(taps·channels / ic) · ceil(filters / oc) · ceil(pixels / px)` cycles a group, with a
 //! group's input channels padded to `channel_multiple`. DWCONV: `taps · ceil(outputs / dw_lanes)`. The vector unit handles
 //! `vector_lanes` elements a cycle: a tap of a window, a sum, a product, a table look-up each; four taps a linear
-//! interpolation. TRANS and GATHER move `trans_bytes_per_cycle`.
+//! interpolation, four passes over a line a Softmax (largest, table, sum, quotient). MATMUL is a CONV of its rows as pixels, its
+//! columns as filters. TRANS and GATHER move `trans_bytes_per_cycle`.
 //!
 //! Operands come from the banks of the SRAM. Streams (operands and the result) that begin in the same bank meet in every
 //! cycle and wait for each other, so the command takes at least `bytes · most streams in one bank / all banks' width`.
@@ -44,6 +45,15 @@ pub fn cost(command: &Command, hw: &Hardware) -> Cost {
             let ideal_mac = c.macs() as f64 / f64::from(hw.mac.dw_lanes);
             Cost { macs: c.macs(), ideal_mac, ..limited(command, cycles, 1, hw) }
         }
+        Command::MatMul(c) => {
+            let [m, k, n] = c.mkn.map(u64::from);
+            let depth = k.next_multiple_of(hw.mac.channel_multiple.into()).div_ceil(hw.mac.ic.into());
+            let passes = n.div_ceil(hw.mac.oc.into()).max(1);
+            let cycles = depth * passes * m.div_ceil(hw.mac.px.into());
+            let peak = u64::from(hw.mac.ic) * u64::from(hw.mac.oc) * u64::from(hw.mac.px);
+            Cost { macs: c.macs(), ideal_mac: c.macs() as f64 / peak as f64, ..limited(command, cycles, passes, hw) }
+        }
+        Command::Softmax(_) => limited(command, vector(4 * operands(command).1.1), 1, hw),
         Command::Pool(c) => limited(command, vector(pool_elements(c)), 1, hw),
         Command::Interp(c) => limited(command, vector(4 * interp_elements(c)), 1, hw),
         Command::Eltwise(_) | Command::Lut(_) => limited(command, vector(operands(command).1.1), 1, hw),
