@@ -286,7 +286,9 @@ pub(crate) struct Check {
 }
 
 #[derive(ClapArgs)]
-#[command(after_help = "Example:\n  ptq run out/fashion-cpu/model.bin --input input=image.png --output results")]
+#[command(
+    after_help = "Examples:\n  ptq run out/fashion-cpu/model.bin --input input=image.png --output results\n  ptq run model.bin --input x=x.npy --frames 200 --threads 2 --profile-out profile.json"
+)]
 pub(crate) struct Run {
     /// Compiled model
     pub(crate) model: PathBuf,
@@ -298,14 +300,23 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) variant: Option<String>,
     /// Folder for the outputs, written as NAME.npy
-    #[arg(long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "profile_out")]
+    pub(crate) output: Option<PathBuf>,
     /// Also write every intermediate tensor to this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) dump: Option<PathBuf>,
-    /// Threads that kernels may use
-    #[arg(long, default_value_t = 1)]
-    pub(crate) threads: usize,
+    /// Frames to measure, after one that is not; without it and --profile-out nothing is measured
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: Option<u64>,
+    /// Frames that run at a time, each on a thread of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) threads: u8,
+    /// Threads inside each kernel; never changes a result
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) kernel_threads: u8,
+    /// Write times of every CPU node, border, layout conversion and BPU segment, as JSON, or as CSV to a .csv file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile_out: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]

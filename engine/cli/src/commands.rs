@@ -12,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod init;
 pub(crate) mod log;
+mod measure;
 pub(crate) mod ops;
 pub(crate) mod rule;
 pub(crate) mod run;

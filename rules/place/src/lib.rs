@@ -6,6 +6,7 @@
 
 mod answer;
 mod borders;
+mod cuts;
 mod levels;
 mod limits;
 mod place;
@@ -17,6 +18,7 @@ mod scales;
 mod suggest;
 
 pub use borders::{Border, borders};
+pub use cuts::{Cut, Place, cuts};
 pub use limits::PROPERTIES;
 pub use place::{PlaceResult, channel_axis_after, place};
 pub use placement::{NodePlacement, Placement, Reason};

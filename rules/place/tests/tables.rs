@@ -2,7 +2,7 @@
 
 use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId};
 use ptq_march::March;
-use ptq_place::{Requests, borders, place};
+use ptq_place::{Place, Requests, borders, cuts, place};
 
 const IMAGE: [usize; 4] = [1, 4, 2, 2];
 
@@ -251,4 +251,24 @@ fn a_border_costs_what_its_volume_is() {
         ("Dequantize", "conv", 16, 128),
     ];
     assert_eq!(found, expected.map(|(kind, producer, n, bytes)| (kind, producer.to_owned(), n, bytes)));
+}
+
+#[test]
+fn a_cut_costs_its_borders_and_names_its_nodes() {
+    let g = graph(
+        |b, s| {
+            let e = op(b, "Erf", "erf", &[s], &IMAGE);
+            let f = op(b, "Erf", "again", &[e], &IMAGE);
+            vec![conv(b, "conv", f)]
+        },
+        &[],
+    );
+    let placement = place(&g, &march("bayes"), &Requests::default()).placement;
+    let found: Vec<_> = cuts(&g, &placement)
+        .into_iter()
+        .map(|c| (c.place, c.nodes.join(" "), c.quantize_elements, c.dequantize_elements, c.bytes))
+        .collect();
+    let expected =
+        [(Place::Cut, "erf again", 16, 16, 160), (Place::Tail, "", 0, 16, 128), (Place::Head, "", 16, 0, 80)];
+    assert_eq!(found, expected.map(|(place, nodes, q, d, bytes)| (place, nodes.to_owned(), q, d, bytes)));
 }

@@ -2,24 +2,15 @@
 
 use crate::Measure;
 use crate::tables::{NODE_COLUMNS, node_cells};
+use crate::text_table::csv_line;
 
 /// The node table with two more columns, code and text of the reason, as RFC 4180 with `\n` line ends.
 pub fn node_info_csv(measure: &Measure) -> String {
-    let mut out = line(NODE_COLUMNS.iter().copied().chain(["Reason Code", "Reason"]));
+    let mut out = csv_line(NODE_COLUMNS.iter().copied().chain(["Reason Code", "Reason"]));
     for row in &measure.nodes {
         let cells = node_cells(row);
         let reason = row.reason.as_ref().map_or(["", ""], |r| [&r.code, &r.text]);
-        out.push_str(&line(cells.iter().map(String::as_str).chain(reason)));
+        out.push_str(&csv_line(cells.iter().map(String::as_str).chain(reason)));
     }
     out
-}
-
-fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
-    let quoted: Vec<String> = cells
-        .map(|c| match c.contains([',', '"', '\n', '\r']) {
-            true => format!("\"{}\"", c.replace('"', "\"\"")),
-            false => c.to_owned(),
-        })
-        .collect();
-    format!("{}\n", quoted.join(","))
 }

@@ -34,3 +34,14 @@ pub(crate) fn markdown<const N: usize>(header: [&str; N], rows: &[[String; N]]) 
     }
     out
 }
+
+/// A line of RFC 4180 with `\n` at its end.
+pub(crate) fn csv_line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = cells
+        .map(|c| match c.contains([',', '"', '\n', '\r']) {
+            true => format!("\"{}\"", c.replace('"', "\"\"")),
+            false => c.to_owned(),
+        })
+        .collect();
+    format!("{}\n", quoted.join(","))
+}

@@ -2,7 +2,7 @@
 
 use crate::border::{dequantize, quantize};
 use crate::run::Run;
-use crate::{RunOptions, RuntimeError};
+use crate::{RunOptions, RuntimeError, StepKind};
 use ptq_exec::{ExecError, eval_on};
 use ptq_ir::{Attrs, QNode, QOp, QuantParams, Tensor, TensorId};
 
@@ -29,7 +29,12 @@ pub(crate) fn run(nodes: &[QNode], options: &RunOptions, run: &mut Run<'_, '_, '
             run.made(id, tensor)?;
         }
         run.values.release(&node.inputs);
-        run.step(node);
+        let kind = match node.op {
+            QOp::Quantize => StepKind::Quantize,
+            QOp::Dequantize => StepKind::Dequantize,
+            _ => StepKind::Cpu,
+        };
+        run.step(kind, node);
     }
     Ok(())
 }

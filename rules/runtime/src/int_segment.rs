@@ -4,7 +4,7 @@ use crate::arena::{Arena, Life, part};
 use crate::int::{self, Call, PackedConv};
 use crate::run::Run;
 use crate::stored::{from_stored, store, stored_len, to_stored};
-use crate::{RunOptions, RuntimeError};
+use crate::{RunOptions, RuntimeError, StepKind};
 use ptq_ir::{QNode, QOp, QTensor, TensorId};
 use ptq_kernels::Isa;
 use ptq_sim::artifact::Segment;
@@ -88,6 +88,7 @@ fn steps(
         store(run.values.get(id)?, &mut memory[place])?;
     }
     run.values.release(&segment.inputs);
+    run.layout_step(StepKind::InputLayout, segment.inputs.last().copied());
     for (node, conv) in nodes.iter().zip(&packed.convs) {
         let id = node.outputs[0];
         let place = packed.arena.place(id).ok_or_else(|| missing(&node.name))?;
@@ -101,11 +102,12 @@ fn steps(
         let inputs = operands.iter().map(find).collect::<Result<Vec<&[u8]>, _>>()?;
         let call = Call { node, inputs: &inputs, tensors, threads: options.threads, isa: packed.isa };
         apply(&call, conv.as_ref(), out)?;
+        run.step(StepKind::Layer, node);
         if run.is_watched() || segment.outputs.contains(&id) {
             let declared = call.output();
             run.made(id, from_stored(out, declared.dtype, &declared.shape)?)?;
+            run.layout_step(StepKind::OutputLayout, Some(id));
         }
-        run.step(node);
     }
     Ok(())
 }

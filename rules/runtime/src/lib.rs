@@ -13,10 +13,14 @@ mod int;
 mod int_segment;
 mod model;
 mod npu_segment;
+mod profile;
 mod run;
+mod step;
 mod stored;
 mod values;
 
 pub use error::RuntimeError;
 pub use model::{Model, Port};
-pub use run::{RunOptions, StepSink, TensorSink};
+pub use profile::{Clock, Profile, Row, RowKind, Spread};
+pub use run::{RunOptions, TensorSink};
+pub use step::{Step, StepKind, StepSink};

@@ -1,7 +1,7 @@
 //! One run: segments in order.
 
 use crate::values::Values;
-use crate::{Model, RuntimeError, float_segment, int_segment, npu_segment};
+use crate::{Model, RuntimeError, Step, StepKind, StepSink, float_segment, int_segment, npu_segment};
 use ptq_ir::{QNode, Tensor, TensorId};
 use ptq_sim::artifact::Body;
 
@@ -21,9 +21,6 @@ impl Default for RunOptions {
 /// Sees a tensor by name when it is made.
 pub type TensorSink<'a> = dyn FnMut(&str, &Tensor) + 'a;
 
-/// Hears of each node that has run, in order: its operator and its result's shape.
-pub type StepSink<'a> = dyn FnMut(&str, &[usize]) + 'a;
-
 impl Model {
     /// Runs the model on inputs in the model's order.
     ///
@@ -33,7 +30,7 @@ impl Model {
         self.execute(inputs, options, None, None)
     }
 
-    /// [`Model::run`] that tells of each node as soon as it has run, so that nodes can be timed.
+    /// [`Model::run`] that tells of each step as soon as it has ended, so that the caller can time it.
     ///
     /// # Errors
     /// As [`Model::run`].
@@ -68,11 +65,12 @@ impl Model {
         step: Option<&mut StepSink<'_>>,
     ) -> Result<Vec<Tensor>, RuntimeError> {
         self.check_inputs(inputs)?;
-        let mut run = Run { model: self, values: Values::new(&self.artifact, &self.liveness), sink, step };
+        let mut run = Run { model: self, values: Values::new(&self.artifact, &self.liveness), segment: 0, sink, step };
         for (&id, tensor) in self.artifact.inputs.iter().zip(inputs) {
             run.values.put(id, tensor.clone())?;
         }
-        for (segment, packed) in self.artifact.segments.iter().zip(&self.packed) {
+        for (at, (segment, packed)) in self.artifact.segments.iter().zip(&self.packed).enumerate() {
+            run.segment = at;
             match (&segment.body, packed) {
                 (Body::Float(nodes), _) => float_segment::run(nodes, options, &mut run)?,
                 (Body::Int(nodes), Some(packed)) => int_segment::run(segment, nodes, packed, options, &mut run)?,
@@ -108,16 +106,34 @@ impl Model {
 pub(crate) struct Run<'m, 's, 'f, 'g> {
     pub(crate) model: &'m Model,
     pub(crate) values: Values<'m>,
+    /// Position of the segment that runs.
+    segment: usize,
     sink: Option<&'s mut TensorSink<'f>>,
     step: Option<&'s mut StepSink<'g>>,
 }
 
 impl Run<'_, '_, '_, '_> {
     /// Tells that a node has run.
-    pub(crate) fn step(&mut self, node: &QNode) {
+    pub(crate) fn step(&mut self, kind: StepKind, node: &QNode) {
         if let Some(step) = &mut self.step {
             let shape = node.outputs.first().map_or(&[][..], |id| &self.model.artifact.tensors[id.0 as usize].shape);
-            step(node.op.name(), shape);
+            step(Step { segment: self.segment, kind, name: &node.name, op: node.op.name(), shape });
+        }
+    }
+
+    /// Tells that tensors have changed their layout; `id` is the last of them.
+    pub(crate) fn layout_step(&mut self, kind: StepKind, id: Option<TensorId>) {
+        if let Some(step) = &mut self.step {
+            let tensor = id.map(|id| &self.model.artifact.tensors[id.0 as usize]);
+            let (name, shape) = tensor.map_or(("", &[][..]), |t| (&t.name, &t.shape));
+            step(Step { segment: self.segment, kind, name, op: "", shape });
+        }
+    }
+
+    /// Tells that a program has run.
+    pub(crate) fn program_step(&mut self) {
+        if let Some(step) = &mut self.step {
+            step(Step { segment: self.segment, kind: StepKind::Program, name: "", op: "", shape: &[] });
         }
     }
 

@@ -5,7 +5,7 @@ use crate::inference::isas;
 use crate::options::Options;
 use crate::subject::{self, Subject};
 use ptq_exec::FloatPlan;
-use ptq_runtime::{Model, RunOptions};
+use ptq_runtime::{Model, RunOptions, Step};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -70,9 +70,10 @@ fn integer(subject: &Subject, model: &Model, threads: usize, rounds: usize, isa:
     let mut times = Times::default();
     for _ in 0..=rounds {
         let (mut at, mut last) = (0, Instant::now());
-        let mut step = |op: &str, shape: &[usize]| {
+        let mut step = |step: Step<'_>| {
             let seconds = last.elapsed().as_secs_f64();
-            times.add(at, seconds, || (op.to_owned(), format!("{shape:?}")));
+            let op = if step.op.is_empty() { "layout" } else { step.op };
+            times.add(at, seconds, || (op.to_owned(), format!("{:?}", step.shape)));
             at += 1;
             last = Instant::now();
         };

@@ -8,7 +8,7 @@ use ptq_engine::manifest::VariantConfig;
 use ptq_ir::{Device, Graph, InputSpec};
 use ptq_march::March;
 use ptq_parse::ParseParams;
-use ptq_place::{Border, Placement, Requests, borders, place};
+use ptq_place::{Border, Cut, Place, Placement, Requests, borders, cuts, place};
 use ptq_rule::{Blobs, BuildRule, Context, Memo, Silent, Step};
 use serde_json::json;
 use std::path::{Component, Path, PathBuf};
@@ -21,7 +21,13 @@ pub(crate) fn run(global: &Global, args: &Check) -> Result<u8, Failure> {
     let lines = |d: &[ptq_ir::Diagnostic]| d.iter().map(ToString::to_string).collect::<Vec<_>>();
     let placed = place(&graph, &subject.march, &subject.requests).checked();
     let (placement, warnings) = placed.map_err(|p| Failure::Failed(lines(&p).join("\n")))?;
-    let found = Found { graph: &graph, march: &subject.march, borders: borders(&graph, &placement), placement };
+    let found = Found {
+        graph: &graph,
+        march: &subject.march,
+        borders: borders(&graph, &placement),
+        cuts: cuts(&graph, &placement),
+        placement,
+    };
     if args.json {
         println!("{}", found.as_json(&lines(&warnings)));
     } else {
@@ -123,6 +129,7 @@ struct Found<'a> {
     march: &'a March,
     placement: Placement,
     borders: Vec<Border>,
+    cuts: Vec<Cut>,
 }
 
 impl Found<'_> {
@@ -141,6 +148,7 @@ impl Found<'_> {
             "borders": self.borders,
             "border_bytes": self.borders.iter().map(|b| b.bytes).sum::<u64>(),
             "border_elements": self.borders.iter().map(|b| b.elements).sum::<u64>(),
+            "cuts": self.cuts,
             "warnings": warnings,
         })
     }
@@ -173,10 +181,28 @@ impl Found<'_> {
             }
         }
         out += &self.border_table();
+        out += &self.cut_table();
         for warning in warnings {
             out += &format!("{warning}\n");
         }
         out
+    }
+
+    /// Every CPU piece with what its borders cost, the dearest first.
+    fn cut_table(&self) -> String {
+        let head = ["Place", "CPU nodes", "Quantize elements", "Dequantize elements", "Bytes"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(self.cuts.iter().map(|c| {
+            let nodes = match &c.nodes[..] {
+                [] => format!("none, {}", c.values.join(", ")),
+                [one] => one.clone(),
+                [first, .., last] => format!("{first} to {last} ({})", c.nodes.len()),
+            };
+            let counts = [c.quantize_elements, c.dequantize_elements, c.bytes].map(|n| n.to_string());
+            [c.place.word().to_owned(), nodes].into_iter().chain(counts).collect()
+        }));
+        let count = self.cuts.iter().filter(|c| c.place == Place::Cut).count();
+        format!("\n{count} cuts between BPU subgraphs\n{}", table(&rows))
     }
 
     /// Every border, the dearest first.

@@ -1,5 +1,6 @@
 //! `ptq run`.
 
+use super::measure::measure;
 use super::{project, read};
 use crate::args::{Global, Run};
 use crate::failure::Failure;
@@ -8,12 +9,17 @@ use ptq_ir::{InputSpec, InputType, Layout, Tensor};
 use ptq_runtime::{Model, Port, RunOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
+
+/// Frames that a profile measures where none are named.
+const FRAMES: u64 = 200;
 
 pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
     let model = load(&args.model)?;
     let declared = args.variant.as_ref().map_or_else(|| Ok(BTreeMap::new()), |name| declared(global, name))?;
-    let inputs = inputs(&model, &args.input, &declared)?;
-    let options = RunOptions { threads: args.threads.max(1) };
+    let mut preparation = Vec::new();
+    let inputs = inputs(&model, &args.input, &declared, &mut preparation)?;
+    let options = RunOptions { threads: args.kernel_threads.into() };
     let failed = |e: &dyn std::fmt::Display| Failure::Failed(format!("error: {}: {e}", args.model.display()));
     let mut dumped: Vec<(String, Tensor)> = Vec::new();
     let outputs = if args.dump.is_some() {
@@ -22,8 +28,9 @@ pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
         model.run(&inputs, &options)
     };
     let outputs = outputs.map_err(|e| failed(&e))?;
-    for (port, tensor) in model.outputs().iter().zip(&outputs) {
-        let path = write(&args.output, port.name, tensor)?;
+    let pairs = args.output.iter().flat_map(|dir| model.outputs().into_iter().zip(&outputs).map(move |o| (dir, o)));
+    for (dir, (port, tensor)) in pairs {
+        let path = write(dir, port.name, tensor)?;
         if !global.quiet {
             println!("{} {} {:?} -> {path}", port.name, tensor.dtype(), tensor.shape());
         }
@@ -34,6 +41,19 @@ pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
         }
         if !global.quiet {
             println!("{} tensors -> {}", dumped.len(), dir.display());
+        }
+    }
+    if args.frames.is_some() || args.profile_out.is_some() {
+        let count = args.frames.unwrap_or(FRAMES);
+        let measured = measure(&model, &inputs, &options, count, args.threads.into()).map_err(|e| failed(&e))?;
+        let report = measured.report(&model, &options, args.threads.into(), preparation);
+        if let Some(path) = &args.profile_out {
+            let is_csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+            let text = if is_csv { report.csv() } else { format!("{:#}\n", report.json()) };
+            std::fs::write(path, text).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))?;
+        }
+        if !global.quiet {
+            print!("{}", report.text());
         }
     }
     Ok(0)
@@ -58,6 +78,7 @@ fn inputs(
     model: &Model,
     given: &[(String, String)],
     declared: &BTreeMap<String, InputSpec>,
+    preparation: &mut Vec<(String, f64)>,
 ) -> Result<Vec<Tensor>, Failure> {
     let ports = model.inputs();
     let names: Vec<&str> = ports.iter().map(|p| p.name).collect();
@@ -79,8 +100,12 @@ fn inputs(
             })?;
             let own = declared.get(port.name).or(port.spec).cloned();
             let spec = own.unwrap_or_else(|| image_spec(port));
-            ptq_sample::decode_run_time(file, &read(file.as_ref())?, &spec, port.dtype, port.shape)
-                .map_err(|d| Failure::Failed(d.value(port.name).to_string()))
+            let bytes = read(file.as_ref())?;
+            let start = Instant::now();
+            let tensor = ptq_sample::decode_run_time(file, &bytes, &spec, port.dtype, port.shape)
+                .map_err(|d| Failure::Failed(d.value(port.name).to_string()))?;
+            preparation.push((port.name.to_owned(), start.elapsed().as_secs_f64() * 1e3));
+            Ok(tensor)
         })
         .collect()
 }
