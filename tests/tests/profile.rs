@@ -80,6 +80,18 @@ fn every_node_border_layout_and_segment_is_timed() {
         let expected = if march == "cpu" { number(&found["summary"]["bpu_segments"]["ms"]) } else { 0.0 };
         assert!((layers - expected).abs() <= latency * 1e-6, "{march}");
         assert!(number(&found["perf_result"]["FPS"]) > 0.0);
+        // Simulated time stands apart, and is there where a program is.
+        let simulated = &found["simulated"];
+        assert_eq!(simulated.is_object(), march == "bayes", "{simulated}");
+        if march == "bayes" {
+            let each = simulated["segments"].as_array().expect("segments");
+            assert_eq!((each.len(), number(&simulated["ms"]) > 0.0), (accelerated, true), "{simulated}");
+            for one in each {
+                let layers = one["layers"].as_array().expect("layers").iter();
+                assert_eq!(layers.map(|l| number(&l["cycles"])).sum::<f64>(), number(&one["cycles"]), "{one}");
+            }
+            assert!(text.contains("simulated, apart from the above"), "{text}");
+        }
         // The cut is the pooling, as `ptq check` says too.
         let cut = &found["summary"]["dearest_cut"];
         assert_eq!(cut["nodes"], serde_json::json!(["/0/pool_1/MaxPool"]), "{march}");

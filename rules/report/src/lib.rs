@@ -29,7 +29,7 @@ pub use measure::{Measure, NodeRow, OutputRow, SampleSource, measure};
 pub use measure_rule::{MeasureParams, MeasureRule};
 pub use node_info::node_info_csv;
 pub use operators::{OperatorRow, operators, operators_markdown};
-pub use profile::{Cut, Parts, ProfileReport, Simulated};
+pub use profile::{Cut, Parts, ProfileReport, Simulated, simulated};
 pub use quant_info::quant_info_json;
 pub use search_table::search_table;
 pub use tables::{node_table, output_table};

@@ -5,8 +5,10 @@
 
 mod cuts;
 mod files;
+mod simulated;
 
 pub use cuts::Cut;
+pub use simulated::{Simulated, simulated};
 
 use ptq_place::Place;
 use ptq_runtime::{Model, Profile, RowKind};
@@ -25,19 +27,8 @@ pub struct ProfileReport<'a> {
     pub wall: u64,
     /// Milliseconds that reading and converting each input took, once, before the first frame.
     pub preparation: Vec<(String, f64)>,
-    /// What the accelerator would take, by segment; empty where nothing is simulated.
-    pub simulated: Vec<Simulated>,
-}
-
-/// Simulated time of a segment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Simulated {
-    /// Position of the segment in the model.
-    pub segment: usize,
-    /// Cycles of the accelerator.
-    pub cycles: u64,
-    /// The same in milliseconds.
-    pub ms: f64,
+    /// What the accelerator would take, by segment, or why that is not known; see [`simulated()`].
+    pub simulated: Result<Vec<Simulated>, String>,
 }
 
 /// Mean times of a frame by kind of work, in nanoseconds.
@@ -110,9 +101,13 @@ impl ProfileReport<'_> {
         for cut in cuts.iter().filter(|c| c.place != Place::Cut) {
             out += &format!("{}: {}, {}\n", cut.place.word(), cut.describe(), share(cut.total()));
         }
-        if !self.simulated.is_empty() {
-            let (cycles, ms) = self.simulated.iter().fold((0, 0.0), |(c, ms), s| (c + s.cycles, ms + s.ms));
-            out += &format!("simulated, apart from the above: BPU segments {ms:.3} ms, {cycles} cycles\n");
+        match self.simulated.as_deref() {
+            Ok([]) => {}
+            Ok(all) => {
+                let (cycles, ms) = all.iter().fold((0, 0.0), |(c, ms), s| (c + s.cycles, ms + s.ms));
+                out += &format!("simulated, apart from the above: BPU segments {ms:.3} ms, {cycles} cycles\n");
+            }
+            Err(why) => out += &format!("not simulated: {why}\n"),
         }
         out
     }

@@ -1,7 +1,7 @@
 //! Frames on threads of their own, timed. Called by `ptq run`.
 
 use ptq_ir::Tensor;
-use ptq_report::ProfileReport;
+use ptq_report::{ProfileReport, simulated};
 use ptq_runtime::{Model, Profile, RunOptions, RuntimeError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -65,7 +65,7 @@ impl Measured {
             kernel_threads: options.threads,
             wall: self.wall,
             preparation,
-            simulated: Vec::new(),
+            simulated: simulated(model),
         }
     }
 }

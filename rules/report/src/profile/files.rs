@@ -1,7 +1,7 @@
 //! A measured run as JSON and CSV.
 
 use super::cuts::cuts;
-use super::{Cut, ProfileReport, percent};
+use super::{Cut, ProfileReport, Simulated, percent};
 use crate::text_table::csv_line;
 use ptq_place::Place;
 use ptq_runtime::{Row, RowKind, Spread};
@@ -95,7 +95,8 @@ impl ProfileReport<'_> {
         let mean = self.profile.frames().mean();
         for row in self.profile.rows() {
             let (time, s) = (&row.time, shown(row.kind));
-            let simulated = self.simulated.iter().find(|s| row.kind == RowKind::Segment && s.segment == row.segment);
+            let simulated =
+                self.simulated.iter().flatten().find(|s| row.kind == RowKind::Segment && s.segment == row.segment);
             let number = |ns: f64| format!("{:.6}", ms(ns));
             let cells = [
                 name(row),
@@ -148,18 +149,24 @@ impl ProfileReport<'_> {
     }
 
     fn simulated_json(&self) -> Value {
-        if self.simulated.is_empty() {
-            return Value::Null;
-        }
+        let all = match self.simulated.as_deref() {
+            Ok([]) => return Value::Null,
+            Ok(all) => all,
+            Err(why) => return json!({ "why_not": why }),
+        };
         let name = |at: usize| {
             let row = self.profile.rows().iter().find(|r| r.kind == RowKind::Segment && r.segment == at);
             row.map(name)
         };
-        let one = |s: &super::Simulated| json!({ "name": name(s.segment), "segment": s.segment, "cycles": s.cycles, "ms": s.ms });
+        let layer = |(name, cycles): &(String, u64)| json!({ "name": name, "cycles": cycles });
+        let one = |s: &Simulated| {
+            json!({ "name": name(s.segment), "segment": s.segment, "cycles": s.cycles, "ms": s.ms,
+                    "layers": s.layers.iter().map(layer).collect::<Vec<_>>() })
+        };
         json!({
-            "segments": self.simulated.iter().map(one).collect::<Vec<_>>(),
-            "cycles": self.simulated.iter().map(|s| s.cycles).sum::<u64>(),
-            "ms": self.simulated.iter().map(|s| s.ms).sum::<f64>(),
+            "segments": all.iter().map(one).collect::<Vec<_>>(),
+            "cycles": all.iter().map(|s| s.cycles).sum::<u64>(),
+            "ms": all.iter().map(|s| s.ms).sum::<f64>(),
         })
     }
 }
