@@ -1,16 +1,15 @@
 //! Integer program → model.
 
-use crate::OptimizeLevel;
 use crate::lowering;
 use crate::segment::{SegmentNodes, split};
+use crate::{Report, Search};
 use ptq_ir::{Device, Diagnostic, QGraph, QNode, QTensor, TensorId};
 use ptq_march::March;
-use ptq_sim::Target;
 use ptq_sim::artifact::{Body, Model, Segment};
 use ptq_sim::check::{CheckError, check_node, check_tensor};
 use std::collections::BTreeSet;
 
-/// Compiles an integer program for a march. `march_hash` is recorded in the model.
+/// Compiles an integer program for a march. `march_hash` is recorded in the model. The report sums up all segments.
 ///
 /// # Errors
 /// Every node that is inconsistent, or that does not fit the accelerator's memory, by name.
@@ -18,17 +17,21 @@ pub fn compile(
     graph: &QGraph,
     march: &March,
     march_hash: [u8; 32],
-    level: OptimizeLevel,
-) -> Result<Model, Vec<Diagnostic>> {
+    search: &Search,
+) -> Result<(Model, Report), Vec<Diagnostic>> {
     check(graph, march)?;
-    let target = march.hardware.as_ref().map(Target::from);
+    let hardware = march.hardware.as_ref();
     let mut problems = Vec::new();
+    let mut report = Report::default();
     let mut segments = Vec::new();
     let mut kept: BTreeSet<TensorId> = graph.inputs.iter().chain(&graph.outputs).copied().collect();
     for (parts, segment) in split(graph).into_iter().zip(&graph.segments) {
-        let body = match (segment.device, target) {
-            (Device::Bpu, Some(target)) => match lowering::lower(graph, &parts, target) {
-                Ok(npu) => Body::Npu(npu),
+        let body = match (segment.device, hardware) {
+            (Device::Bpu, Some(hardware)) => match lowering::lower(graph, &parts, hardware, search) {
+                Ok((npu, found)) => {
+                    report += found;
+                    Body::Npu(npu)
+                }
                 Err(found) => {
                     problems.extend(found);
                     continue;
@@ -51,7 +54,7 @@ pub fn compile(
         march: graph.march.clone(),
         march_hash,
         rounding: graph.rounding,
-        optimize_level: level.name().to_owned(),
+        optimize_level: search.level.name().to_owned(),
         tensors: tensors(graph, &kept),
         inputs: graph.inputs.clone(),
         input_specs: Vec::new(),
@@ -59,7 +62,7 @@ pub fn compile(
         segments,
     };
     model.check().map_err(|e| vec![Diagnostic::error("COMP05", e.to_string())])?;
-    Ok(model)
+    Ok((model, report))
 }
 
 /// All tensors; data only where a float or integer node reads it.

@@ -1,6 +1,7 @@
 //! Optimization levels.
 
 use ptq_ir::Diagnostic;
+use ptq_march::March;
 use serde::{Deserialize, Serialize};
 
 /// How far compile searches for a faster program.
@@ -28,11 +29,12 @@ impl OptimizeLevel {
         }
     }
 
-    /// What this version does not do at this level.
-    pub(crate) fn warning(self) -> Option<Diagnostic> {
-        (self != OptimizeLevel::O0).then(|| {
+    /// What this level does not do for a march.
+    pub(crate) fn warning(self, march: &March) -> Option<Diagnostic> {
+        (self != OptimizeLevel::O0 && march.hardware.is_none()).then(|| {
             let message = format!(
-                "this version searches only the candidates of O0; the program for {} is the one that O0 gives",
+                "march {} has no accelerator to plan for; the result for {} is the one that O0 gives",
+                march.name,
                 self.name()
             );
             Diagnostic::warning("COMP01", message).hint("set optimize_level = \"O0\" to silence this")

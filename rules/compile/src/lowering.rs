@@ -1,4 +1,5 @@
-//! A BPU segment → commands, layer by layer: the tiles of [`LayerPlan`], every tensor through DDR, no overlap (O0).
+//! A BPU segment → commands, layer by layer: the tiles of [`LayerPlan`], every tensor through DDR, no overlap (O0). Other
+//! levels regroup what this found out (`base`).
 //!
 //! One file an operator family. All of them work on storage order: rank-4 tensors as NHWC, others row-major.
 
@@ -19,10 +20,16 @@ mod resize;
 mod slice;
 mod stripe;
 
+pub(crate) use stripe::WindowRows;
+
+use crate::base::{Base, Notes};
 use crate::ddr::{DdrBump, Place};
+use crate::flow::Emitted;
+use crate::search::{Found, Report, Search};
 use crate::segment::SegmentNodes;
 use crate::transfer::BoxTransfer;
 use ptq_ir::{Diagnostic, QGraph, QNode, QOp, QTensor, TensorId, numel};
+use ptq_march::Hardware;
 use ptq_sim::artifact::{LayerPlan, Npu, Placed, TileAxis};
 use ptq_sim::{Command, Ddr, Elem, Program, QUEUES, Record, Sram, Target, to_storage};
 use std::collections::BTreeMap;
@@ -31,7 +38,13 @@ use std::collections::BTreeMap;
 ///
 /// # Errors
 /// Every node that does not fit, by name.
-pub(crate) fn lower(graph: &QGraph, segment: &SegmentNodes<'_>, target: Target) -> Result<Npu, Vec<Diagnostic>> {
+pub(crate) fn lower(
+    graph: &QGraph,
+    segment: &SegmentNodes<'_>,
+    hardware: &Hardware,
+    search: &Search,
+) -> Result<(Npu, Report), Vec<Diagnostic>> {
+    let target = Target::from(hardware);
     let mut l = Lowering::new(graph, target);
     let mut problems = Vec::new();
     for &id in &segment.inputs {
@@ -56,7 +69,7 @@ pub(crate) fn lower(graph: &QGraph, segment: &SegmentNodes<'_>, target: Target) 
         }
         l.push(Command::Sync);
     }
-    if problems.is_empty() { l.finish(segment).map_err(|d| vec![d]) } else { Err(problems) }
+    if problems.is_empty() { l.finish(segment, hardware, search).map_err(|d| vec![d]) } else { Err(problems) }
 }
 
 /// The program under construction; the operator files emit into it. Their diagnostics get the node's name here.
@@ -66,7 +79,9 @@ struct Lowering<'a> {
     layer: u16,
     ddr: DdrBump,
     /// Commands; transfers with the place that their DDR address will be.
-    commands: Vec<(Record, Option<Place>)>,
+    commands: Vec<Emitted>,
+    /// Constants and operands that layers placed, by their results.
+    notes: Notes,
     places: BTreeMap<TensorId, (Place, Option<u16>)>,
     order: Vec<TensorId>,
     plan: Vec<LayerPlan>,
@@ -83,6 +98,7 @@ impl<'a> Lowering<'a> {
             layer: 0,
             ddr: DdrBump::new(target),
             commands: Vec::new(),
+            notes: Notes::new(),
             places: BTreeMap::new(),
             order: Vec::new(),
             plan: Vec::new(),
@@ -198,6 +214,11 @@ impl<'a> Lowering<'a> {
         self.ddr.constant(bytes)
     }
 
+    /// Remembers where a layer's constants or operands are.
+    fn note<const N: usize>(&mut self, node: &QNode, places: [Place; N]) {
+        self.notes.insert(node.outputs[0], places.to_vec());
+    }
+
     fn record(&self, command: Command) -> Record {
         Record { layer: self.layer, wait: [0; QUEUES], command }
     }
@@ -216,41 +237,36 @@ impl<'a> Lowering<'a> {
         self.commands.push((self.record(command), Some(to)));
     }
 
-    fn finish(mut self, segment: &SegmentNodes<'_>) -> Result<Npu, Diagnostic> {
-        self.commands.push((Record { layer: 0, wait: [0; QUEUES], command: Command::End }, None));
-        let (constants, base, total) = self.ddr.finish();
+    fn finish(
+        self,
+        segment: &SegmentNodes<'_>,
+        hardware: &Hardware,
+        search: &Search,
+    ) -> Result<(Npu, Report), Diagnostic> {
+        let Lowering { graph, target, ddr, commands, notes, places, order, plan, .. } = self;
+        let (constants, arena, total) = ddr.finish();
         let too_large = || {
             let node = segment.nodes.first().map_or("", |n| n.name.as_str());
             let message = format!("the segment that starts at {node} needs {total} bytes of external memory");
             Diagnostic::error("COMP02", message)
         };
         let ddr_bytes = u32::try_from(total).map_err(|_| too_large())?;
-        // Every place is inside the total, so all addresses fit 32 bits.
-        let address = |place: Place| match place {
-            Place::Constant(at) => at as u32,
-            Place::Arena(at) => (base + at) as u32,
-        };
-        let patch = |(mut record, place): (Record, Option<Place>)| {
-            if let (Command::Load(t) | Command::Store(t), Some(place)) = (&mut record.command, place) {
-                t.ddr = Ddr(address(place));
-            }
-            record
-        };
-        let mut commands: Vec<Record> = self.commands.into_iter().map(patch).collect();
-        ptq_sim::serialize(&mut commands);
+        let base = Base::new(graph, segment, hardware, arena, commands, &notes, &places);
+        let Found { commands, plan: follows, report } = search.best(&base);
         let program = Program {
             commands,
             constants: constants.into(),
-            sram_bytes: self.target.sram_bytes,
-            align: self.target.align,
+            sram_bytes: target.sram_bytes,
+            align: target.align,
             ddr_bytes,
-            layers: self.plan.iter().map(|l| l.node.clone()).collect(),
+            layers: plan.iter().map(|l| l.node.clone()).collect(),
         };
-        let placed = self.order.iter().map(|&tensor| {
-            let (place, layer) = self.places[&tensor];
-            Placed { tensor, address: address(place), layer }
+        let in_ddr = |id: &&TensorId| base.is_in_ddr(**id, &follows);
+        let placed = order.iter().filter(in_ddr).map(|&tensor| {
+            let (place, layer) = places[&tensor];
+            Placed { tensor, address: base.address(place), layer }
         });
-        Ok(Npu { placed: placed.collect(), plan: self.plan, program })
+        Ok((Npu { placed: placed.collect(), plan, program }, report))
     }
 }
 
@@ -275,7 +291,7 @@ fn does_not_fit(target: Target, what: &str, needed: usize) -> Diagnostic {
 }
 
 /// The shape of a rank-4 tensor.
-fn nchw(t: &QTensor) -> Result<[usize; 4], Diagnostic> {
+pub(crate) fn nchw(t: &QTensor) -> Result<[usize; 4], Diagnostic> {
     let bad = || Diagnostic::error("COMP05", format!("{} has rank {}, not 4", t.name, t.shape.len()));
     t.shape.as_slice().try_into().map_err(|_| bad())
 }

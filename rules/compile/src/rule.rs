@@ -1,6 +1,6 @@
 //! Compile as a build rule.
 
-use crate::{OptimizeLevel, compile};
+use crate::{CompileMode, OptimizeLevel, Search, compile};
 use ptq_ir::{Diagnostic, InputSpec};
 use ptq_march::March;
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_qgraph};
@@ -40,10 +40,11 @@ impl BuildRule for CompileRule {
             .map_err(|e| Failure::from(Diagnostic::error("COMP06", format!("march file: {e}"))))?;
         let march = March::from_toml(text)?;
         let march_hash = *blake3::hash(&march_bytes).as_bytes();
-        let mut model = compile(&graph, &march, march_hash, params.optimize_level)?;
+        let (mut model, _) =
+            compile(&graph, &march, march_hash, &Search { level: params.optimize_level, mode: CompileMode::Latency })?;
         model.input_specs =
             graph.inputs.iter().map(|&id| params.inputs.get(&graph.tensor(id).source).cloned()).collect();
-        let warnings: Vec<Diagnostic> = params.optimize_level.warning().into_iter().collect();
+        let warnings: Vec<Diagnostic> = params.optimize_level.warning(&march).into_iter().collect();
         let warnings =
             serde_json::to_vec(&warnings).map_err(|e| Failure::from(Diagnostic::error("COMP07", e.to_string())))?;
         let mut out = Blobs::new();

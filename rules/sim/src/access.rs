@@ -21,7 +21,7 @@ impl Access {
     pub(crate) fn of(command: &Command) -> Access {
         let range = |at: u64, bytes: u64| at..at.saturating_add(bytes);
         let sram = |t: &Transfer| range(t.sram.0.into(), t.sram_reach());
-        let ddr = |t: &Transfer| range(t.ddr.0.into(), t.ddr_reach());
+        let ddr = |t: &Transfer| range(t.ddr.0.into(), t.ddr_bytes());
         match command {
             Command::Load(t) => Access { sram_write: Some(sram(t)), ddr_read: Some(ddr(t)), ..Access::default() },
             Command::Store(t) => Access { sram_reads: vec![sram(t)], ddr_write: Some(ddr(t)), ..Access::default() },
@@ -43,9 +43,7 @@ impl Access {
 pub(crate) fn operands(command: &Command) -> (Vec<(Sram, u64)>, (Sram, u64)) {
     let area = |extents: &[u16]| extents.iter().map(|&v| u64::from(v)).product::<u64>();
     match command {
-        Command::Conv(c) | Command::DwConv(c) => {
-            (conv::operands(c).to_vec(), (c.ofm, area(&c.out_hwc) * c.out_type.bytes() as u64))
-        }
+        Command::Conv(c) | Command::DwConv(c) => (conv::operands(c).to_vec(), (c.ofm, c.ofm_reach())),
         Command::Pool(c) => {
             let bytes = area(&c.out_hw) * u64::from(c.in_hwc[2]) * c.elem.bytes() as u64;
             (pool::operands(c).to_vec(), (c.ofm, bytes))
@@ -75,5 +73,42 @@ pub(crate) fn operands(command: &Command) -> (Vec<(Sram, u64)>, (Sram, u64)) {
             (reads.to_vec(), (c.ofm, reads[0].1))
         }
         Command::Load(_) | Command::Store(_) | Command::Sync | Command::End => (Vec::new(), (Sram(0), 0)),
+    }
+}
+
+impl Command {
+    /// Bytes of SRAM that the command reads, in the order of its fields; some may be none.
+    pub fn sram_reads(&self) -> Vec<(Sram, u64)> {
+        match self {
+            Command::Store(t) => vec![(t.sram, t.sram_reach())],
+            _ => operands(self).0,
+        }
+    }
+
+    /// Bytes of SRAM that the command writes, from the first to behind the last.
+    pub fn sram_write(&self) -> Option<(Sram, u64)> {
+        match self {
+            Command::Load(t) => Some((t.sram, t.sram_reach())),
+            Command::Store(_) | Command::Sync | Command::End => None,
+            _ => Some(operands(self).1),
+        }
+    }
+
+    /// The command at other SRAM addresses: those of `sram_reads`, then that of `sram_write`. Addresses that are missing
+    /// stay.
+    pub fn at_sram(mut self, addresses: &[Sram]) -> Command {
+        let fields: Vec<&mut Sram> = match &mut self {
+            Command::Load(t) | Command::Store(t) => vec![&mut t.sram],
+            Command::Conv(c) | Command::DwConv(c) => vec![&mut c.ifm, &mut c.weights, &mut c.constants, &mut c.ofm],
+            Command::Pool(c) => vec![&mut c.ifm, &mut c.constants, &mut c.ofm],
+            Command::Eltwise(c) => vec![&mut c.a, &mut c.b, &mut c.ofm],
+            Command::Lut(c) => vec![&mut c.ifm, &mut c.table, &mut c.ofm],
+            Command::Trans(c) => vec![&mut c.src, &mut c.dst],
+            Command::Gather(c) => vec![&mut c.src, &mut c.rows, &mut c.cols, &mut c.dst],
+            Command::Interp(c) => vec![&mut c.src, &mut c.rows, &mut c.cols, &mut c.dst],
+            Command::Sync | Command::End => Vec::new(),
+        };
+        fields.into_iter().zip(addresses).for_each(|(field, at)| *field = *at);
+        self
     }
 }

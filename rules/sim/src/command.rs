@@ -265,6 +265,7 @@ mod tests {
             pad_top: 1,
             pad_left: 1,
             group_channels: 4,
+            ofm_pixel: 4,
             x_type: Elem::I8,
             out_type: Elem::I8,
             rounding: Rounding::Fixed,

@@ -13,7 +13,7 @@ pub(crate) mod pool;
 mod scale;
 
 use crate::memory::Memory;
-use crate::{Command, Program, Sram, Transfer, Trap, TrapKind};
+use crate::{Command, Conv, Program, Sram, Transfer, Trap, TrapKind};
 
 /// State of a run: both memories of one program.
 #[derive(Debug)]
@@ -74,32 +74,30 @@ impl<'a> Simulator<'a> {
                 transfer(t, |ddr, at, n| sram.write(at, self.ddr.read(ddr, n)?))
             }
             Command::Store(t) => {
-                aligned(align, &[t.sram])?;
                 sram.bounds(u64::from(t.sram.0), t.sram_reach())?;
                 transfer(t, |ddr, at, n| self.ddr.write(ddr, sram.read(at, n)?))
             }
             Command::Conv(c) => {
-                aligned(align, &[c.ifm, c.weights, c.constants, c.ofm])?;
+                aligned(align, &[c.weights, c.constants])?;
                 let out = conv::conv(c, sram)?;
-                commit(sram, c.ofm, &out, &conv::operands(c))
+                commit_pixels(sram, c, &out)
             }
             Command::DwConv(c) => {
-                aligned(align, &[c.ifm, c.weights, c.constants, c.ofm])?;
+                aligned(align, &[c.weights, c.constants])?;
                 let out = conv::depthwise(c, sram)?;
-                commit(sram, c.ofm, &out, &conv::operands(c))
+                commit_pixels(sram, c, &out)
             }
             Command::Pool(c) => {
-                aligned(align, &[c.ifm, c.constants, c.ofm])?;
+                aligned(align, &[c.constants])?;
                 let out = pool::pool(c, sram)?;
                 commit(sram, c.ofm, &out, &pool::operands(c))
             }
             Command::Eltwise(c) => {
-                aligned(align, &[c.a, c.b, c.ofm])?;
                 let out = eltwise::eltwise(c, sram)?;
                 commit(sram, c.ofm, &out, &eltwise::operands(c))
             }
             Command::Lut(c) => {
-                aligned(align, &[c.ifm, c.table, c.ofm])?;
+                aligned(align, &[c.table])?;
                 let out = moves::lut(c, sram)?;
                 commit(sram, c.ofm, &out, &[(c.ifm, u64::from(c.count)), (c.table, 256)])
             }
@@ -146,9 +144,26 @@ fn transfer(t: &Transfer, mut copy: impl FnMut(u64, u64, u64) -> Result<(), Trap
     t.runs().try_for_each(|(d, s)| copy(ddr + d, sram + s, u64::from(t.bytes)))
 }
 
+/// Writes the result of a convolution, pixel by pixel where it is a part of a tile's channels.
+fn commit_pixels(sram: &mut Memory, c: &Conv, out: &[u8]) -> Result<(), TrapKind> {
+    refuse_overlap(c.ofm, c.ofm_reach(), &conv::operands(c))?;
+    let elem = c.out_type.bytes();
+    if c.ofm_pixel == c.out_hwc[2] {
+        return sram.write(u64::from(c.ofm.0), out);
+    }
+    let step = u64::from(c.ofm_pixel) * elem as u64;
+    let pixels = out.chunks_exact(usize::from(c.out_hwc[2]) * elem);
+    pixels.zip(0u64..).try_for_each(|(pixel, i)| sram.write(u64::from(c.ofm.0) + i * step, pixel))
+}
+
 /// Writes a result, unless it overlaps an operand (start, bytes): the hardware reads those while it writes.
 fn commit(sram: &mut Memory, ofm: Sram, out: &[u8], operands: &[(Sram, u64)]) -> Result<(), TrapKind> {
-    let (from, to) = (u64::from(ofm.0), u64::from(ofm.0) + out.len() as u64);
+    refuse_overlap(ofm, out.len() as u64, operands)?;
+    sram.write(u64::from(ofm.0), out)
+}
+
+fn refuse_overlap(ofm: Sram, bytes: u64, operands: &[(Sram, u64)]) -> Result<(), TrapKind> {
+    let (from, to) = (u64::from(ofm.0), u64::from(ofm.0) + bytes);
     let overlaps = |&&(start, bytes): &&(Sram, u64)| {
         let start = u64::from(start.0);
         start < to && from < start + bytes
@@ -156,5 +171,5 @@ fn commit(sram: &mut Memory, ofm: Sram, out: &[u8], operands: &[(Sram, u64)]) ->
     if let Some((operand, _)) = operands.iter().find(overlaps) {
         return Err(TrapKind::Overlap { ofm: ofm.0, operand: operand.0 });
     }
-    sram.write(from, out)
+    Ok(())
 }

@@ -116,6 +116,7 @@ fn convolutions_fill_the_array_as_far_as_their_extents_allow() {
         pad_top: 1,
         pad_left: 1,
         group_channels: 3,
+        ofm_pixel: 65,
         x_zero: 0,
         out_zero: 0,
         clamp_lo: -128,

@@ -131,6 +131,7 @@ impl<'a> Layer<'a> {
             pad_top: 0,
             pad_left: field("padding", g.pads[1])?,
             group_channels: field("channels of a group", self.group_channels)?,
+            ofm_pixel: 0,
             x_type: l.elem(node.inputs[0])?,
             out_type: self.out,
             rounding: conv.requant.as_ref().map_or(Rounding::Fixed, rounding),
@@ -151,6 +152,7 @@ impl<'a> Layer<'a> {
                 field("output channels", chunk.out.1)?,
             ],
             pad_top: field("padding", stripe.pad_top)?,
+            ofm_pixel: field("output channels", chunk.out.1)?,
             ..template
         };
         Ok(if self.depthwise { Command::DwConv(conv) } else { Command::Conv(conv) })
@@ -166,6 +168,7 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, conv: &QConv) -> Lowered
     let weights = l.constant(&weights);
     let bias = node.inputs.get(2).map(|&b| constant(l, b)).transpose()?;
     let constants = l.constant(&channel_constants(&layer, bias)?);
+    l.note(node, [weights, constants]);
     let (x, y) = (l.place(node.inputs[0])?, l.result(node.outputs[0])?);
     let broken = || Diagnostic::error("COMP04", "a tile is larger than a transfer can hold");
     for &chunk in &chunks {

@@ -111,6 +111,7 @@ fn lower(l: &mut Lowering<'_>, node: &QNode, fields: Eltwise) -> Lowered {
     let axes = merged_axes(l, node);
     let out_dims: Vec<usize> = axes.iter().map(|a| a.extent).collect();
     let operands = [operand(l, node, 0)?, operand(l, node, 1)?];
+    l.note(node, operands);
     let operand_strides = [0, 1].map(|i| {
         let dims: Vec<usize> = axes.iter().map(|a| if a.broadcast[i] { 1 } else { a.extent }).collect();
         strides(&dims)

@@ -21,6 +21,7 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, lut: &QLut) -> Lowered {
     let (x, y) = (l.place(node.inputs[0])?, l.result(node.outputs[0])?);
     let bytes: Vec<u8> = lut.table.iter().map(|&v| v as u8).collect();
     let table = l.constant(&bytes);
+    l.note(node, [table]);
     let broken = || Diagnostic::error("COMP04", "a tile is larger than a transfer can hold");
     l.load(BoxTransfer::linear(TABLE_BYTES).ok_or_else(broken)?, table, table_at);
     for (start, count) in cut(total, tile[0]) {

@@ -82,6 +82,7 @@ fn lower(l: &mut Lowering<'_>, node: &QNode, g: &PoolGeom, kind: Kind) -> Lowere
     let broken = || Diagnostic::error("COMP04", "a tile is larger than a transfer can hold");
     if !kind.table.is_empty() {
         let table = l.constant(&kind.table);
+        l.note(node, [table]);
         l.load(BoxTransfer::linear(kind.table.len()).ok_or_else(broken)?, table, constants);
     }
     for (c0, channels) in cut(c, chunk) {

@@ -4,42 +4,43 @@ use crate::sram::cut;
 
 /// One axis of a window operator, rows here.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WindowRows {
-    pub(super) in_rows: usize,
-    pub(super) out_rows: usize,
-    pub(super) stride: usize,
+pub(crate) struct WindowRows {
+    pub(crate) in_rows: usize,
+    pub(crate) out_rows: usize,
+    pub(crate) stride: usize,
     /// Rows from the first to behind the last tap.
-    pub(super) span: usize,
-    pub(super) pad_top: usize,
+    pub(crate) span: usize,
+    pub(crate) pad_top: usize,
 }
 
 /// A stripe of output rows with what it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stripe {
+pub(crate) struct Stripe {
     /// First output row.
-    pub(super) out: usize,
+    pub(crate) out: usize,
     /// Output rows.
-    pub(super) out_rows: usize,
+    pub(crate) out_rows: usize,
     /// First input row.
-    pub(super) input: usize,
+    pub(crate) input: usize,
     /// Input rows inside the image; 0 when the stripe lies wholly in the padding.
-    pub(super) in_rows: usize,
+    pub(crate) in_rows: usize,
     /// Padding rows in front of the first input row.
-    pub(super) pad_top: usize,
+    pub(crate) pad_top: usize,
 }
 
 impl WindowRows {
     /// Most input rows that a stripe of this height holds.
-    pub(super) fn rows_for(&self, out_rows: usize) -> usize {
+    pub(crate) fn rows_for(&self, out_rows: usize) -> usize {
         ((out_rows - 1) * self.stride + self.span).min(self.in_rows)
     }
 
     /// The stripes of this height.
-    pub(super) fn stripes(&self, height: usize) -> Vec<Stripe> {
+    pub(crate) fn stripes(&self, height: usize) -> Vec<Stripe> {
         cut(self.out_rows, height).map(|(out, out_rows)| self.stripe(out, out_rows)).collect()
     }
 
-    fn stripe(&self, out: usize, out_rows: usize) -> Stripe {
+    /// The stripe of these output rows.
+    pub(crate) fn stripe(&self, out: usize, out_rows: usize) -> Stripe {
         let first = out * self.stride;
         let last = (out + out_rows - 1) * self.stride + self.span;
         let input = first.saturating_sub(self.pad_top).min(self.in_rows);

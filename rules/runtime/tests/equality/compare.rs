@@ -1,7 +1,7 @@
 //! The same program on the interpreter (the reference), the simulator and the integer executor.
 
 use crate::builder::Rng;
-use ptq_compile::{OptimizeLevel, compile};
+use ptq_compile::{CompileMode, OptimizeLevel, Report, Search, compile};
 use ptq_exec::Interpreter;
 use ptq_ir::{QGraph, Tensor, numel};
 use ptq_march::{Hardware, March};
@@ -23,8 +23,44 @@ pub(crate) fn march(graph: &QGraph, sram_bytes: Option<u32>) -> March {
 
 /// The file's bytes for a march.
 pub(crate) fn compiled(graph: &QGraph, sram_bytes: Option<u32>) -> Vec<u8> {
-    let model = compile(graph, &march(graph, sram_bytes), [7; 32], OptimizeLevel::O0).unwrap();
-    artifact::encode(&model)
+    searched(graph, &march(graph, sram_bytes), Search::default()).0
+}
+
+/// The file's bytes and what the search did.
+pub(crate) fn searched(graph: &QGraph, march: &March, search: Search) -> (Vec<u8>, Report) {
+    let (model, report) = compile(graph, march, [7; 32], &search).unwrap();
+    (artifact::encode(&model), report)
+}
+
+/// Every level and mode computes what the reference says; in latency mode no level is predicted slower than one below,
+/// and none tries fewer plans.
+pub(crate) fn assert_levels(graph: &QGraph, march: &March, inputs: &[Tensor], expect: &Trace) {
+    use OptimizeLevel::{O0, O1, O2, O3};
+    let balance = CompileMode::Balance(50);
+    for mode in [CompileMode::Latency, CompileMode::Bandwidth, balance] {
+        let mut below: Option<Report> = None;
+        for level in [O0, O1, O2, O3] {
+            let (bin, report) = searched(graph, march, Search { level, mode });
+            let again = searched(graph, march, Search { level, mode });
+            assert_eq!((&bin, report), (&again.0, again.1), "equal inputs, equal bytes");
+            assert_timing(&bin, march);
+            let got = trace(&bin, inputs, 1);
+            assert_eq!(got.1, expect.1, "outputs at {level:?} for {mode:?}");
+            let shown = got.0.iter().filter(|(name, _)| expect.0.contains_key(*name));
+            shown.for_each(|(name, t)| assert_eq!(Some(t), expect.0.get(name), "{name} at {level:?} for {mode:?}"));
+            if let Some(below) = below {
+                assert!(below.evaluated <= report.evaluated, "{level:?}: {below:?} {report:?}");
+                match mode {
+                    CompileMode::Latency => assert!(report.cycles <= below.cycles, "{level:?}: {below:?} {report:?}"),
+                    CompileMode::Bandwidth => {
+                        assert!(report.ddr_bytes <= below.ddr_bytes, "{level:?}: {below:?} {report:?}");
+                    }
+                    CompileMode::Balance(_) => {}
+                }
+            }
+            below = Some(report);
+        }
+    }
 }
 
 /// What the timed simulator says of every program must hold together.
@@ -95,6 +131,7 @@ pub(crate) fn assert_equal_everywhere(graph: &QGraph, sram_sizes: &[u32]) {
         assert_timing(&bin, &march(graph, Some(sram)));
         let got = trace(&bin, &inputs, 1);
         assert_same(graph, &format!("simulator with {sram} bytes"), &got, &expect);
+        assert_levels(graph, &march(graph, Some(sram)), &inputs, &expect);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::builder::Builder;
 use crate::compare::{assert_equal_everywhere, compiled, march};
-use ptq_compile::{OptimizeLevel, compile};
+use ptq_compile::{Search, compile};
 use ptq_ir::ops::{BlockMove, BlockOrder, ConvGeom, PoolGeom};
 use ptq_ir::{DType, Reduction, Rounding, TensorId};
 use ptq_sim::{Command, artifact};
@@ -179,7 +179,7 @@ fn every_layer_that_cannot_fit_is_named_once_and_the_layers_behind_it_are_not() 
     let wide = b.max_pool(fine, PoolGeom { kernel: [2, 1], ..PoolGeom::global([1, 1]) });
     b.output(wide);
     let graph = b.finish();
-    let problems = compile(&graph, &march(&graph, Some(8192)), [0; 32], OptimizeLevel::O0).unwrap_err();
+    let problems = compile(&graph, &march(&graph, Some(8192)), [0; 32], &Search::default()).unwrap_err();
     let named: Vec<(&str, Option<&str>)> =
         problems.iter().map(|d| (d.code.as_str(), d.place.node.as_deref())).collect();
     assert_eq!(named, [("COMP02", Some("Resize_1")), ("COMP02", Some("MaxPool_3"))], "{problems:?}");

@@ -7,7 +7,7 @@ use ptq_ir::Rounding;
 fields! {
     /// `out = clamp(requant(bias + Σ (x - x_zero)·w) + out_zero)`, or the accumulator itself when `out_type` is i32.
     ///
-    /// All tiles are compact: input and output height × width × channels, CONV weights output channel × kernel row ×
+    /// All tiles are compact, apart from `ofm_pixel`: input and output height × width × channels, CONV weights output channel × kernel row ×
     /// kernel column × channel of the group, DWCONV weights kernel row × kernel column × channel. The tile holds
     /// exactly the image rows that the stripe reads, so a tap outside the tile is outside the image and adds nothing.
     pub struct Conv {
@@ -35,6 +35,8 @@ fields! {
         pub pad_left: u16,
         /// Input channels that one output channel reads.
         pub group_channels: u16,
+        /// Channels from one output pixel to the next: those of the tile, of which this command computes some.
+        pub ofm_pixel: u16,
         /// Input zero point.
         pub x_zero: i16,
         /// Output zero point.
@@ -61,6 +63,9 @@ impl Conv {
         if self.kernel.contains(&0) || self.strides.contains(&0) || self.dilations.contains(&0) {
             return Err("kernel, strides and dilations must be positive");
         }
+        if self.ofm_pixel < self.out_hwc[2] {
+            return Err("output pixels overlap");
+        }
         if self.group_channels == 0 || !in_c.is_multiple_of(self.group_channels) {
             return Err("groups do not divide the input channels");
         }
@@ -79,6 +84,12 @@ impl Conv {
             return Err("a depthwise convolution has one input channel for each output channel");
         }
         self.check()
+    }
+
+    /// Bytes of the output from the first to behind the last one.
+    pub(crate) fn ofm_reach(&self) -> u64 {
+        let pixels = u64::from(self.out_hwc[0]) * u64::from(self.out_hwc[1]);
+        ((pixels - 1) * u64::from(self.ofm_pixel) + u64::from(self.out_hwc[2])) * self.out_type.bytes() as u64
     }
 
     /// Multiply-accumulates of one run, taps in the padding included.

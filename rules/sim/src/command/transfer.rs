@@ -46,7 +46,7 @@ impl Transfer {
     }
 
     /// Bytes of DDR from the first to behind the last one touched.
-    pub(crate) fn ddr_reach(&self) -> u64 {
+    pub fn ddr_bytes(&self) -> u64 {
         let s = self.ddr_strides.map(u64::from);
         u64::from(self.outer[0] - 1) * s[0] + u64::from(self.outer[1] - 1) * s[1] + u64::from(self.bytes)
     }
@@ -54,7 +54,7 @@ impl Transfer {
     /// The same as a range of addresses.
     pub(crate) fn ddr_range(&self) -> std::ops::Range<u64> {
         let start = u64::from(self.ddr.0);
-        start..start + self.ddr_reach()
+        start..start + self.ddr_bytes()
     }
 
     /// Bytes moved.

@@ -30,8 +30,7 @@ impl<'a> Tile<'a> {
     fn read(c: &Conv, sram: &'a Memory) -> Result<Tile<'a>, TrapKind> {
         let read = |(at, bytes): (Sram, u64)| sram.read(u64::from(at.0), bytes);
         let [x, w, constants] = operands(c);
-        let out = c.out_hwc.iter().fold(c.out_type.bytes() as u64, |n, &d| n * u64::from(d));
-        sram.bounds(u64::from(c.ofm.0), out)?;
+        sram.bounds(u64::from(c.ofm.0), c.ofm_reach())?;
         Ok(Tile {
             x: read(x)?,
             w: read(w)?,
