@@ -106,6 +106,8 @@ impl Command {
             Command::Trans(c) => vec![&mut c.src, &mut c.dst],
             Command::Gather(c) => vec![&mut c.src, &mut c.rows, &mut c.cols, &mut c.dst],
             Command::Interp(c) => vec![&mut c.src, &mut c.rows, &mut c.cols, &mut c.dst],
+            Command::MatMul(c) => vec![&mut c.a, &mut c.b, &mut c.ofm],
+            Command::Softmax(c) => vec![&mut c.x, &mut c.table, &mut c.ofm],
             Command::Sync | Command::End => Vec::new(),
         };
         fields.into_iter().zip(addresses).for_each(|(field, at)| *field = *at);

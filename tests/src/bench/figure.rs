@@ -29,6 +29,11 @@ impl Figure<'_> {
         Figure { name, ours: round(ours), peer: round(peak), ratio: round(ours / peak), unit: "GOP/s" }.print();
     }
 
+    /// Cycles beside a lower bound, where less is better.
+    pub(crate) fn cycles(name: &str, ours: f64, bound: f64) {
+        Figure { name, ours: round(ours), peer: round(bound), ratio: round(bound / ours), unit: "Mcycles" }.print();
+    }
+
     fn print(&self) {
         println!("{}", serde_json::to_string(self).expect("invariant: numbers and text are JSON"));
     }

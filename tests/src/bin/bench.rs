@@ -2,7 +2,7 @@
 //!
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
 //! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
-//! goes. `engine`: builds that have nothing to do, or little, beside `ninja`. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
+//! goes. `compile`: how fast plans are found and how good they are. `engine`: builds that have nothing to do, or little, beside `ninja`. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
 //! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -10,6 +10,8 @@
 mod ceiling;
 #[path = "../bench/clock.rs"]
 mod clock;
+#[path = "../bench/compile.rs"]
+mod compile;
 #[path = "../bench/engine.rs"]
 mod engine;
 #[path = "../bench/figure.rs"]
@@ -18,6 +20,8 @@ mod figure;
 mod gemm;
 #[path = "../bench/inference.rs"]
 mod inference;
+#[path = "../bench/networks.rs"]
+mod networks;
 #[path = "../bench/nodes.rs"]
 mod nodes;
 #[path = "../bench/options.rs"]
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = Options::parse(&args).and_then(|options| match options.what.as_str() {
         "inference" => inference::run(&options),
+        "compile" => compile::run(&options),
         "gemm" => gemm::run(&options),
         "engine" => engine::run(),
         "nodes" => nodes::run(&options),
