@@ -25,7 +25,7 @@ pub use linear_resize::{LinearResize, LinearTap, WEIGHT_BITS};
 pub use pool::PoolGeom;
 pub use reduce::reduced_axes;
 pub use resample::{Filter, Resample};
-pub use resize::NearestResize;
+pub use resize::{NearestResize, source as resize_source};
 pub use space::{BlockMove, BlockOrder};
 pub use window::{TransposedWindow, Window};
 

@@ -7,6 +7,8 @@ mod activation;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_depthwise;
 mod conv;
 mod depthwise;
 mod gemm;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use ptq_ir::Requant;
 use ptq_ir::ops::ConvGeom;
 use ptq_kernels::requant::{apply, fixed_from_f64, store};
-use ptq_kernels::{FloatConv, IntConv, IntConvSpec, Isa, Sign, bytes_of, to_nchw, to_nhwc};
+use ptq_kernels::{Activation, FloatConv, IntConv, IntConvSpec, Isa, Sign, bytes_of, to_nchw, to_nhwc};
 
 /// A convolution that fits its image.
 #[derive(Clone, Debug)]
@@ -177,6 +177,54 @@ proptest! {
                 prop_assert_eq!(i64::from(acc_nchw[i]), sums[i], "{:?} sum {}", isa, i);
                 prop_assert_eq!(y_nchw[i], expect[i], "{:?} element {}", isa, i);
             }
+        }
+    }
+}
+
+/// Depthwise windows of the usual forms over images of many sizes.
+fn depthwise() -> impl Strategy<Value = Case> {
+    let pads = (0usize..=3, 0usize..=3, 0usize..=3, 0usize..=3);
+    let form = (prop_oneof![Just(3usize), Just(5)], 1usize..=2);
+    (form, pads, 1usize..=5, 1usize..=40, 1usize..=90, any::<u64>()).prop_filter_map(
+        "window larger than image",
+        |((k, s), (t, l, b, r), channels, h, w, seed)| {
+            let geom =
+                ConvGeom { kernel: [k, k], strides: [s, s], pads: [t, l, b, r], dilations: [1, 1], group: channels };
+            geom.out_hw([h, w]).map(|_| Case { geom, channels, filters: channels, image: [h, w], batch: 1, seed })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn depthwise_windows_are_one_chain_and_clip_as_the_operator_does(case in depthwise(), clip: bool) {
+        let mut next = numbers(case.seed);
+        let k = case.geom.kernel[0] * case.geom.kernel[1];
+        let rare = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, f32::MAX];
+        let mut made = |n: usize| -> Vec<f32> {
+            let mut v = floats(n, &mut next);
+            if case.seed.is_multiple_of(4) {
+                v.iter_mut().filter(|_| next().is_multiple_of(29)).for_each(|v| *v = rare[(v.to_bits() % 6) as usize]);
+            }
+            v
+        };
+        let (weights, bias) = (made(case.filters * k), made(case.filters));
+        let x = made(case.channels * case.image[0] * case.image[1]);
+        let activation = if clip { Activation::Clip { lo: 0.0, hi: 0.75 } } else { Activation::None };
+        let conv = FloatConv::pack(&weights, case.filters, Some(&bias), &case.geom, case.channels, case.image).unwrap();
+        let conv = conv.with_activation(activation);
+        let [h, w] = case.out();
+        let run = |isa| {
+            let mut y = vec![7.0f32; case.filters * h * w];
+            conv.run(isa, 1, 1, &x, &mut y).unwrap();
+            // Which of several NaNs comes out is left open.
+            y.into_iter().map(|v| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }).collect::<Vec<_>>()
+        };
+        let expected = run(Isa::scalar());
+        for isa in Isa::all() {
+            prop_assert_eq!(&run(isa), &expected, "{:?}", isa);
         }
     }
 }

@@ -93,7 +93,12 @@ fn float(subject: &Subject, threads: usize, rounds: usize) -> Result<(), String>
         let (mut at, mut last) = (0, Instant::now());
         let mut sink = |v, tensor: &ptq_ir::Tensor| {
             let seconds = last.elapsed().as_secs_f64();
-            times.add(at, seconds, || match makers.get(&v) {
+            // An activation that a convolution computes along is shown as that convolution.
+            let maker = makers.get(&v).map(|n| match n.input(0).and_then(|v| makers.get(&v)) {
+                Some(conv) if n.op != "Conv" && conv.is("Conv") => conv,
+                _ => n,
+            });
+            times.add(at, seconds, || match maker {
                 Some(n) => {
                     let from = n.inputs.iter().flatten().map(|&v| format!("{:?}", graph.value(v).shape));
                     (n.op.clone(), format!("{} -> {:?}", from.collect::<Vec<_>>().join(" "), tensor.shape()))

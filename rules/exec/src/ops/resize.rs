@@ -3,7 +3,7 @@
 use crate::ExecError;
 use crate::call::Call;
 use crate::elements::{Element, each_type};
-use ptq_ir::ops::{Filter, NearestResize, Resample};
+use ptq_ir::ops::{Filter, NearestResize, Resample, resize_source};
 use ptq_ir::{Tensor, TensorData};
 use ptq_kernels::split;
 
@@ -227,7 +227,9 @@ fn linear(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, Exe
     let last = (a.input - 1) as f64;
     let taps = (0..a.output)
         .map(|i| {
-            let at = coordinate(call, transform, a, i as f64)?.clamp(0.0, last);
+            let at = resize_source(i as f64, last, a.output, a.scale, transform)
+                .ok_or_else(|| call.bad(format!("coordinates {transform:?} are not supported")))?
+                .clamp(0.0, last);
             let low = at.floor();
             Ok((low as usize, (low + 1.0).min(last) as usize, (at - low) as f32))
         })
@@ -243,17 +245,4 @@ fn linear(call: &Call<'_>, x: &Tensor, d: usize, a: &Axis) -> Result<Tensor, Exe
     let mut shape = x.shape().to_vec();
     shape[d] = a.output;
     Ok(Tensor::from_f32(shape, out)?)
-}
-
-/// Where output index `i` is in the input (formulas of ONNX Resize).
-fn coordinate(call: &Call<'_>, transform: &str, a: &Axis, i: f64) -> Result<f64, ExecError> {
-    Ok(match transform {
-        "asymmetric" => i / a.scale,
-        "half_pixel" => (i + 0.5) / a.scale - 0.5,
-        "pytorch_half_pixel" if a.output > 1 => (i + 0.5) / a.scale - 0.5,
-        "pytorch_half_pixel" => 0.0,
-        "align_corners" if a.output > 1 => i * (a.input as f64 - 1.0) / (a.output as f64 - 1.0),
-        "align_corners" => 0.0,
-        other => return Err(call.bad(format!("coordinates {other:?} are not supported"))),
-    })
 }

@@ -33,6 +33,15 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Least and largest result of an activation that only clips: `None` for the others.
+    pub(super) fn bounds(self) -> Option<[f32; 2]> {
+        match self {
+            Activation::None => Some([f32::NEG_INFINITY, f32::INFINITY]),
+            Activation::Clip { lo, hi } => Some([lo, hi]),
+            _ => None,
+        }
+    }
+
     /// Replaces every element by its function value.
     pub fn apply(self, isa: Isa, x: &mut [f32]) {
         match self {

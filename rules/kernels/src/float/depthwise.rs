@@ -1,5 +1,8 @@
 //! Depthwise convolution: one input channel a filter, without im2col.
 
+use super::activation::Activation;
+#[cfg(target_arch = "x86_64")]
+use super::avx512_depthwise::Windows;
 use super::conv::FloatConv;
 use crate::Isa;
 use crate::planes::Planes;
@@ -22,6 +25,22 @@ pub(super) fn run(
     let per_channel = conv.out_channels / conv.in_channels;
     let image = x.len() / conv.in_channels;
     let taps = planes.taps.len();
+    #[cfg(target_arch = "x86_64")]
+    {
+        // An activation that does more than clip is applied afterwards.
+        let (clip, rest) = match conv.activation.bounds() {
+            Some(clip) => (clip, Activation::None),
+            None => ([f32::NEG_INFINITY, f32::INFINITY], conv.activation),
+        };
+        if let Some(windows) = Windows::of(isa, &conv.geom, conv.image, planes.out, clip) {
+            for (i, y) in out.chunks_exact_mut(height * width).enumerate() {
+                let (o, w) = (first + i, &weights[(first + i) * taps..][..taps]);
+                windows.run(isa, &x[o / per_channel * image..][..image], w, conv.bias[o], y);
+                rest.apply(isa, y);
+            }
+            return;
+        }
+    }
     let mut list = vec![(0usize, 0.0f32); taps];
     let mut padded = if planes.in_place() { Vec::new() } else { vec![0.0; planes.plane] };
     let flat = (height - 1) * planes.row_step + width;
