@@ -13,7 +13,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization import QuantType, quantize_dynamic, quantize_static
+
+from quantized_models import FORMS, Samples
 
 SAMPLES = 4
 EXACT = "session.x64quantprecision"
@@ -297,27 +299,14 @@ STRUCTURES = [
 ]
 
 
-class Reader(CalibrationDataReader):
-    def __init__(self, samples):
-        self.samples = iter(samples)
-
-    def get_next(self):
-        return next(self.samples, None)
-
-
-def quantized(folder, samples):
+def quantized(folder):
     """The squeeze-and-excite model as quantization tools write it."""
     source = folder / "squeeze_excite.onnx"
-    kinds = {"s8s8": (QuantType.QInt8, False), "u8s8": (QuantType.QUInt8, False), "per_channel": (QuantType.QUInt8, True)}
-    for style in (QuantFormat.QDQ, QuantFormat.QOperator):
-        for kind, (activation, per_channel) in kinds.items():
-            name = f"{style.name.lower()}_{kind}"
-            if name == "qoperator_s8s8":  # ONNX Runtime has no kernel for the QGemm that it writes here
-                continue
-            quantize_static(
-                source, folder / f"{name}.onnx", Reader(samples), quant_format=style, activation_type=activation,
-                weight_type=QuantType.QInt8, per_channel=per_channel)
-            yield name
+    # Not QOperator with s8 activations: ONNX Runtime has no kernel for the QGemm that it writes here.
+    for form in ("qdq-s8s8", "qdq-u8s8", "qdq-u8s8-channel", "qoperator-u8s8", "qoperator-u8s8-channel"):
+        samples = Samples("image", folder / "data/squeeze_excite/image")
+        quantize_static(source, folder / f"{form}.onnx", samples, **FORMS[form])
+        yield form
     quantize_dynamic(source, folder / "dynamic.onnx", weight_type=QuantType.QUInt8)
     yield "dynamic"
 
@@ -338,8 +327,7 @@ def make(folder):
                 np.save(place / f"{k}.npy", value)
         ort.InferenceSession(folder / f"{b.name}.onnx").run(None, samples[0])
         entries.append({"name": b.name, "data": b.name, "inputs": list(inputs), "quantized": False})
-    image = [{"image": np.load(folder / f"data/squeeze_excite/image/{k}.npy")} for k in range(SAMPLES)]
-    for name in quantized(folder, image):
+    for name in quantized(folder):
         entries.append({"name": name, "data": "squeeze_excite", "inputs": ["image"], "quantized": True})
     (folder / "models.json").write_text(json.dumps(entries))
 

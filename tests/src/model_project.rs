@@ -131,19 +131,19 @@ pub fn run_bin(loaded: &Loaded, inputs: &[Tensor], threads: usize) -> Vec<Tensor
 
 /// What `ptq verify` finds on these inputs.
 ///
-/// # Panics
+/// # Errors
 /// When an artifact does not run at all.
-pub fn verified(loaded: &Loaded, inputs: &[Tensor]) -> VerifyReport {
-    let model = Model::load(&loaded.bin).unwrap_or_else(|e| panic!("model.bin: {e}"));
+pub fn verified(loaded: &Loaded, inputs: &[Tensor], threads: usize) -> Result<VerifyReport, String> {
+    let model = Model::load(&loaded.bin).map_err(|e| format!("model.bin: {e}"))?;
     let stages = VerifyStages {
         original: &loaded.original,
         optimized: &loaded.optimized,
         quant: &loaded.quant,
         integer: &loaded.integer,
-        bin: Some(BinRun::of(&model, RunOptions { threads: 2 })),
-        threads: 2,
+        bin: Some(BinRun::of(&model, RunOptions { threads })),
+        threads,
     };
-    verify(&stages, inputs, &LIMITS).unwrap_or_else(|e| panic!("verify: {e}"))
+    verify(&stages, inputs, &LIMITS).map_err(|e| format!("verify: {e}"))
 }
 
 /// Cosine similarity of two tensors.

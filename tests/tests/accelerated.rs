@@ -3,8 +3,8 @@
 
 use ptq_engine::{BuildOptions, NoEvents, Project};
 use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId, numel};
-use ptq_report::verify::{BinRun, LIMITS, VerifyStages, verify};
 use ptq_runtime::{Model, RunOptions};
+use ptq_tests::model_project::verified;
 use ptq_tests::oracle;
 use ptq_tests::project::TestProject;
 use ptq_tests::skip::need;
@@ -158,15 +158,7 @@ fn built(case: &Case) -> Result<(Tensor, Tensor, f32), String> {
     }
     let step = loaded.integer.tensor(computed.outputs[0]).quant.as_ref().ok_or("runs in float")?.scale0();
     let model = Model::load(&loaded.bin).map_err(|e| e.to_string())?;
-    let stages = VerifyStages {
-        original: &loaded.original,
-        optimized: &loaded.optimized,
-        quant: &loaded.quant,
-        integer: &loaded.integer,
-        bin: Some(BinRun::of(&model, RunOptions { threads: 2 })),
-        threads: 2,
-    };
-    let verified = verify(&stages, &samples[..1], &LIMITS).map_err(|e| e.to_string())?;
+    let verified = verified(&loaded, &samples[..1], 2)?;
     if !verified.passed {
         return Err(verified.to_string());
     }

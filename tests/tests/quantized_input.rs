@@ -114,7 +114,7 @@ fn kept_parameters_compute_what_onnx_runtime_computes() {
             let project = build(&q, "quantized = \"keep\"", &["cpu"]).unwrap_or_else(|e| panic!("{form}: {e}"));
             let loaded = project.load("cpu");
             let input = std::slice::from_ref(&q.samples[0].1[1]);
-            assert!(verified(&loaded, input).passed, "{} {form}", example.folder);
+            assert!(verified(&loaded, input, 2).expect("a report").passed, "{} {form}", example.folder);
             let truth = project.ort(&q.file, input, "exact").expect("ONNX Runtime runs it");
             let near = cosine(&run_bin(&loaded, input, 2)[0], &truth[0]);
             let ours: Vec<Vec<i64>> = conv_weights(&loaded).into_iter().map(sorted).collect();
@@ -139,7 +139,7 @@ fn every_form_is_requantized_for_both_marches() {
             let truth = project.ort(&q.file, input, "exact").expect("ONNX Runtime runs it");
             for march in MARCHES {
                 let loaded = project.load(march);
-                let report = verified(&loaded, input);
+                let report = verified(&loaded, input, 2).expect("a report");
                 assert!(report.passed, "{} {form} {march}: {report}", example.folder);
                 let near = cosine(&run_bin(&loaded, input, 2)[0], &truth[0]);
                 println!("{} {form} {march}: cosine {near:.6}", example.folder);

@@ -8,8 +8,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use ptq_engine::{BuildOptions, NoEvents, Project};
 use ptq_exec::FloatPlan;
 use ptq_ir::{Graph, Tensor};
-use ptq_report::verify::{BinRun, LIMITS, VerifyStages, verify};
-use ptq_runtime::{Model, RunOptions};
+use ptq_tests::model_project::verified;
 use ptq_tests::oracle::Server;
 use ptq_tests::project::TestProject;
 use ptq_tests::random_graph::graph;
@@ -74,17 +73,8 @@ fn check(graph: &Graph, server: &mut Server) -> Result<(), String> {
         for (i, (ours, theirs)) in ours.iter().zip(&theirs[0]).enumerate() {
             near(&ours.to_f64s(), theirs).map_err(|why| format!("{march}: float output {i}: {why}"))?;
         }
-        let model = Model::load(&loaded.bin).map_err(|e| format!("{march}: {e}"))?;
         for threads in [1, 2] {
-            let stages = VerifyStages {
-                original: &loaded.original,
-                optimized: &loaded.optimized,
-                quant: &loaded.quant,
-                integer: &loaded.integer,
-                bin: Some(BinRun::of(&model, RunOptions { threads })),
-                threads,
-            };
-            let report = verify(&stages, &samples[..1], &LIMITS).map_err(|e| format!("{march}: {e}"))?;
+            let report = verified(&loaded, &samples[..1], threads).map_err(|e| format!("{march}: {e}"))?;
             if !report.passed {
                 return Err(format!("{march}, {threads} threads:\n{report}"));
             }

@@ -142,7 +142,7 @@ fn a_quantized_file_is_refused_unless_the_manifest_says_what_to_do() {
     }
     let project = TestProject::new("");
     script("make", &project).unwrap_or_else(|e| panic!("{e}"));
-    for name in ["qdq_u8s8", "qoperator_per_channel", "dynamic"] {
+    for name in ["qdq-u8s8", "qoperator-u8s8-channel", "dynamic"] {
         let data = "data/squeeze_excite/image";
         let text = format!(
             "[model.m]\npath = \"{name}.onnx\"\n[model.m.calibration]\ndata = \"{data}\"\n[[variant]]\nname = \"v\"\nmodel = \"m\"\n"

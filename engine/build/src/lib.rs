@@ -37,6 +37,7 @@ pub use error::EngineError;
 pub use events::{Event, EventSink, NoEvents};
 pub use graph::{ActionGraph, GraphNode};
 pub use history::LogEntry;
+pub use paths::external_file;
 pub use project::{Loaded, Project};
 pub use recipe::{Recipe, StageRecord};
 pub use registry::{Registry, rules};

@@ -1,4 +1,4 @@
-//! Paths as manifests write them, and files beside a model. Called by the importer and by `init`.
+//! Paths as manifests write them, and files beside a model. Called by the importer, `init` and `check`.
 
 use crate::sources::inside;
 use bytes::Bytes;
@@ -28,14 +28,20 @@ fn clean(path: &Path) -> PathBuf {
     out
 }
 
-/// Reads the external data of a model: files in its folder or below, never elsewhere.
+/// Reads a file of a model's external data: in its folder or below, never elsewhere.
+///
+/// # Errors
+/// Says of the file that it leads out of the folder, is missing or cannot be read; the text reads after the file's name.
+pub fn external_file(model: &Path, stated: &str) -> Result<Bytes, String> {
+    let folder = model.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let full = folder.join(stated);
+    inside(folder, &full)?;
+    std::fs::read(full).map(Bytes::from).map_err(|e| format!("cannot be read: {e}"))
+}
+
+/// The external data of a model, where it can be read.
 pub(crate) fn beside(model: &Path) -> impl Fn(&str) -> Option<Bytes> {
-    let folder = model.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    move |stated| {
-        let full = folder.join(stated);
-        inside(&folder, &full).ok()?;
-        std::fs::read(full).ok().map(Bytes::from)
-    }
+    move |stated| external_file(model, stated).ok()
 }
 
 #[cfg(test)]

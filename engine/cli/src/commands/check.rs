@@ -11,7 +11,7 @@ use ptq_parse::ParseParams;
 use ptq_place::{Border, Cut, Place, Placement, Requests, borders, cuts, place};
 use ptq_rule::{Blobs, BuildRule, Context, Memo, Silent, Step};
 use serde_json::json;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 pub(crate) fn run(global: &Global, args: &Check) -> Result<u8, Failure> {
     let subject = Subject::of(global, args)?;
@@ -103,12 +103,9 @@ fn blobs(model: &Path) -> Result<Blobs, Failure> {
     let mut out = Blobs::from([("model".to_owned(), bytes.clone())]);
     // A file that cannot be read as a model names nothing; parse says what is wrong with it.
     for stated in ptq_onnx::external_files(&bytes, &ptq_onnx::Limits::default()).unwrap_or_default() {
-        if Path::new(&stated).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir)) {
-            let why = format!("error: {}: external data {stated} lies outside the model's folder", model.display());
-            return Err(Failure::Failed(why));
-        }
-        let path = model.parent().unwrap_or(Path::new("")).join(&stated);
-        out.insert(format!("{}{stated}", ptq_parse::EXTERNAL), read(&path)?.into());
+        let data = ptq_engine::external_file(model, &stated)
+            .map_err(|why| Failure::Failed(format!("error: {}: external data {stated} {why}", model.display())))?;
+        out.insert(format!("{}{stated}", ptq_parse::EXTERNAL), data);
     }
     Ok(out)
 }
