@@ -6,6 +6,7 @@
 use ptq_engine::Loaded;
 use ptq_exec::FloatPlan;
 use ptq_ir::Tensor;
+use ptq_report::task::{Dictionary, Labels, Overlap, edits, largest};
 use ptq_runtime::{Model, RunOptions};
 use ptq_tests::goldens::Built;
 use ptq_tests::project::TestProject;
@@ -14,7 +15,7 @@ use ptq_tests::{assets, workspace_root};
 use std::path::{Path, PathBuf};
 
 /// Share of a bound that pixels of text have in PP-OCR's post-processing (its `thresh`).
-const TEXT_PIXEL: f32 = 0.3;
+const TEXT_PIXEL: f64 = 0.3;
 
 /// An example with fetched models, built once for all tests; `needs` is a file that shows whether it was fetched.
 fn example(name: &str, needs: &str) -> Result<Built, String> {
@@ -50,67 +51,25 @@ fn outputs(built: &Built, variant: &str, files: &[PathBuf]) -> Vec<(Tensor, Tens
     files.iter().map(both).collect()
 }
 
-fn largest(values: &[f32]) -> usize {
-    (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+fn class(output: &Tensor) -> usize {
+    largest(&output.to_f64s())
 }
 
-/// `name → text` of a `labels.tsv`.
-fn labels(folder: &str) -> std::collections::BTreeMap<String, String> {
-    let text = std::fs::read_to_string(assets().join("data").join(folder).join("labels.tsv")).expect("labels");
-    text.lines().filter_map(|l| l.split_once('\t')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+/// The `labels.tsv` of a folder.
+fn labels(folder: &str) -> Labels {
+    Labels::parse(&std::fs::read_to_string(assets().join("data").join(folder).join("labels.tsv")).expect("labels"))
 }
 
-fn name(file: &Path) -> String {
-    file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+/// What the labels say of a file.
+fn label<'a>(labels: &'a Labels, file: &Path) -> &'a str {
+    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    &labels.lines(&name).expect("a label")[0]
 }
 
-/// The dictionary in the recogniser's metadata: entry `character` of `ModelProto.metadata_props`, one a line, a space last.
-fn dictionary() -> Vec<String> {
+/// The dictionary in the recogniser's metadata.
+fn dictionary() -> Dictionary {
     let bytes = std::fs::read(assets().join("models/ch_PP-OCRv4_rec_infer.onnx")).expect("the model");
-    let key = b"\x0a\x09character\x12";
-    let at = bytes.windows(key.len()).position(|w| w == key).expect("a dictionary") + key.len();
-    let (mut length, mut used) = (0usize, 0);
-    loop {
-        let byte = bytes[at + used];
-        length |= usize::from(byte & 0x7f) << (7 * used);
-        used += 1;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    let text = String::from_utf8_lossy(&bytes[at + used..at + used + length]).into_owned();
-    text.split('\n').map(str::to_owned).chain([" ".to_owned()]).collect()
-}
-
-/// Connectionist temporal classification, greedy: class 0 is blank, repeats are one.
-fn read_line(output: &Tensor, dictionary: &[String]) -> String {
-    let classes = output.shape()[2];
-    let mut last = 0;
-    let mut text = String::new();
-    for row in output.f32s().expect("float").chunks(classes) {
-        let class = largest(row);
-        if class != 0 && class != last {
-            text.push_str(dictionary.get(class - 1).map_or("", String::as_str));
-        }
-        last = class;
-    }
-    text
-}
-
-/// Levenshtein distance in characters.
-fn edits(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = before + usize::from(x != y);
-            before = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(before + 1);
-        }
-    }
-    row[b.len()]
+    Dictionary::parse(&ptq_onnx::metadata(&bytes, "character").expect("a dictionary"))
 }
 
 /// Prints a figure and holds it to its limit.
@@ -127,10 +86,10 @@ fn text_is_read_found_and_turned_as_by_the_float_models() {
     for (variant, least) in [("rec-cpu", 0.98), ("rec-bayes", 0.95)] {
         let (mut length, mut float_wrong, mut wrong) = (0, 0, 0);
         for (file, (float, integer)) in lines.iter().zip(outputs(&built, variant, &lines)) {
-            let text = &truth[&name(file)];
+            let text = label(&truth, file);
             length += text.chars().count();
-            float_wrong += edits(&read_line(&float, &dictionary), text);
-            wrong += edits(&read_line(&integer, &dictionary), text);
+            float_wrong += edits(&dictionary.read(&float).expect("text"), text);
+            wrong += edits(&dictionary.read(&integer).expect("text"), text);
         }
         let share = |wrong: usize| 1.0 - wrong as f64 / length as f64;
         println!("{variant}: the float model reads {:.4} of {length} characters", share(float_wrong));
@@ -138,26 +97,21 @@ fn text_is_read_found_and_turned_as_by_the_float_models() {
     }
     let pages = files("ocr_pages_eval", 4);
     for (variant, least) in [("det-cpu", 0.8), ("det-bayes", 0.8)] {
-        let (mut both, mut any) = (0usize, 0usize);
+        let mut overlap = Overlap::default();
         for (float, integer) in outputs(&built, variant, &pages) {
-            for (a, b) in float.f32s().expect("float").iter().zip(integer.f32s().expect("float")) {
-                both += usize::from(*a > TEXT_PIXEL && *b > TEXT_PIXEL);
-                any += usize::from(*a > TEXT_PIXEL || *b > TEXT_PIXEL);
-            }
+            overlap.add(&float.to_f64s(), &integer.to_f64s(), TEXT_PIXEL);
         }
-        at_least(&format!("{variant}: intersection over union of text pixels"), both as f64 / any as f64, least);
+        at_least(&format!("{variant}: intersection over union of text pixels"), overlap.ratio(), least);
     }
     let (turned, angles) = (files("ocr_angle_eval", 40), labels("ocr_angle_eval"));
     for (variant, least) in [("cls-cpu", 0.95), ("cls-bayes", 0.95)] {
         let found = outputs(&built, variant, &turned);
-        let right = |output: &Tensor, file: &Path| {
-            (largest(output.f32s().expect("float")) == 1) == (angles[&name(file)] == "180")
-        };
+        let right = |output: &Tensor, file: &Path| (class(output) == 1) == (label(&angles, file) == "180");
         let count = |which: &dyn Fn(&(Tensor, Tensor)) -> bool| {
             found.iter().filter(|f| which(f)).count() as f64 / found.len() as f64
         };
         let integer = turned.iter().zip(&found).filter(|(f, (_, i))| right(i, f)).count() as f64 / turned.len() as f64;
-        let agrees = |(f, i): &(Tensor, Tensor)| largest(f.f32s().expect("float")) == largest(i.f32s().expect("float"));
+        let agrees = |(f, i): &(Tensor, Tensor)| class(f) == class(i);
         at_least(&format!("{variant}: angles as by the float model"), count(&agrees), least);
         println!("{variant}: right angles {integer:.4}");
     }
@@ -178,8 +132,7 @@ fn photos_and_files_get_the_float_models_classes() {
         let Some(built) = need(example(folder, needs)) else { continue };
         let files = files(data, count);
         for (variant, least) in limits {
-            let same =
-                |(f, i): &(Tensor, Tensor)| largest(f.f32s().expect("float")) == largest(i.f32s().expect("float"));
+            let same = |(f, i): &(Tensor, Tensor)| class(f) == class(i);
             let found = outputs(&built, variant, &files);
             let share = found.iter().filter(|f| same(f)).count() as f64 / files.len() as f64;
             at_least(&format!("{variant}: classes as by the float model"), share, least);

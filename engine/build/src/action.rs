@@ -1,6 +1,6 @@
 //! Actions: one run of a rule on given inputs, named by the hash of exactly what the rule can see.
 
-use ptq_cache::Digest;
+use ptq_cache::{Digest, Store};
 
 /// Version of the key's own form.
 const KEY_CONTEXT: &str = "ptq action key v1";
@@ -38,6 +38,17 @@ impl ActionInput {
     /// A tree of blobs.
     pub fn tree(name: &str, digest: Digest) -> ActionInput {
         ActionInput { name: name.to_owned(), digest, kind: InputKind::Tree }
+    }
+
+    /// A stage's tree blob by blob, without files that only people read.
+    pub(crate) fn graph(store: &Store, tree: &Digest) -> Option<Vec<ActionInput>> {
+        let used = store.tree(tree)?.into_iter().filter(|e| !e.name.ends_with(".json"));
+        Some(used.map(|e| ActionInput::blob(&e.name, e.digest)).collect())
+    }
+
+    /// One entry of a tree as a blob of its own, so that its siblings do not count as read.
+    pub(crate) fn part(store: &Store, tree: &Digest, name: &str) -> Option<ActionInput> {
+        store.tree(tree)?.into_iter().find(|e| e.name == name).map(|e| ActionInput::blob(name, e.digest))
     }
 }
 

@@ -3,7 +3,7 @@
 mod page;
 
 use crate::artifacts;
-use crate::build::{BuildOptions, Finished, VariantReport};
+use crate::build::{BuildOptions, Finished};
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::finish::stages_of;
@@ -11,7 +11,7 @@ use crate::manifest::VariantConfig;
 use crate::project::Project;
 use crate::session::Session;
 use crate::sources::scan;
-use ptq_ir::{Device, Diagnostic};
+use ptq_ir::Device;
 use ptq_report::Measure;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,11 +59,7 @@ impl Project {
     pub fn compare(&self, selectors: &[String], events: &dyn EventSink) -> Result<Comparison, EngineError> {
         let options = BuildOptions { selectors: selectors.to_vec(), ..BuildOptions::default() };
         let names = self.select(selectors)?;
-        let report = self.attempt(&options, &names, None, None, events)?.report;
-        let problems: Vec<Diagnostic> = report.variants.iter().flat_map(VariantReport::errors).cloned().collect();
-        if !problems.is_empty() {
-            return Err(EngineError::Manifest(problems));
-        }
+        self.built(&options, &names, events)?;
         let scan = scan(&self.root, &self.manifest, &self.store)?;
         let session = Arc::new(Session::new(self.store.clone(), BTreeSet::new()));
         let driver = self.driver(&session, &scan, &options, &names, events);

@@ -3,7 +3,9 @@
 use crate::artifacts::{self, Stages};
 use crate::build::{BuildOptions, Driver, Finished, Outcome, VariantReport};
 use crate::error::EngineError;
+use crate::evaluate::Evaluator;
 use crate::events::Event;
+use crate::gate;
 use crate::history;
 use crate::manifest::{Variant, VariantConfig};
 use crate::materialize;
@@ -47,7 +49,7 @@ impl Project {
         };
         self.hits(driver, &report);
         if !options.dry_run && report.is_done() {
-            self.finish(driver, &variant, &config, &finished, &mut report, seen)?;
+            self.finish(driver, scan, &variant, &config, &finished, &mut report, seen)?;
         }
         Ok(report)
     }
@@ -105,6 +107,7 @@ impl Project {
     fn finish(
         &self,
         driver: &Driver<'_>,
+        scan: &Scan,
         variant: &Variant,
         config: &VariantConfig,
         finished: &[Finished],
@@ -128,7 +131,9 @@ impl Project {
                 self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
             }
         }
+        let mut outputs = Vec::new();
         if let Ok(measure) = measured {
+            outputs = measure.outputs.iter().map(|o| o.output.clone()).collect();
             if finished.iter().any(|f| f.name == "measure" && f.ran) {
                 let search = artifacts::tree(session, &stages, "calibrate").ok().and_then(|b| artifacts::search(&b));
                 let search = search.map_or_else(String::new, |s| format!("{}\n", ptq_report::search_table(&s)));
@@ -137,17 +142,9 @@ impl Project {
             }
             report.min_cosine = measure.outputs.iter().map(|o| o.cosine.0).reduce(f64::min);
         }
-        if let (Some(least), Some(got)) = (config.min_cosine, report.min_cosine)
-            && (got.is_nan() || got < least)
-        {
-            let line = variant.settings.get("gate.min_cosine").and_then(|s| s.line);
-            let mut d =
-                Diagnostic::error("GATE01", format!("cosine similarity {got:.6} is below gate.min_cosine {least}"))
-                    .hint("report.md lists the similarity of each node");
-            d.place.line = line;
-            d.place.file = line.map(|_| "ptq.toml".to_owned());
-            report.problems.push(d);
-        }
+        let evaluator =
+            Evaluator { driver, scan, root: &self.root, variant: &variant.name, config, trees: &stages.trees };
+        gate::hold(&evaluator, variant, &stages, &outputs, &self.out(), report, seen)?;
         self.keep_recipe(driver, variant, finished, report);
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! [`Manifest::parse`] collects every problem of a file at once. Used by the queries; knows no rule.
 
 mod config;
+mod evaluation;
 mod expand;
 mod inputs;
 pub mod keys;
@@ -13,6 +14,7 @@ mod select;
 mod settings;
 
 pub use config::{SampleSource, VariantConfig};
+pub use evaluation::{EvalConfig, GateConfig};
 pub use expand::Variant;
 pub(crate) use keys::words;
 pub use overlay::Overlay;

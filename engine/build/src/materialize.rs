@@ -41,6 +41,15 @@ pub(crate) fn variant(
     Ok(Ok(paths))
 }
 
+/// Brings one file that is no stage's up to date.
+///
+/// # Errors
+/// As [`variant`].
+pub(crate) fn bytes(session: &Session, path: &Path, bytes: &[u8]) -> Result<Result<(), Failure>, EngineError> {
+    let digest = session.store.put(bytes).map_err(EngineError::Store)?;
+    place(session, path, &digest)
+}
+
 fn place(session: &Session, path: &Path, digest: &Digest) -> Result<Result<(), Failure>, EngineError> {
     if session.store.digest_file(path).is_ok_and(|d| d == *digest) {
         return Ok(Ok(()));

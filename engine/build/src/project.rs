@@ -1,7 +1,7 @@
 //! A project: one manifest, its store and its output folder. The engine's front door.
 
 use crate::artifacts::{self, Stages};
-use crate::build::{BuildOptions, BuildReport, Finished};
+use crate::build::{BuildOptions, BuildReport, Finished, VariantReport};
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::executor::LOST;
@@ -196,6 +196,19 @@ impl Project {
         })
     }
 
+    /// Builds what is missing of these variants; a gate that fails leaves them built.
+    pub(crate) fn built(
+        &self,
+        options: &BuildOptions,
+        names: &[String],
+        events: &dyn EventSink,
+    ) -> Result<(), EngineError> {
+        let report = self.attempt(options, names, None, None, events)?.report;
+        let errors = report.variants.iter().flat_map(VariantReport::errors);
+        let problems: Vec<Diagnostic> = errors.filter(|d| !d.code.starts_with("GATE")).cloned().collect();
+        if problems.is_empty() { Ok(()) } else { Err(EngineError::Manifest(problems)) }
+    }
+
     /// A variant's stage results, building what is missing.
     ///
     /// # Errors
@@ -203,12 +216,7 @@ impl Project {
     pub fn load(&self, variant: &str, events: &dyn EventSink) -> Result<Loaded, EngineError> {
         let options = BuildOptions { selectors: vec![variant.to_owned()], ..BuildOptions::default() };
         let names = self.select(&options.selectors)?;
-        let report = self.attempt(&options, &names, None, None, events)?.report;
-        let problems: Vec<Diagnostic> =
-            report.variants.iter().flat_map(|v| v.errors().into_iter().cloned().collect::<Vec<_>>()).collect();
-        if !problems.is_empty() {
-            return Err(EngineError::Manifest(problems));
-        }
+        self.built(&options, &names, events)?;
         let scan = scan(&self.root, &self.manifest, &self.store)?;
         let session = Arc::new(Session::new(self.store.clone(), BTreeSet::new()));
         let driver = self.driver(&session, &scan, &options, &names, events);

@@ -22,5 +22,7 @@ pub fn rules() -> Registry {
         &ptq_partition::PartitionRule,
         &ptq_compile::CompileRule,
         &ptq_report::MeasureRule,
+        &ptq_report::PredictRule,
+        &ptq_report::EvaluateRule,
     ]
 }

@@ -33,10 +33,15 @@ pub(crate) fn march_key(march: &str) -> String {
     if march.ends_with(".toml") { march.to_owned() } else { format!("march:{march}") }
 }
 
-/// Name of a sample set; `None` where there is no data.
+/// Name of the calibration samples; `None` where there is no data.
 pub(crate) fn sample_key(config: &VariantConfig) -> Option<String> {
+    set_key(config, &config.data)
+}
+
+/// Name of a sample set.
+pub(crate) fn set_key(config: &VariantConfig, data: &SampleSource) -> Option<String> {
     let kinds = |input: &str| if config.takes_any_file(input) { " (any file)" } else { "" };
-    match &config.data {
+    match data {
         SampleSource::None => None,
         SampleSource::Single(path) => Some(path.clone() + kinds(ptq_sample::ONLY_INPUT)),
         SampleSource::ByInput(map) => {
@@ -56,7 +61,11 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
         if let Some(path) = &config.thresholds {
             scan.file(root, path, store);
         }
-        scan.sample_set(root, &config, store)?;
+        scan.sample_set(root, &config, &config.data, store)?;
+        scan.sample_set(root, &config, &config.eval.data, store)?;
+        for path in config.eval.files(root) {
+            scan.file(root, &path, store);
+        }
         let looked = std::mem::take(&mut scan.looked);
         scan.of_variant.insert(variant.name.clone(), looked);
     }
@@ -153,13 +162,19 @@ impl Scan {
         }
     }
 
-    fn sample_set(&mut self, root: &Path, config: &VariantConfig, store: &Store) -> Result<(), StoreError> {
-        let Some(key) = sample_key(config) else { return Ok(()) };
+    fn sample_set(
+        &mut self,
+        root: &Path,
+        config: &VariantConfig,
+        data: &SampleSource,
+        store: &Store,
+    ) -> Result<(), StoreError> {
+        let Some(key) = set_key(config, data) else { return Ok(()) };
         self.looked.push(key.clone());
         if self.samples.contains_key(&key) {
             return Ok(());
         }
-        let parts: Vec<(&str, &str)> = match &config.data {
+        let parts: Vec<(&str, &str)> = match data {
             SampleSource::None => Vec::new(),
             SampleSource::Single(path) => vec![(ptq_sample::ONLY_INPUT, path.as_str())],
             SampleSource::ByInput(map) => map.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect(),

@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Compare all stages of a variant and name the first node where they diverge
     Verify(Verify),
+    /// Measure a variant at its own task, on the evaluation data of the manifest
+    Eval(Eval),
     /// Show inputs and outputs of an ONNX file or a compiled model
     Info(Info),
     /// Print a compiled model as readable assembly
@@ -332,6 +334,38 @@ pub(crate) struct Verify {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Examples:\n  ptq eval lite0-cpu\n  ptq eval lite0-cpu --artifact calibrated bin --json\n\nThe keys eval.* say what is measured on which data; docs/accuracy-gates.md explains them."
+)]
+pub(crate) struct Eval {
+    /// Variant
+    pub(crate) variant: String,
+    /// Artifacts to measure; float is the model as it came
+    #[arg(long, value_enum, num_args = 1.., default_values_t = [Artifact::Float, Artifact::Bin])]
+    pub(crate) artifact: Vec<Artifact>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What can be evaluated.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Artifact {
+    /// The float model.
+    Float,
+    /// The fused float model.
+    Optimized,
+    /// Simulated quantization.
+    Calibrated,
+    /// The integer program in the interpreter.
+    Quantized,
+    /// The compiled model.
+    Bin,
+    /// All five.
+    All,
 }
 
 #[derive(ClapArgs)]

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod dump;
+pub(crate) mod eval;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod import;

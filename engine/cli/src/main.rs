@@ -54,6 +54,7 @@ fn run(args: &Args) -> Result<u8, Failure> {
         Command::Check(a) => commands::check::run(global, a),
         Command::Run(a) => commands::run::run(global, a),
         Command::Verify(a) => commands::verify::run(global, a),
+        Command::Eval(a) => commands::eval::run(global, a),
         Command::Info(a) => commands::info::run(a),
         Command::Dump(a) => commands::dump::run(a),
         Command::Ops(a) => commands::ops::run(a),

@@ -76,7 +76,10 @@ fn observe_sample(plan: &FloatPlan, inputs: &[Tensor], wanted: &[ValueId], into:
 }
 
 /// The tensors of one sample, in the order of the model's inputs.
-pub(crate) fn load_sample(
+///
+/// # Errors
+/// When a file is missing, or does not fit its input.
+pub fn load_sample(
     ctx: &Context<'_>,
     inputs: &BTreeMap<String, InputSpec>,
     graph: &Graph,

@@ -190,8 +190,8 @@ fn mean(scores: &[f64]) -> f64 {
     scores.iter().sum::<f64>() / scores.len() as f64
 }
 
-/// The table's weights by value.
-pub(crate) fn weights(graph: &Graph, table: &QuantTable) -> BTreeMap<ValueId, QuantParams> {
+/// The table's weights by value; names that the graph does not have are left out.
+pub fn weights(graph: &Graph, table: &QuantTable) -> BTreeMap<ValueId, QuantParams> {
     table.weights.iter().filter_map(|(name, p)| Some((graph.find_value(name)?, p.clone()))).collect()
 }
 

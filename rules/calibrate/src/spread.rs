@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs `count` samples on the context's threads and returns their results in the order of the samples, so that the
 /// number of threads cannot be seen in them.
-pub(crate) fn spread<T: Send>(
+///
+/// # Errors
+/// The first failure of a sample.
+pub fn spread<T: Send>(
     count: usize,
     ctx: &Context<'_>,
     run: impl Fn(usize) -> Result<T, Failure> + Sync,

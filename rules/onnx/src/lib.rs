@@ -21,6 +21,6 @@ pub use convert::{ConvertEnv, convert};
 pub use export::{ExportMeta, export_fake_quant, export_float, export_qdq};
 pub use import::{external_files, import, is_quantized};
 pub use infer::{InferCtx, infer, is_known_op, known_ops, operators};
-pub use ports::{FilePort, INPUT_METADATA, file_ports};
+pub use ports::{FilePort, INPUT_METADATA, file_ports, metadata};
 pub use raw::{RawBody, RawControl, RawDim, RawInput, RawModel, RawNode};
 pub use scan::{DEFAULT_BUDGET, Limits};

@@ -48,6 +48,13 @@ pub fn file_ports(bytes: &[u8]) -> Result<(Vec<FilePort>, Vec<FilePort>), Diagno
     Ok((inputs.collect(), outputs.collect()))
 }
 
+/// An entry of a file's metadata; `None` where there is none, or no model.
+pub fn metadata(bytes: &[u8], key: &str) -> Option<String> {
+    scan(bytes, &Limits::default()).ok()?;
+    let model = ModelProto::decode(bytes).ok()?;
+    model.metadata_props.into_iter().find(|e| e.key.as_deref() == Some(key))?.value
+}
+
 /// Parameters at the border of a value; a Transpose of an input is looked through.
 fn border(graph: &GraphProto, value: &str, input: bool) -> Option<QuantParams> {
     let reads = |op: &str, value: &str| {

@@ -7,6 +7,7 @@
 
 mod data_table;
 mod dequantize;
+mod evaluate_rule;
 mod figure;
 mod inputs_page;
 mod markdown;
@@ -14,14 +15,18 @@ mod measure;
 mod measure_rule;
 mod node_info;
 mod operators;
+mod predict_rule;
 mod profile;
 mod quant_info;
 mod samples;
 mod search_table;
+mod stage_matrix;
 mod tables;
+pub mod task;
 mod text_table;
 pub mod verify;
 
+pub use evaluate_rule::{DICTIONARY, EVALUATION, EvaluateRule, LABELS, TRUTH};
 pub use figure::Figure;
 pub use inputs_page::inputs_markdown;
 pub use markdown::{ReportInput, report_markdown};
@@ -29,8 +34,10 @@ pub use measure::{Measure, NodeRow, OutputRow, SampleSource, measure};
 pub use measure_rule::{MeasureParams, MeasureRule};
 pub use node_info::node_info_csv;
 pub use operators::{OperatorRow, operators, operators_markdown};
+pub use predict_rule::{PREDICTION, PredictParams, PredictRule};
 pub use profile::{Cut, Parts, ProfileReport, Simulated, simulated};
 pub use quant_info::quant_info_json;
 pub use search_table::search_table;
+pub use stage_matrix::{Missed, StageMatrix, StageRow, fidelity};
 pub use tables::{node_table, output_table};
 pub use verify::{VerifyError, VerifyReport, VerifyStages, verify};

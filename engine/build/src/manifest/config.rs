@@ -1,6 +1,7 @@
 //! A variant's settings as the stages want them.
 
 use super::Variant;
+use super::evaluation::{EvalConfig, GateConfig};
 use super::inputs::inputs;
 use super::settings::{number, size};
 use crate::artifacts::FILES;
@@ -11,9 +12,10 @@ use ptq_place::Requests;
 use std::collections::BTreeMap;
 
 /// Where calibration samples are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SampleSource {
     /// No data.
+    #[default]
     None,
     /// One folder or glob, for a model with one input.
     Single(String),
@@ -48,8 +50,10 @@ pub struct VariantConfig {
     pub thresholds: Option<String>,
     /// Names of the files to write, of [`crate::FILES`].
     pub artifacts: Vec<&'static str>,
-    /// Least cosine similarity of any output.
-    pub min_cosine: Option<f64>,
+    /// How the variant is evaluated.
+    pub eval: EvalConfig,
+    /// What a finished variant must keep.
+    pub gate: GateConfig,
 }
 
 impl VariantConfig {
@@ -101,7 +105,7 @@ impl VariantConfig {
                 format!("calibration.max_percentile {max_percentile} is outside 0.5..1"),
             ));
         }
-        let data = data(variant);
+        let data = data(variant, "calibration.data");
         let thresholds = text("calibration.thresholds");
         match (method, &thresholds) {
             (Method::Load, None) => problems.push(
@@ -124,6 +128,7 @@ impl VariantConfig {
             );
         }
         let inputs = inputs(variant, &mut problems);
+        let eval = EvalConfig::of(variant, &mut problems);
         let config = VariantConfig {
             path,
             memory_budget: settings.get("memory_budget").and_then(|s| size(&s.value)),
@@ -145,7 +150,8 @@ impl VariantConfig {
             data,
             thresholds,
             artifacts: artifacts(variant, &mut problems),
-            min_cosine: settings.get("gate.min_cosine").and_then(|s| number(&s.value)),
+            gate: GateConfig::of(variant, &eval, &mut problems),
+            eval,
         };
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
@@ -221,8 +227,9 @@ fn artifacts(variant: &Variant, problems: &mut Vec<Diagnostic>) -> Vec<&'static 
     FILES.into_iter().filter(|f| asked.iter().any(|a| a == f)).collect()
 }
 
-fn data(variant: &Variant) -> SampleSource {
-    match variant.settings.get("calibration.data").map(|s| &s.value) {
+/// The samples that a key names.
+pub(super) fn data(variant: &Variant, key: &str) -> SampleSource {
+    match variant.settings.get(key).map(|s| &s.value) {
         Some(toml::Value::String(s)) => SampleSource::Single(s.clone()),
         Some(toml::Value::Table(t)) => {
             SampleSource::ByInput(t.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
@@ -232,7 +239,7 @@ fn data(variant: &Variant) -> SampleSource {
 }
 
 /// The texts of a list; none where it is not set.
-fn texts(variant: &Variant, path: &str) -> Vec<String> {
+pub(super) fn texts(variant: &Variant, path: &str) -> Vec<String> {
     let values = variant.settings.get(path).and_then(|s| s.value.as_array());
     values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }

@@ -21,9 +21,9 @@ pub struct Variant {
 }
 
 /// Tables of a manifest.
-pub(super) const TABLES: [&str; 7] = ["project", "cache", "defaults", "model", "variant", "matrix", "profile"];
+pub(super) const TABLES: [&str; 8] = ["project", "cache", "defaults", "gate", "model", "variant", "matrix", "profile"];
 /// Tables of later versions, refused by name.
-const LATER_TABLES: [&str; 3] = ["gate", "rule", "stage"];
+const LATER_TABLES: [&str; 2] = ["rule", "stage"];
 
 /// What variants inherit from.
 pub(super) struct Base {
@@ -126,8 +126,12 @@ fn environment(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) {
 
 fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> Base {
     let mut base = Base { defaults: Settings::default(), models: BTreeMap::new(), over: Settings::default() };
+    // `[gate]` is short for `[defaults.gate]`, which wins.
+    let others: Vec<String> = root.keys().map(|k| k.get_ref().to_string()).filter(|k| k != "gate").collect();
+    base.defaults = r.settings(root, &others.iter().map(String::as_str).collect::<Vec<_>>());
     if let Some(DeValue::Table(t)) = root.get("defaults").map(Spanned::get_ref) {
-        base.defaults = r.settings(t, &[]);
+        let over = r.settings(t, &[]);
+        base.defaults.lay(&over);
     }
     each_table(r, root, "model", |r, name, _, t| drop(base.models.insert(name, r.settings(t, &[]))));
     let mut profiles: BTreeMap<String, Settings> = BTreeMap::new();

@@ -314,7 +314,89 @@ pub const KEYS: &[Key] = &[
         "build",
         "files to write into the variant's output folder, such as [\"model.bin\", \"report.md\"]; others are removed there"
     ),
-    key!("gate.min_cosine", KeyType::Number, "none", "-", "measure", "least cosine similarity of any output"),
+    key!(
+        "eval.data",
+        KeyType::TextOrTable,
+        "none",
+        "-",
+        "evaluate",
+        "folder or glob of evaluation samples, which calibration should not hold; a table by input name for several inputs"
+    ),
+    key!(
+        "eval.labels",
+        KeyType::Text,
+        "the float model's answers",
+        "-",
+        "evaluate",
+        "text file with one sample a line: file name, tab or comma, label (docs/accuracy-gates.md)"
+    ),
+    key!(
+        "eval.metric",
+        KeyType::Word(&["top1", "top5", "characters", "lines", "mask_iou", "map"]),
+        "\"top1\"",
+        "-",
+        "evaluate",
+        "what is measured"
+    ),
+    key!("eval.output", KeyType::Text, "the first", "-", "evaluate", "name of the output that is evaluated"),
+    key!(
+        "eval.classes",
+        KeyType::Texts,
+        "numbers",
+        "-",
+        "evaluate",
+        "words of the labels, in the order of the classes"
+    ),
+    key!(
+        "eval.dictionary",
+        KeyType::Text,
+        "the model's metadata \"character\"",
+        "-",
+        "evaluate",
+        "text file with the entries of a recogniser, one a line"
+    ),
+    key!("eval.above", KeyType::Number, "0.3", "-", "evaluate", "mask_iou: a pixel above this belongs to the mask"),
+    key!(
+        "eval.command",
+        KeyType::Texts,
+        "none",
+        "-",
+        "evaluate",
+        "program with arguments that measures instead: it gets a folder of answers (.npy by sample) and the labels file behind \
+         its arguments, and prints a number or a JSON object of numbers as its last line"
+    ),
+    key!(
+        "gate.min_cosine",
+        KeyType::Number,
+        "none",
+        "-",
+        "gate",
+        "least cosine similarity of any output of model.bin to the float model's, on the first calibration sample"
+    ),
+    key!(
+        "gate.min_sqnr_db",
+        KeyType::Number,
+        "none",
+        "-",
+        "gate",
+        "least signal to quantization noise ratio of any output, in decibels, on the same sample"
+    ),
+    key!(
+        "gate.max_top1_drop",
+        KeyType::Number,
+        "none",
+        "-",
+        "gate",
+        "how much less than the float model's the top-1 accuracy on eval.data may be, as a share of 1"
+    ),
+    key!(
+        "gate.min_metric",
+        KeyType::Number,
+        "none",
+        "-",
+        "gate",
+        "least figure of the evaluation (eval.metric or eval.command)"
+    ),
 ];
 
 /// Keys that are part of the manifest's language but not of this version; refused by name, never ignored.
@@ -333,8 +415,6 @@ pub const LATER: &[&str] = &[
     "compile.advice",
     "nodes.*.InputType",
     "nodes.*.OutputType",
-    "gate.min_sqnr_db",
-    "gate.max_top1_drop",
 ];
 
 /// Whether a concrete path matches a pattern with `*`.

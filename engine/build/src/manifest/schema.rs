@@ -48,6 +48,7 @@ pub fn schema() -> String {
             "variant" => json!({ "type": "array", "items": variant }),
             "matrix" => named(matrix.clone()),
             "defaults" => settings(&[], same),
+            "gate" => root.below.get("gate").map_or(Value::Null, |gate| schema_of(gate, same)),
             _ => named(settings(&[], same)),
         };
         tables.insert(table.to_owned(), value);

@@ -46,10 +46,8 @@ fn file(db: &dyn Db, path: &str) -> Option<Digest> {
     Sources::get(db).files(db).get(path)?.digest(db)
 }
 
-/// One entry of a tree as a blob of its own, so that its siblings do not count as read.
 fn part(db: &dyn Db, tree: Digest, name: &str) -> Option<ActionInput> {
-    let entries = db.session().store.tree(&tree)?;
-    entries.into_iter().find(|e| e.name == name).map(|e| ActionInput::blob(name, e.digest))
+    ActionInput::part(&db.session().store, &tree, name)
 }
 
 /// The parse stage. Reads: the ONNX file and its external data, `input.*`, `memory_budget`, `quantized`.
@@ -67,11 +65,8 @@ pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) 
     ask(db, &ptq_parse::ParseRule, &params, inputs())
 }
 
-/// A stage's tree, without files that only people read.
 fn graph_of(db: &dyn Db, stage: &StageState) -> Option<Vec<ActionInput>> {
-    let entries = db.session().store.tree(&stage.tree()?)?;
-    let used = entries.into_iter().filter(|e| !e.name.ends_with(".json"));
-    Some(used.map(|e| ActionInput::blob(&e.name, e.digest)).collect())
+    ActionInput::graph(&db.session().store, &stage.tree()?)
 }
 
 /// The fuse stage. Reads: parse's graph.

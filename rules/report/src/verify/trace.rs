@@ -63,7 +63,7 @@ impl Trace {
     ) -> Result<Trace, VerifyError> {
         let mut recorder = Recorder::new(graph);
         let failed = VerifyError::at(Stage::Calibrated);
-        let plan = FakeQuantPlan::new(graph, quant, &weights_of(graph, quant)).map_err(&failed)?;
+        let plan = FakeQuantPlan::new(graph, quant, &ptq_calibrate::weights(graph, quant)).map_err(&failed)?;
         let outputs = plan.with_threads(threads).run(inputs, &mut |v, t| recorder.record(v, t)).map_err(failed)?;
         Ok(recorder.finish(Stage::Calibrated, outputs))
     }
@@ -133,9 +133,4 @@ fn integer_entry(q: &QTensor, makers: &BTreeMap<&str, &str>, tensor: &Tensor) ->
 
 fn named_outputs(graph: &QGraph, outputs: Vec<Tensor>) -> Vec<(String, Tensor)> {
     graph.outputs.iter().map(|t| graph.tensor(*t).source.clone()).zip(outputs).collect()
-}
-
-/// The table's weight parameters by value; names that the graph does not have are left out.
-fn weights_of(graph: &Graph, quant: &QuantTable) -> BTreeMap<ValueId, QuantParams> {
-    quant.weights.iter().filter_map(|(name, params)| Some((graph.find_value(name)?, params.clone()))).collect()
 }
