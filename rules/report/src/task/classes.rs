@@ -31,7 +31,9 @@ pub(super) fn figures(
             Truth::Labels(labels) => {
                 let line = labels.lines(file)?.first().map_or("", String::as_str);
                 let word = labels.fields(line).first().copied().unwrap_or_default().to_owned();
-                word.split(['|', ';', ' ']).map(|w| class(task, w, file)).collect::<Result<_, _>>()?
+                // Numbers need no bar between them; words may hold blanks.
+                let between: &[char] = if task.classes.is_empty() { &['|', ' '] } else { &['|'] };
+                word.split(between).map(|w| class(task, w, file)).collect::<Result<_, _>>()?
             }
         };
         if let Some(wrong) = accepted.iter().find(|c| **c >= scores.len()) {
@@ -84,7 +86,10 @@ mod tests {
         assert_eq!((e.figures["top1"].0, e.figures["top5"].0), (1.0 / 3.0, 2.0 / 3.0));
         let same = evaluate(&task, &answers, &Truth::Float(answers.clone()), None).unwrap();
         assert_eq!((same.value.0, same.against.as_str()), (1.0, "float model"));
-        let worded = Task { classes: vec!["cat".into(), "dog".into()], ..Task::default() };
+        let worded = Task { classes: vec!["cat".into(), "hot dog".into()], ..Task::default() };
+        let b = BTreeMap::from([("b".to_owned(), answers["b"].clone())]);
+        let right = evaluate(&worded, &b, &Truth::Labels(Labels::parse("b,cat|hot dog")), None).unwrap();
+        assert_eq!(right.value.0, 1.0);
         let wrong = evaluate(&worded, &answers, &Truth::Labels(Labels::parse("a,dgo")), None).unwrap_err();
         assert!(wrong.to_string().contains("\"dgo\" is no class"), "{wrong}");
         let outside = evaluate(&task, &answers, &Truth::Labels(Labels::parse("a,7")), None).unwrap_err();
