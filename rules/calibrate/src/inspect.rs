@@ -99,7 +99,8 @@ impl BuildRule for InspectRule {
 }
 
 fn facts(input: &SampledInput, file: &str, bytes: &[u8]) -> Result<FileFacts, Diagnostic> {
-    let tensor = ptq_sample::decode(file, bytes, &input.spec, input.dtype, &input.shape)?;
+    let (spec, shape) = input.spec.sample(&input.shape);
+    let tensor = ptq_sample::decode(file, bytes, &spec, input.dtype, &shape)?;
     let hash = blake3::hash(bytes).to_hex().to_string();
     Ok(facts_of(&input.name, file, hash, &tensor))
 }

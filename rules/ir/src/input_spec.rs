@@ -71,6 +71,10 @@ impl Fit {
     }
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn is_zero(value: &u8) -> bool {
     *value == 0
 }
@@ -109,6 +113,13 @@ pub struct InputSpec {
     /// Type of the elements of calibration files; `None` takes what they hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_type: Option<DType>,
+    /// Items that a build lays over an input whose first dimension is 1; calibration samples hold one of them. `None`: the
+    /// model's own first dimension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Whether each item of a batch arrives at run time as an input of its own.
+    #[serde(skip_serializing_if = "is_false")]
+    pub separate_batch: bool,
     /// Subtracted: one number, or one for each channel.
     pub mean: Vec<f32>,
     /// Multiplied after the subtraction: one number, or one for each channel.
@@ -116,6 +127,29 @@ pub struct InputSpec {
 }
 
 impl InputSpec {
+    /// Description and shape of what one sample file holds, for an input of this shape: one item of a batch that the build
+    /// lays over the model, otherwise the whole input.
+    pub fn sample(&self, shape: &[usize]) -> (InputSpec, Vec<usize>) {
+        match (self.batch, shape.split_first()) {
+            (Some(_), Some((_, rest))) => self.item(rest),
+            _ => (self.clone(), shape.to_vec()),
+        }
+    }
+
+    /// Description and shape of one item at run time, where each arrives as an input of its own.
+    pub fn separate_item(&self, shape: &[usize]) -> Option<(InputSpec, Vec<usize>)> {
+        shape.split_first().filter(|_| self.separate_batch).map(|(_, rest)| self.item(rest))
+    }
+
+    fn item(&self, rest: &[usize]) -> (InputSpec, Vec<usize>) {
+        (InputSpec { batch: None, separate_batch: false, ..self.clone() }, [&[1], rest].concat())
+    }
+
+    /// Name at run time of item `i` of a batch whose items arrive as inputs of their own.
+    pub fn item_name(name: &str, i: usize) -> String {
+        format!("{name}_{i}")
+    }
+
     /// Whether a preprocessing step `(x - mean) * scale` is asked for.
     pub fn normalizes(&self) -> bool {
         !self.mean.is_empty() || !self.scale.is_empty()

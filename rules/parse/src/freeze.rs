@@ -27,7 +27,12 @@ pub(crate) fn freeze(
     let mut out = Vec::with_capacity(inputs.len());
     for input in inputs {
         let wanted = specs.get(&input.name).and_then(|s| s.shape.as_deref());
-        match shape(input, wanted, budget, notes) {
+        let items = specs.get(&input.name).and_then(|s| s.batch).filter(|&b| b > 1);
+        let found = shape(input, wanted, budget, notes).and_then(|shape| match items {
+            Some(items) => batched(shape, items, inputs, budget, input.dtype),
+            None => Ok(shape),
+        });
+        match found {
             Ok(shape) => out.push(FrozenInput { name: input.name.clone(), dtype: input.dtype, shape }),
             Err(problem) => problems.push(problem.value(&input.name)),
         }
@@ -62,6 +67,33 @@ fn shape(
         (None, None) => return Err(open(input, "the model does not state a shape", None)),
     };
     budget.activation(input.dtype, &shape)?;
+    Ok(shape)
+}
+
+/// The shape with a batch laid over it.
+fn batched(
+    mut shape: Vec<usize>,
+    items: usize,
+    inputs: &[RawInput],
+    budget: &Budget,
+    dtype: DType,
+) -> Result<Vec<usize>, Diagnostic> {
+    let refused = |why: String, hint: &str| {
+        Err(Diagnostic::error("PARSE14", format!("batch = {items} {why}")).hint(hint.to_owned()))
+    };
+    if inputs.len() > 1 {
+        let why = format!("goes with one input, the model has {}", inputs.len());
+        return refused(why, "leave batch out, and fix the batch by the shapes of the inputs");
+    }
+    match shape.first_mut() {
+        Some(first) if *first == 1 => *first = items,
+        first => {
+            let first = first.map_or_else(|| "no dimension at all".to_owned(), |d| d.to_string());
+            let why = format!("needs a first dimension of 1, it is {first}");
+            return refused(why, "leave batch out: the model has a batch of its own, and each sample holds all of it");
+        }
+    }
+    budget.activation(dtype, &shape)?;
     Ok(shape)
 }
 

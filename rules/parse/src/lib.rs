@@ -7,8 +7,10 @@
 //! Diagnostics: `PARSE01` input description without input, `PARSE02` open shape, `PARSE03` shape misfit, `PARSE04`
 //! cycle, `PARSE05` constant that does not compute, `PARSE06` too large, `PARSE07` preprocessing, `PARSE08` float64
 //! at run time taken as float32, `PARSE09` batch taken as 1, `PARSE10` control flow, `PARSE11` quantized nodes that
-//! have no float form, `PARSE12` nodes that cannot be outputs or be removed, `PARSE13` removed nodes; and those of `ptq-onnx`.
+//! have no float form, `PARSE12` nodes that cannot be outputs or be removed, `PARSE13` removed nodes, `PARSE14` a batch that does not
+//! go with the model; and those of `ptq-onnx`.
 
+mod batch;
 mod budget;
 mod build;
 mod colour;

@@ -3,10 +3,10 @@
 use crate::budget::Budget;
 use crate::cut::{self, Cut};
 use crate::quantized::{self, Quantized};
-use crate::{build, freeze, order, preprocess, prune};
+use crate::{batch, build, freeze, order, preprocess, prune};
 use bytes::Bytes;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable};
-use ptq_onnx::{Limits, import};
+use ptq_onnx::{Limits, RawModel, import};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,16 +83,31 @@ pub(crate) fn parse(
 ) -> Result<(Graph, Vec<Diagnostic>, QuantTable), Vec<Diagnostic>> {
     let limits =
         Limits { budget: params.budget(), quantized: params.quantized != Quantized::Refuse, ..Limits::default() };
-    let mut raw = import(model, external, &limits)?;
+    let raw = import(model, external, &limits)?;
+    let Some(batch) = batch::asked(&params.inputs) else { return graph_of(raw, params, &params.inputs, limits.budget) };
+    let of = |items| graph_of(raw.clone(), params, &batch::with_items(&params.inputs, items), limits.budget);
+    let one = of(1)?;
+    let two = of(2).map_err(|problems| batch::unbuildable(&one.0, batch, problems))?;
+    batch::check(&one.0, &two.0, &params.inputs, batch)?;
+    if batch == 2 { Ok(two) } else { of(batch) }
+}
+
+/// The graph of an imported file under these descriptions.
+fn graph_of(
+    mut raw: RawModel,
+    params: &ParseParams,
+    specs: &BTreeMap<String, InputSpec>,
+    budget: usize,
+) -> Result<(Graph, Vec<Diagnostic>, QuantTable), Vec<Diagnostic>> {
     let mut notes = std::mem::take(&mut raw.notes);
-    let inputs = freeze::freeze(&raw.inputs, &params.inputs, &Budget::new(limits.budget, 0), &mut notes)?;
+    let inputs = freeze::freeze(&raw.inputs, specs, &Budget::new(budget, 0), &mut notes)?;
     prune::prune_raw(&mut raw);
     order::sort(&mut raw.nodes)?;
     let given = quantized::to_float(&mut raw)?;
-    let mut graph = build::build(raw, &inputs, limits.budget, &mut notes)?;
+    let mut graph = build::build(raw, &inputs, budget, &mut notes)?;
     cut::cut(&mut graph, &params.cut, &mut notes)?;
     prune::prune(&mut graph);
-    preprocess::insert(&mut graph, &params.inputs)?;
+    preprocess::insert(&mut graph, specs)?;
     graph.compact();
     let problems = graph.verify();
     if problems.is_empty() { Ok((graph, notes, given)) } else { Err(problems) }

@@ -27,7 +27,8 @@ pub const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "npy", "bin", "raw", "nv12
 /// model's planes less 128; a `.npy` of int8 holds these planes already.
 ///
 /// # Errors
-/// A diagnostic that names the file, what it holds and what the input wants.
+/// A diagnostic that names the file, what it holds and what the input wants. Where a batch is laid over the model, a file
+/// holds one item, which fills all of it.
 pub fn decode(
     file_name: &str,
     bytes: &[u8],
@@ -35,7 +36,8 @@ pub fn decode(
     dtype: DType,
     shape: &[usize],
 ) -> Result<Tensor, Diagnostic> {
-    decode_as(file_name, bytes, spec, dtype, shape, false).map_err(|d| d.file(file_name))
+    sample(spec, shape, |spec, shape| decode_as(file_name, bytes, spec, dtype, shape, false))
+        .map_err(|d| d.file(file_name))
 }
 
 /// As [`decode`], for a file at run time: `.bin` and `.raw` hold a frame too, where a type at run time is declared.
@@ -49,7 +51,32 @@ pub fn decode_run_time(
     dtype: DType,
     shape: &[usize],
 ) -> Result<Tensor, Diagnostic> {
-    decode_as(file_name, bytes, spec, dtype, shape, true).map_err(|d| d.file(file_name))
+    let decode = |spec: &InputSpec, shape: &[usize]| decode_as(file_name, bytes, spec, dtype, shape, true);
+    // A file with the whole batch, or one item for all of it.
+    decode(spec, shape)
+        .or_else(|whole| if spec.batch.is_some() { sample(spec, shape, decode).map_err(|_| whole) } else { Err(whole) })
+        .map_err(|d| d.file(file_name))
+}
+
+/// What a sample gives for an input of this shape: itself, or its one item in every place of a batch.
+fn sample(
+    spec: &InputSpec,
+    shape: &[usize],
+    of: impl Fn(&InputSpec, &[usize]) -> Result<Tensor, Diagnostic>,
+) -> Result<Tensor, Diagnostic> {
+    let (item_spec, item_shape) = spec.sample(shape);
+    let item = of(&item_spec, &item_shape)?;
+    if item_shape == shape { Ok(item) } else { joined(&vec![item; shape[0]], shape) }
+}
+
+/// Tensors one behind the other, as a tensor of this shape.
+///
+/// # Errors
+/// `SAMPLE04` when they do not fill it.
+pub fn joined(items: &[Tensor], shape: &[usize]) -> Result<Tensor, Diagnostic> {
+    let bytes: Vec<u8> = items.iter().flat_map(Tensor::to_le_bytes).collect();
+    let dtype = items.first().map_or(DType::F32, Tensor::dtype);
+    Tensor::from_le_bytes(dtype, shape, &bytes).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()))
 }
 
 fn decode_as(
@@ -145,7 +172,14 @@ fn shape_hint(found: &[usize], wanted: &[usize]) -> &'static str {
 
 /// A reproducible stand-in where no data is given (calibration type `skip`): pixels 0..255 for images,
 /// bytes for the ends of files, values of about unit variance otherwise. Sequence: splitmix64 (Steele et al., 2014) from `seed`.
+///
+/// # Errors
+/// When the input's type and shape do not go with its description.
 pub fn synthetic(spec: &InputSpec, dtype: DType, shape: &[usize], seed: u64) -> Result<Tensor, Diagnostic> {
+    sample(spec, shape, |spec, shape| synthetic_item(spec, dtype, shape, seed))
+}
+
+fn synthetic_item(spec: &InputSpec, dtype: DType, shape: &[usize], seed: u64) -> Result<Tensor, Diagnostic> {
     let mut state = seed;
     let mut unit = move || {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);

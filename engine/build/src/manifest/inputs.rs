@@ -8,6 +8,9 @@ use ptq_ir::{
 };
 use std::collections::BTreeMap;
 
+/// Most items of a batch.
+const MAX_BATCH: usize = 4096;
+
 /// One input's keys as they are read.
 #[derive(Default)]
 struct Draft {
@@ -35,6 +38,7 @@ pub(super) fn inputs(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTree
     for (name, mut draft) in drafts {
         draft.spec.data_type = data_type;
         draft.check(&name, problems);
+        draft.check_batch(&name, problems);
         let march = variant.settings.get("march").and_then(|s| s.value.as_str()).unwrap_or("cpu");
         draft.check_run_time(&name, march, problems);
         out.insert(name, draft.spec);
@@ -70,6 +74,8 @@ impl Draft {
                     problems.push(at(Diagnostic::error("MANIFEST15", why), setting.line));
                 }
             },
+            "batch" => spec.batch = value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 1),
+            "separate_batch" => spec.separate_batch = value.as_bool() == Some(true),
             "mean" => spec.mean = numbers(value),
             "scale" => spec.scale = numbers(value),
             "std" => self.std = numbers(value),
@@ -109,6 +115,28 @@ impl Draft {
             );
             let hint = "give what it takes, or leave norm_type out: it follows from mean, scale and std";
             problems.push(self.at("norm_type", Diagnostic::error("MANIFEST16", why).hint(hint)));
+        }
+    }
+
+    /// A batch goes over a first dimension of 1, and is more than one item.
+    fn check_batch(&self, name: &str, problems: &mut Vec<Diagnostic>) {
+        let spec = &self.spec;
+        let first = spec.shape.as_ref().and_then(|s| s.first()).copied();
+        let mut problem = |key: &str, why: String, hint: &str| {
+            problems.push(self.at(key, Diagnostic::error("MANIFEST17", format!("input.{name}: {why}")).hint(hint)));
+        };
+        if let Some(batch) = spec.batch {
+            if batch > MAX_BATCH {
+                problem("batch", format!("batch = {batch} is above {MAX_BATCH}"), "choose a smaller one");
+            }
+            if let Some(first) = first.filter(|&d| d != 1) {
+                let why = format!("batch = {batch} needs a shape that begins with 1, this one begins with {first}");
+                let hint = "leave batch out: the model has a batch of its own, and each sample holds all of it";
+                problem("batch", why, hint);
+            }
+        } else if spec.separate_batch && first.is_none_or(|d| d == 1) {
+            let hint = "set batch, or a shape that begins with more than 1";
+            problem("separate_batch", "separate_batch needs a batch of more than one".to_owned(), hint);
         }
     }
 

@@ -92,6 +92,22 @@ pub const KEYS: &[Key] = &[
     ),
     key!("input.*.shape", KeyType::Integers, "the model's", "input_shape", "parse", "fixes dynamic dimensions"),
     key!(
+        "input.*.batch",
+        KeyType::Integer,
+        "1",
+        "input_batch",
+        "parse",
+        "items at once, up to 4096, for a model with one input whose shape begins with 1; samples hold one item"
+    ),
+    key!(
+        "input.*.separate_batch",
+        KeyType::Flag,
+        "false",
+        "separate_batch",
+        "compile",
+        "at run time each item of a batch is an input of its own: `x_0`, `x_1`, …"
+    ),
+    key!(
         "input.*.type_train",
         KeyType::Word(TYPES),
         "\"featuremap\"",
@@ -401,8 +417,6 @@ pub const KEYS: &[Key] = &[
 
 /// Keys that are part of the manifest's language but not of this version; refused by name, never ignored.
 pub const LATER: &[&str] = &[
-    "input.*.batch",
-    "input.*.separate_batch",
     "calibration.equalization",
     "calibration.max_int16_macs",
     "optimization",

@@ -5,7 +5,7 @@ use crate::args::Info;
 use crate::failure::Failure;
 use crate::terminal::table;
 use ptq_ir::{DType, InputSpec, InputType, Layout, QOp, QuantParams, TensorId, aligned_image, aligned_shape};
-use ptq_runtime::Model;
+use ptq_runtime::{Model, Port};
 use ptq_sim::artifact::Body;
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ fn plain(shape: &[usize]) -> &'static str {
 fn bin(bytes: &[u8]) -> Result<Vec<Row>, String> {
     let model = Model::load(bytes).map_err(|e| e.to_string())?;
     let artifact = model.artifact();
-    let row = |kind, p: &ptq_runtime::Port<'_>, id: TensorId| {
+    let row = |kind, p: &Port<'_>, id: TensorId| {
         let aligned = aligned_shape(p.shape, Layout::Nchw, p.dtype.bytes(), kind == "output");
         let row = Row {
             kind,
@@ -97,7 +97,13 @@ fn bin(bytes: &[u8]) -> Result<Vec<Row>, String> {
         }
     };
     let inputs = model.inputs();
-    let inputs = inputs.iter().zip(&artifact.inputs).map(|(p, &id)| row("input", p, id));
+    let inputs = inputs.iter().zip(&artifact.inputs).flat_map(|(p, &id)| {
+        let Some((spec, shape)) = p.spec.and_then(|s| s.separate_item(p.shape)) else {
+            return vec![row("input", p, id)];
+        };
+        let items = (0..p.shape[0]).map(|i| InputSpec::item_name(p.name, i));
+        items.map(|name| row("input", &Port { name: &name, shape: &shape, spec: Some(&spec), ..*p }, id)).collect()
+    });
     let outputs = model.outputs();
     let outputs = outputs.iter().zip(&artifact.outputs).map(|(p, &id)| row("output", p, id));
     Ok(inputs.chain(outputs).collect())

@@ -81,8 +81,12 @@ fn inputs(
     preparation: &mut Vec<(String, f64)>,
 ) -> Result<Vec<Tensor>, Failure> {
     let ports = model.inputs();
-    let names: Vec<&str> = ports.iter().map(|p| p.name).collect();
-    if let Some((unknown, _)) = given.iter().find(|(n, _)| !names.contains(&n.as_str())) {
+    let spec_of = |port: &Port<'_>| {
+        let own = declared.get(port.name).or(port.spec).cloned();
+        own.unwrap_or_else(|| image_spec(port))
+    };
+    let names: Vec<String> = ports.iter().flat_map(|port| run_time_names(port, &spec_of(port))).collect();
+    if let Some((unknown, _)) = given.iter().find(|(n, _)| !names.contains(n)) {
         return Err(Failure::Usage(format!(
             "error: the model has no input {unknown:?}\n  help: inputs: {}",
             names.join(", ")
@@ -91,23 +95,36 @@ fn inputs(
     ports
         .iter()
         .map(|port| {
-            let file = given.iter().find(|(n, _)| n == port.name).map(|(_, f)| f);
-            let file = file.ok_or_else(|| {
-                Failure::Usage(format!(
-                    "error: input {} is missing\n  help: give --input {}=FILE",
-                    port.name, port.name
-                ))
-            })?;
-            let own = declared.get(port.name).or(port.spec).cloned();
-            let spec = own.unwrap_or_else(|| image_spec(port));
-            let bytes = read(file.as_ref())?;
-            let start = Instant::now();
-            let tensor = ptq_sample::decode_run_time(file, &bytes, &spec, port.dtype, port.shape)
-                .map_err(|d| Failure::Failed(d.value(port.name).to_string()))?;
-            preparation.push((port.name.to_owned(), start.elapsed().as_secs_f64() * 1e3));
-            Ok(tensor)
+            let spec = spec_of(port);
+            let (item_spec, item_shape) = spec.separate_item(port.shape).unwrap_or((spec.clone(), port.shape.to_vec()));
+            let mut items = Vec::new();
+            for name in run_time_names(port, &spec) {
+                let file = given.iter().find(|(n, _)| *n == name).map(|(_, f)| f).ok_or_else(|| {
+                    Failure::Usage(format!("error: input {name} is missing\n  help: give --input {name}=FILE"))
+                })?;
+                let bytes = read(file.as_ref())?;
+                let start = Instant::now();
+                let tensor = ptq_sample::decode_run_time(file, &bytes, &item_spec, port.dtype, &item_shape)
+                    .map_err(|d| Failure::Failed(d.value(&name).to_string()))?;
+                preparation.push((name, start.elapsed().as_secs_f64() * 1e3));
+                items.push(tensor);
+            }
+            match &items[..] {
+                [whole] if whole.shape() == port.shape => Ok(whole.clone()),
+                _ => {
+                    ptq_sample::joined(&items, port.shape).map_err(|d| Failure::Failed(d.value(port.name).to_string()))
+                }
+            }
         })
         .collect()
+}
+
+/// Names that a port's files go by: its own, or one for each item of a batch whose items arrive separately.
+pub(crate) fn run_time_names(port: &Port<'_>, spec: &InputSpec) -> Vec<String> {
+    match (spec.separate_batch, port.shape.first()) {
+        (true, Some(&items)) => (0..items).map(|i| InputSpec::item_name(port.name, i)).collect(),
+        _ => vec![port.name.to_owned()],
+    }
 }
 
 /// Where neither manifest nor model describes an input, an image file fills it as gray or RGB by its channels.
