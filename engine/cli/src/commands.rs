@@ -39,6 +39,14 @@ fn overlay(global: &Global) -> Overlay {
     Overlay { define: global.define.clone(), profile: global.profile.clone(), ..Overlay::default() }
 }
 
+/// The march that a variant names; the path of a file begins at the manifest's folder.
+fn march_of(global: &Global, named: &str) -> Result<March, Failure> {
+    match (named.ends_with(".toml"), global.manifest.parent()) {
+        (true, Some(folder)) => load_march(&folder.join(named).display().to_string()),
+        _ => load_march(named),
+    }
+}
+
 /// Reads a file that the user named.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))

@@ -78,19 +78,9 @@ impl Subject {
         let config = VariantConfig::of(variant)
             .map_err(|p| Failure::Usage(p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         let folder = global.manifest.parent().unwrap_or(Path::new(""));
-        let named = march.map_or_else(
-            || {
-                if config.march.ends_with(".toml") {
-                    folder.join(&config.march).display().to_string()
-                } else {
-                    config.march.clone()
-                }
-            },
-            str::to_owned,
-        );
         Ok(Subject {
             model: folder.join(&config.path),
-            march: super::load_march(&named)?,
+            march: march.map_or_else(|| super::march_of(global, &config.march), super::load_march)?,
             params: config.parse_params(),
             requests: config.requests,
         })

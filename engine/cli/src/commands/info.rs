@@ -138,7 +138,7 @@ fn described(row: Row, shape: &[usize], spec: &InputSpec) -> Row {
 }
 
 /// Parameters of the Quantize that reads a float input, or of the Dequantize that makes a float output.
-fn border(model: &Model, id: TensorId) -> Option<QuantParams> {
+pub(crate) fn border(model: &Model, id: TensorId) -> Option<QuantParams> {
     let artifact = model.artifact();
     let nodes = artifact.segments.iter().filter_map(|s| match &s.body {
         Body::Float(nodes) => Some(nodes),

@@ -1,5 +1,6 @@
 //! `ptq verify`.
 
+use super::info::border;
 use super::{project, read};
 use crate::args::{Global, Verify};
 use crate::failure::Failure;
@@ -32,7 +33,9 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
         .filter(|f| args.dir.is_some() || loaded.config.artifacts.contains(f))
         .map(|file| ports_of(&dir, file))
         .collect::<Result<Vec<_>, _>>()?;
-    report.contract.extend(file_differences(&loaded.original, &loaded.config.inputs, &files));
+    let march = super::march_of(global, &loaded.config.march)?;
+    let image = march.quantization.image_input;
+    report.contract.extend(file_differences(&loaded.original, &loaded.config.inputs, image, &files));
     report.passed &= report.contract.is_empty();
     if args.json {
         let text = serde_json::to_string(&report).map_err(|e| Failure::Bug(e.to_string()))?;
@@ -59,12 +62,17 @@ fn ports_of(dir: &Path, file: &str) -> Result<FilePorts, Failure> {
             let open = || failed(&format!("{} is {} of shape {}", p.name, p.dtype, p.shape));
             Ok(Port { dtype: dtype.ok_or_else(open)?, shape: p.dims.clone().ok_or_else(open)?, name: p.name.clone() })
         };
+        let specs = inputs.iter().map(|p| p.spec.clone()).collect();
+        let stored = inputs.iter().map(|p| p.quant.clone()).collect();
         let list = |ports: Vec<ptq_onnx::FilePort>| ports.into_iter().map(port).collect::<Result<Vec<_>, Failure>>();
-        return Ok(FilePorts { file: file.to_owned(), inputs: list(inputs)?, outputs: list(outputs)? });
+        return Ok(FilePorts { file: file.to_owned(), inputs: list(inputs)?, outputs: list(outputs)?, specs, stored });
     }
     let model = Model::load(&bytes).map_err(|e| failed(&e))?;
     let run = BinRun::of(&model, RunOptions { threads: 1 });
-    Ok(FilePorts { file: file.to_owned(), inputs: run.inputs.clone(), outputs: run.outputs.clone() })
+    let specs = model.inputs().iter().map(|p| p.spec.cloned()).collect();
+    let stored = model.artifact().inputs.iter().map(|&id| border(&model, id)).collect();
+    let (inputs, outputs) = (run.inputs.clone(), run.outputs.clone());
+    Ok(FilePorts { file: file.to_owned(), inputs, outputs, specs, stored })
 }
 
 /// The given files, or the first calibration sample, or a synthetic input where there is no data.
