@@ -87,6 +87,8 @@ pub(crate) enum Command {
     Info(Info),
     /// Print a compiled model as readable assembly
     Dump(Dump),
+    /// Put several compiled models into one file
+    Pack(Pack),
     /// List what a march does with every operator, and under which limits
     Ops(Ops),
     /// Print the page of a rule, or list all rules
@@ -294,6 +296,9 @@ pub(crate) struct Check {
 pub(crate) struct Run {
     /// Compiled model
     pub(crate) model: PathBuf,
+    /// Model of a packed file
+    #[arg(long = "model", value_name = "NAME")]
+    pub(crate) packed: Option<String>,
     /// Input files: .npy, .png, .jpg, .nv12, or .bin and .raw with the bytes that arrive at run time
     #[arg(long, value_name = "NAME=FILE", value_parser = key_value)]
     pub(crate) input: Vec<(String, String)>,
@@ -372,6 +377,9 @@ pub(crate) enum Artifact {
 pub(crate) struct Info {
     /// ONNX file or compiled model
     pub(crate) file: PathBuf,
+    /// Model of a packed file
+    #[arg(long = "model", value_name = "NAME")]
+    pub(crate) packed: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -381,6 +389,22 @@ pub(crate) struct Info {
 pub(crate) struct Dump {
     /// Compiled model
     pub(crate) model: PathBuf,
+    /// Model of a packed file
+    #[arg(long = "model", value_name = "NAME")]
+    pub(crate) packed: Option<String>,
+}
+
+#[derive(ClapArgs)]
+#[command(
+    after_help = "Example:\n  ptq pack small=out/a/model.bin large=out/b/model.bin -o both.bin\n  ptq run both.bin --model small --input x=x.npy --output results"
+)]
+pub(crate) struct Pack {
+    /// Compiled models, under their own names or as NAME=FILE
+    #[arg(required = true, value_name = "[NAME=]FILE")]
+    pub(crate) models: Vec<String>,
+    /// The packed file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(ClapArgs)]

@@ -15,6 +15,7 @@ pub(crate) mod init;
 pub(crate) mod log;
 mod measure;
 pub(crate) mod ops;
+pub(crate) mod pack;
 pub(crate) mod rule;
 pub(crate) mod run;
 pub(crate) mod variants;

@@ -58,6 +58,7 @@ fn run(args: &Args) -> Result<u8, Failure> {
         Command::Info(a) => commands::info::run(a),
         Command::Dump(a) => commands::dump::run(a),
         Command::Ops(a) => commands::ops::run(a),
+        Command::Pack(a) => commands::pack::run(global, a),
         Command::Rule(a) => commands::rule::run(a),
         Command::Cache(a) => commands::cache::run(global, a),
         Command::Completions(a) => commands::completions::run(a),

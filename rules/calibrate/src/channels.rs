@@ -9,7 +9,7 @@ use crate::samples::samples;
 use crate::spread::spread_fold;
 use ptq_exec::FloatPlan;
 use ptq_ir::{Activation, Device, Diagnostic, Graph, InputSpec, Node, NodeId, ValueId, ops};
-use ptq_place::{Placement, absorbed_output};
+use ptq_place::{Placement, Scale, absorbed_output};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -120,6 +120,34 @@ pub(crate) fn absorbable(graph: &Graph, placement: &Placement) -> Vec<ValueId> {
         (bounded_by_zero && all && !graph.is_output(result)).then_some(result)
     };
     graph.nodes().filter_map(fits).collect()
+}
+
+/// Why quantized values have one scale although one a channel was asked for: a note for each reason, with the values.
+pub(crate) fn refused(graph: &Graph, placement: &Placement, scales: &BTreeMap<ValueId, Scale>) -> Vec<Diagnostic> {
+    let may = absorbable(graph, placement);
+    let (producers, consumers) = (graph.producers(), graph.consumers());
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (&v, _) in scales.iter().filter(|(v, s)| **s == Scale::Own && !may.contains(v)) {
+        let maker = producers[v.0 as usize].map(|p| graph.node(p));
+        let readers = consumers[v.0 as usize].iter().map(|r| graph.node(*r));
+        let why = match maker {
+            None => "it is a model input",
+            Some(_) if graph.is_output(v) => "it is a model output, which has one scale",
+            Some(maker) if !maker.is("Conv") && ops::activation_of(graph, maker).is_none() => {
+                "no Conv makes it, and only a Conv requantizes each channel on its own"
+            }
+            Some(_) if readers.clone().any(|r| !r.is("Conv")) => {
+                "something else than a Conv reads it, and only a Conv takes scales into its weights"
+            }
+            Some(_) => "its producer's activation is not bounded below by zero, or its reader shares its weights",
+        };
+        reasons.entry(why).or_default().push(&graph.value(v).name);
+    }
+    let note = |(why, values): (&str, Vec<&str>)| {
+        let what = format!("per_channel: {} of {} values keep one scale: {why}", values.len(), scales.len());
+        Diagnostic::warning("CALIB16", what).hint(format!("values: {}", values.join(", ")))
+    };
+    reasons.into_iter().map(note).collect()
 }
 
 /// The activation that reads a Conv's own output.

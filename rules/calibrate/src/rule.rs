@@ -2,7 +2,7 @@
 
 use crate::Histogram;
 use crate::answers::{Answers, Stop, request};
-use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, absorbable, merge};
+use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, absorbable, merge, refused};
 use crate::findings::findings;
 use crate::improve::Improvement;
 use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
@@ -140,6 +140,9 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         true => not_kept(&observations, &table),
         false => [kept::changed(&observations, &table), not_kept(&observations, &table)].concat(),
     };
+    if params.calibration.per_channel {
+        notes.extend(refused(&graph, &placement, &scales));
+    }
     if !files.is_empty() {
         notes.extend(findings(&inputs, &data, files.len()));
         out.insert(DATA.to_owned(), serde_json::to_vec(&data).map_err(|e| internal(&e))?.into());

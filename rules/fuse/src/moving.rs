@@ -1,4 +1,5 @@
-//! Nodes that only move elements, and nodes that such a node may change places with. Called by FUSE18, FUSE19, FUSE22.
+//! Nodes that only move elements, and nodes that such a node may change places with. Called by FUSE18, FUSE19, FUSE22
+//! and `scalar_region`.
 
 use ptq_ir::ops::is_function;
 use ptq_ir::{Attr, Graph, Node, NodeId, ValueId, ops};

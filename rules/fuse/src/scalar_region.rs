@@ -1,38 +1,12 @@
 //! Groups of nodes that compute a function of one number, element by element. Called by the rules that replace them.
 
 use crate::links::Links;
+use crate::moving::is_element_wise;
 use ptq_ir::ops::{FunctionStep, Operand, ScalarFunction, is_function};
 use ptq_ir::{Attr, DType, Graph, Node, NodeId, ValueId};
 
-/// Operators of one number, or of several that may be constants.
-const ELEMENT_WISE: &[&str] = &[
-    "Abs",
-    "Add",
-    "Clip",
-    "Div",
-    "Elu",
-    "Erf",
-    "Exp",
-    "HardSigmoid",
-    "HardSwish",
-    "LeakyRelu",
-    "Log",
-    "Max",
-    "Min",
-    "Mul",
-    "Neg",
-    "PRelu",
-    "Pow",
-    "Reciprocal",
-    "Relu",
-    "Selu",
-    "Sigmoid",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Sub",
-    "Tanh",
-];
+/// Element-wise operators that stay nodes of their own: they jump, and a jump is not where a table would have it.
+const STEPS: [&str; 3] = ["Ceil", "Floor", "Round"];
 
 /// Most nodes of a region.
 const MAX_NODES: usize = 24;
@@ -58,7 +32,7 @@ pub(crate) fn regions(
     let mut found = Vec::new();
     let Some(&result) = graph.node(end).outputs.first() else { return found };
     let shape = &graph.value(result).shape;
-    if !is_element_wise(graph, graph.node(end), shape) || !may_grow(graph, end) {
+    if !maps_numbers(graph, graph.node(end), shape) || !may_grow(graph, end) {
         return found;
     }
     let mut nodes = vec![end];
@@ -71,7 +45,7 @@ pub(crate) fn regions(
         }
         let Some((next, v)) = frontier.iter().filter_map(|&v| Some((links.producer(v)?, v))).max() else { break };
         let inside = links.readers(v).iter().all(|r| nodes.contains(r)) && !graph.is_output(v);
-        if !inside || !is_element_wise(graph, graph.node(next), shape) || !may_grow(graph, next) {
+        if !inside || !maps_numbers(graph, graph.node(next), shape) || !may_grow(graph, next) {
             break;
         }
         let at = nodes.partition_point(|n| *n < next);
@@ -81,13 +55,13 @@ pub(crate) fn regions(
 }
 
 /// Whether a node maps float32 tensors of this shape element by element, every other operand being one number.
-fn is_element_wise(graph: &Graph, node: &Node, shape: &[usize]) -> bool {
+fn maps_numbers(graph: &Graph, node: &Node, shape: &[usize]) -> bool {
     let fits = |v: &ValueId| {
         let value = graph.value(*v);
         let number = graph.constant(*v).is_some_and(|t| t.len() == 1) && value.shape.len() <= shape.len();
         value.dtype == DType::F32 && (number || (graph.constant(*v).is_none() && value.shape == shape))
     };
-    let known = is_function(node) || (node.domain.is_empty() && ELEMENT_WISE.contains(&node.op.as_str()));
+    let known = is_element_wise(node) && !STEPS.iter().any(|op| node.is(op));
     let numbers = || node.attrs.0.values().all(|a| matches!(a, Attr::Float(_)));
     known
         && node.outputs.len() == 1

@@ -88,6 +88,7 @@ macro_rules! typed {
     };
 }
 
+/// `body` with `$v` bound to the elements of any type.
 macro_rules! each_variant {
     ($data:expr, $v:ident => $body:expr) => {
         match $data {
@@ -105,6 +106,7 @@ macro_rules! each_variant {
         }
     };
 }
+pub(crate) use each_variant;
 
 impl Tensor {
     typed!(from_f32, f32s, into_f32s, F32, f32);

@@ -16,12 +16,13 @@ mod requests;
 pub mod rules;
 mod scales;
 mod suggest;
+mod types;
 
 pub use borders::{Border, borders};
 pub use cuts::{Cut, Place, cuts};
 pub use limits::PROPERTIES;
 pub use place::{PlaceResult, channel_axis_after, place};
 pub use placement::{NodePlacement, Placement, Reason};
-pub use requests::Requests;
+pub use requests::{Optimization, Requests};
 pub use scales::{Scale, absorbed_output, scales};
 pub use suggest::nearest;

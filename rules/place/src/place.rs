@@ -2,7 +2,7 @@
 
 use crate::rules::passive::Neighbour;
 use crate::rules::{attribute, float_only, limit, manual, no_route, passive, requested, tail};
-use crate::{NodePlacement, Placement, Reason, Requests, answer, levels};
+use crate::{NodePlacement, Placement, Reason, Requests, answer, levels, types};
 use ptq_ir::{Activation, Device, Diagnostic, Graph, Node, NodeId, ValueId, ops};
 use ptq_march::{Class, March};
 
@@ -41,7 +41,9 @@ pub fn place(graph: &Graph, march: &March, requests: &Requests) -> PlaceResult {
     levels::assign(graph, &mut placement);
     let mut warnings = answer::unfulfilled(&placement, requests);
     warnings.append(&mut placer.costs);
-    PlaceResult { placement, warnings, problems: answer::unknown(graph, requests) }
+    warnings.extend(types::unfulfilled(&placement, march, requests));
+    let problems = [answer::unknown(graph, requests), types::unknown(requests)].concat();
+    PlaceResult { placement, warnings, problems }
 }
 
 struct Placer<'a> {
@@ -81,7 +83,7 @@ impl<'a> Placer<'a> {
     /// What each node alone decides.
     fn candidates(&mut self) {
         for (id, node) in self.graph.nodes() {
-            let asked = self.requests.device(&node.name);
+            let asked = self.requests.device_of(node);
             self.cpu[id.0 as usize] = requested::reason(node, asked)
                 .or_else(|| no_route::reason(self.march, self.graph, node))
                 .or_else(|| float_only::reason(self.graph, node))
@@ -96,14 +98,20 @@ impl<'a> Placer<'a> {
     }
 
     /// From each output walks back through single-consumer nodes to the first int32-capable node. Active nodes on the
-    /// way stay on the CPU unless asked for; asking for one brings everything in front of it along, with int8.
+    /// way stay on the CPU unless asked for; asking for one brings everything in front of it along, with int8. Asking for
+    /// the tail node itself gives up its int32, and with it the rule.
     fn tail(&mut self) {
         if self.march.quantization.tail_int32.is_empty() {
             return;
         }
         for &output in &self.graph.outputs {
             let Some((conv, path)) = self.tail_path(output) else { continue };
-            let asked = |id: &NodeId| self.requests.device(&self.graph.node(*id).name) == Some(Device::Bpu);
+            if self.requests.gives_up_int32(self.graph.node(conv)) {
+                let (conv, output) = (&self.graph.node(conv).name, &self.graph.value(output).name);
+                self.costs.push(answer::int8_output(conv, conv, output));
+                continue;
+            }
+            let asked = |id: &NodeId| self.requests.device_of(self.graph.node(*id)) == Some(Device::Bpu);
             let keep = path.iter().rposition(|id| asked(id) && self.on_bpu(*id)).map_or(0, |i| i + 1);
             let conv_name = self.graph.node(conv).name.clone();
             for id in &path[keep..] {
@@ -163,7 +171,8 @@ impl<'a> Placer<'a> {
         }
     }
 
-    /// Moves passive nodes without accelerated neighbours on both sides to the CPU until nothing changes.
+    /// Moves passive nodes without accelerated neighbours on both sides to the CPU until nothing changes. One that was asked
+    /// for stays, with borders around it.
     fn settle_passive(&mut self) {
         loop {
             let moved: Vec<(NodeId, Reason)> = self
@@ -184,9 +193,12 @@ impl<'a> Placer<'a> {
 
     fn cpu_neighbour<'s>(&'s self, id: NodeId, node: &Node) -> Option<Neighbour<'s>> {
         let source = node.input(0)?;
+        let asked = self.requests.device_of(node) == Some(Device::Bpu);
         match self.producers[source.0 as usize] {
+            None if asked => {}
             None => return Some(Neighbour::Input(&self.graph.value(source).name)),
             Some(p) => match &self.cpu[p.0 as usize] {
+                Some(_) if asked => {}
                 Some(reason) => return Some(Neighbour::Producer(&self.graph.node(p).name, reason)),
                 None if self.int32[p.0 as usize] && !self.int32[id.0 as usize] => {
                     return Some(Neighbour::Int32(&self.graph.node(p).name));
@@ -194,7 +206,7 @@ impl<'a> Placer<'a> {
                 None => {}
             },
         }
-        if self.int32[id.0 as usize] {
+        if self.int32[id.0 as usize] || asked {
             return None;
         }
         if let Some(&result) = node.outputs.iter().find(|v| self.graph.is_output(**v)) {

@@ -1,10 +1,10 @@
 //! What the manifest asks of placement.
 
-use ptq_ir::Device;
+use ptq_ir::{Device, Node};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Requests by node name (Horizon's `run_on_bpu`, `run_on_cpu` and `node_info`).
+/// Requests by node name (Horizon's `run_on_bpu`, `run_on_cpu` and `node_info`) and by kind (`optimization`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Requests {
@@ -14,10 +14,48 @@ pub struct Requests {
     pub run_on_cpu: Vec<String>,
     /// `nodes.<name>.on`; wins over the two lists.
     pub on: BTreeMap<String, Device>,
+    /// `nodes.<name>.InputType`, `InputType<n>` and `OutputType`: types by key, by node.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, BTreeMap<String, String>>,
+    /// Horizon's words, such as `set_model_output_int8`; see [`Optimization`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub optimization: Vec<String>,
+}
+
+/// What one word of `optimization` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optimization<'a> {
+    /// `set_model_output_<type>`: the type of every output that a Conv makes at the model's tail.
+    ModelOutput(&'a str),
+    /// `set_<Op>_input_<type>`, `set_<Op>_output_<type>`: every node of this operator runs on the BPU, with this type.
+    Operator(&'a str, &'a str),
+    /// `set_all_nodes_int16`.
+    AllInt16,
+    /// `run_fast`: everything that the march can runs on the BPU, outputs in int8.
+    RunFast,
+}
+
+impl Optimization<'_> {
+    /// Reads a word; `None` when it means nothing here.
+    pub fn of(word: &str) -> Option<Optimization<'_>> {
+        match word {
+            "set_all_nodes_int16" => return Some(Optimization::AllInt16),
+            "run_fast" => return Some(Optimization::RunFast),
+            _ => {}
+        }
+        let (subject, dtype) = word.strip_prefix("set_")?.rsplit_once('_')?;
+        let (op, side) = subject.rsplit_once('_').filter(|(op, _)| !op.is_empty())?;
+        match (op, side) {
+            _ if !matches!(dtype, "int8" | "int16") => None,
+            ("model", "output") => Some(Optimization::ModelOutput(dtype)),
+            (_, "input" | "output") => Some(Optimization::Operator(op, dtype)),
+            _ => None,
+        }
+    }
 }
 
 impl Requests {
-    /// The device that was asked for a node, if any.
+    /// The device that was asked for a node by its name, if any.
     pub fn device(&self, node: &str) -> Option<Device> {
         self.on.get(node).copied().or_else(|| {
             let named = |list: &[String]| list.iter().any(|n| n == node);
@@ -31,12 +69,55 @@ impl Requests {
         })
     }
 
+    /// The device that was asked for a node by its name, or for its operator by `optimization`.
+    pub(crate) fn device_of(&self, node: &Node) -> Option<Device> {
+        self.device(&node.name).or_else(|| {
+            let asked = self.optimizations().any(|o| match o {
+                Optimization::Operator(op, _) => node.is(op),
+                Optimization::RunFast => true,
+                Optimization::ModelOutput(_) | Optimization::AllInt16 => false,
+            });
+            asked.then_some(Device::Bpu)
+        })
+    }
+
+    /// Whether the int32 output of a tail node is to be given up: the node itself is asked for, its output type or that of
+    /// the model is named.
+    pub(crate) fn gives_up_int32(&self, node: &Node) -> bool {
+        let by_type = self.types.get(&node.name).is_some_and(|t| t.contains_key("OutputType"));
+        let by_kind =
+            || self.optimizations().any(|o| matches!(o, Optimization::ModelOutput(_) | Optimization::RunFast));
+        by_type || by_kind() || self.device(&node.name) == Some(Device::Bpu)
+    }
+
+    /// The words of `optimization` that mean something.
+    pub(crate) fn optimizations(&self) -> impl Iterator<Item = Optimization<'_>> {
+        self.optimization.iter().filter_map(|word| Optimization::of(word))
+    }
+
     /// Every node name mentioned, sorted and without repetition.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            self.run_on_bpu.iter().chain(&self.run_on_cpu).chain(self.on.keys()).map(String::as_str).collect();
+        let lists = self.run_on_bpu.iter().chain(&self.run_on_cpu).chain(self.on.keys()).chain(self.types.keys());
+        let mut names: Vec<&str> = lists.map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_optimization_are_read_whole() {
+        let of = Optimization::of;
+        assert_eq!(of("set_model_output_int8"), Some(Optimization::ModelOutput("int8")));
+        assert_eq!(of("set_Softmax_input_int16"), Some(Optimization::Operator("Softmax", "int16")));
+        assert_eq!(of("set_all_nodes_int16"), Some(Optimization::AllInt16));
+        assert_eq!(of("run_fast"), Some(Optimization::RunFast));
+        for word in ["set_model_input", "set_Softmax_int8", "set__input_int8", "set_Add_output_int4", "faster"] {
+            assert_eq!(of(word), None, "{word}");
+        }
     }
 }

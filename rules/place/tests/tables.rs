@@ -95,12 +95,8 @@ fn conv_transpose() {
         &[],
     );
     expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\ntranspose BPU id(0) int32");
-    // Asked for, it still ends the model, so it is passive at the border: the request brings nothing but int8.
-    expect(
-        &g,
-        &["transpose"],
-        "stem BPU id(0)\nconv BPU id(0)\ntranspose CPU PLACE08\nwarning PLACE21\nwarning PLACE22",
-    );
+    // Asked for, it runs on the BPU at the model's border, and moves int8.
+    expect(&g, &["transpose"], "stem BPU id(0)\nconv BPU id(0)\ntranspose BPU id(0)\nwarning PLACE22");
 }
 
 #[test]
@@ -114,6 +110,102 @@ fn conv_reshape_softmax() {
         &[],
     );
     expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nreshape CPU PLACE08\nsoftmax CPU PLACE02");
+}
+
+#[test]
+fn conv_softmax() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            vec![b.node("Softmax", "softmax", &[c], Attrs::of([("axis", Attr::Int(1))]), &IMAGE)]
+        },
+        &[],
+    );
+    expect(&g, &[], "stem BPU id(0)\nconv BPU id(0) int32\nsoftmax CPU PLACE05");
+    expect(&g, &["softmax"], "stem BPU id(0)\nconv BPU id(0)\nsoftmax BPU id(0)\nwarning PLACE22");
+}
+
+#[test]
+fn a_tail_conv_that_is_asked_for_gives_int8_and_ends_its_rule() {
+    let tail = |sigmoid: bool| {
+        graph(
+            |b, s| {
+                let c = conv(b, "conv", s);
+                vec![if sigmoid { op(b, "Sigmoid", "sigmoid", &[c], &IMAGE) } else { c }]
+            },
+            &[],
+        )
+    };
+    expect(&tail(false), &[], "stem BPU id(0)\nconv BPU id(0) int32");
+    expect(&tail(false), &["conv"], "stem BPU id(0)\nconv BPU id(0)\nwarning PLACE22");
+    expect(&tail(true), &["conv"], "stem BPU id(0)\nconv BPU id(0)\nsigmoid BPU id(0)\nwarning PLACE22");
+}
+
+#[test]
+fn a_reshape_between_two_convs_and_beside_a_cpu_node() {
+    let build = |middle: &'static str| {
+        graph(
+            move |b, s| {
+                let c = conv(b, "conv", s);
+                let m = op(b, middle, "middle", &[c], &IMAGE);
+                let r = reshape(b, "reshape", m, &IMAGE);
+                vec![conv(b, "last", r)]
+            },
+            &[],
+        )
+    };
+    let between = "stem BPU id(0)\nconv BPU id(0)\nmiddle BPU id(0)\nreshape BPU id(0)\nlast BPU id(0) int32";
+    expect(&build("Relu"), &[], between);
+    let beside = "stem BPU id(0)\nconv BPU id(0)\nmiddle CPU PLACE01\n";
+    expect(&build("Erf"), &[], &format!("{beside}reshape CPU PLACE08\nlast BPU id(1) int32"));
+    // Asked for, it is quantized in front of its work.
+    expect(&build("Erf"), &["reshape"], &format!("{beside}reshape BPU id(1)\nlast BPU id(1) int32"));
+}
+
+#[test]
+fn types_and_kinds_are_requests_that_are_answered() {
+    let g = graph(
+        |b, s| {
+            let c = conv(b, "conv", s);
+            vec![op(b, "Erf", "erf", &[c], &IMAGE), conv(b, "head", s)]
+        },
+        &[],
+    );
+    let types = |node: &str, key: &str, wanted: &str| {
+        let of = std::collections::BTreeMap::from([(key.to_owned(), wanted.to_owned())]);
+        Requests { types: [(node.to_owned(), of)].into(), ..Requests::default() }
+    };
+    let kinds = |word: &str| Requests { optimization: vec![word.to_owned()], ..Requests::default() };
+    let answers = |march_name: &str, requests: &Requests| {
+        let result = place(&g, &march(march_name), requests);
+        let all = result.warnings.iter().chain(&result.problems);
+        all.map(|d| format!("{} {}", d.code, d.message)).collect::<Vec<_>>()
+    };
+    let cases = [
+        (types("conv", "OutputType", "int8"), "PLACE22"),
+        (types("stem", "InputType", "int8"), ""),
+        (
+            types("stem", "OutputType", "int16"),
+            "PLACE23 OutputType int16 was asked for, int8 is used: march bayes could",
+        ),
+        (types("erf", "InputType0", "int8"), "PLACE23 InputType0 int8 was asked for, it runs in float on the CPU: Erf"),
+        (types("nobody", "OutputType", "int8"), "PLACE20"),
+        (kinds("set_model_output_int8"), "PLACE22"),
+        (kinds("set_all_nodes_int16"), "PLACE23 optimization set_all_nodes_int16: this version has no 16-bit"),
+        (
+            kinds("set_Softmax_input_int8"),
+            "PLACE23 optimization set_Softmax_input_int8: the optimized graph has no Softmax",
+        ),
+        (kinds("set_everything"), "PLACE24 optimization: \"set_everything\" is not known"),
+    ];
+    for (requests, expected) in cases {
+        let found = answers("bayes", &requests);
+        let answered =
+            if expected.is_empty() { found.is_empty() } else { found.iter().any(|f| f.starts_with(expected)) };
+        assert!(answered, "{requests:?}: {found:?}");
+    }
+    let x3 = answers("bernoulli2", &types("stem", "OutputType", "int16"));
+    assert!(x3[0].ends_with("march bernoulli2 has no output of Conv in 16 bits"), "{x3:?}");
 }
 
 #[test]

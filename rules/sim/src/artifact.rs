@@ -9,12 +9,14 @@ mod from_wire;
 mod header;
 mod model;
 mod op_wire;
+mod pack;
 mod schema;
 mod text;
 mod to_wire;
 
 pub use header::{FORMAT_VERSION, HEADER_BYTES};
 pub use model::{Body, LayerPlan, Model, Npu, Placed, Segment, TileAxis};
+pub use pack::{MAX_PACKED, Packed, is_packed, pack, unpack};
 
 use prost::Message as _;
 
@@ -26,10 +28,20 @@ pub enum BinError {
     #[error("not a ptq model: the first bytes are not the file's mark")]
     Magic,
     /// Written in another version of the format.
-    #[error("the file has format version {found}, this program reads version {FORMAT_VERSION}")]
+    #[error("the file has format version {found}, this program reads version {known}")]
     Version {
         /// Version of the file.
         found: u32,
+        /// Version that is read.
+        known: u32,
+    },
+    /// A model of a packed file cannot be used.
+    #[error("{name}: {why}")]
+    Packed {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        why: String,
     },
     /// Too short, too long, or a reserved byte is set.
     #[error("the file is damaged: {0}")]
@@ -47,7 +59,7 @@ pub enum BinError {
 
 /// The file's bytes.
 pub fn encode(model: &Model) -> Vec<u8> {
-    header::wrap(&to_wire::model(model).encode_to_vec())
+    header::BIN.wrap(&to_wire::model(model).encode_to_vec())
 }
 
 /// Reads and checks a file.
@@ -55,7 +67,7 @@ pub fn encode(model: &Model) -> Vec<u8> {
 /// # Errors
 /// Says what is wrong; a damaged or hostile file never gives a model.
 pub fn decode(bytes: &[u8]) -> Result<Model, BinError> {
-    let payload = header::unwrap(bytes)?;
+    let payload = header::BIN.unwrap(bytes)?;
     let message = schema::ModelMessage::decode(bytes::Bytes::copy_from_slice(payload))
         .map_err(|e| BinError::Message(e.to_string()))?;
     let model = from_wire::model(message)?;

@@ -157,10 +157,17 @@ impl VariantConfig {
     }
 }
 
+/// Words of `optimization` that are keys of `calibration` here.
+const OF_CALIBRATION: [&str; 2] = ["asymmetric", "bias_correction"];
+
 fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems: &mut Vec<Diagnostic>) -> Calibration {
     let default = Calibration::default();
     let value = |key: &str| variant.settings.get(&format!("calibration.{key}")).map(|s| &s.value);
-    let flag = |key: &str| value(key).and_then(toml::Value::as_bool).unwrap_or(false);
+    let words = texts(variant, "optimization");
+    let flag = |key: &str| match value(key).and_then(toml::Value::as_bool) {
+        Some(set) => set,
+        None => OF_CALIBRATION.contains(&key) && words.iter().any(|w| w == key),
+    };
     let score_samples =
         value("score_samples").and_then(toml::Value::as_integer).unwrap_or(default.score_samples as i64);
     let sensitive_below = value("sensitive_below").and_then(number).unwrap_or(default.sensitive_below);
@@ -246,12 +253,20 @@ pub(super) fn texts(variant: &Variant, path: &str) -> Vec<String> {
 
 fn requests(variant: &Variant) -> Requests {
     let list = |path: &str| texts(variant, path);
-    let mut requests = Requests { run_on_bpu: list("run_on_bpu"), run_on_cpu: list("run_on_cpu"), on: BTreeMap::new() };
+    let mut requests =
+        Requests { run_on_bpu: list("run_on_bpu"), run_on_cpu: list("run_on_cpu"), ..Requests::default() };
+    requests.optimization =
+        list("optimization").into_iter().filter(|w| !OF_CALIBRATION.contains(&w.as_str())).collect();
     for (path, setting) in &variant.settings.0 {
-        if let ([group, node, key], Some(word)) = (path.as_slice(), setting.value.as_str())
-            && (group.as_str(), key.as_str()) == ("nodes", "on")
-        {
-            requests.on.insert(node.clone(), if word == "BPU" { Device::Bpu } else { Device::Cpu });
+        let ([group, node, key], Some(word)) = (path.as_slice(), setting.value.as_str()) else { continue };
+        match (group.as_str(), key.as_str()) {
+            ("nodes", "on") => {
+                requests.on.insert(node.clone(), if word == "BPU" { Device::Bpu } else { Device::Cpu });
+            }
+            ("nodes", _) => {
+                requests.types.entry(node.clone()).or_default().insert(key.clone(), word.to_owned());
+            }
+            _ => {}
         }
     }
     requests

@@ -54,6 +54,12 @@ macro_rules! key {
     };
 }
 
+macro_rules! type_key {
+    ($path:literal, $meaning:literal) => {
+        key!($path, KeyType::Word(&["int8", "int16"]), "by the march", "node_info", "partition", $meaning)
+    };
+}
+
 /// Keys that a variant may set, directly or through `[defaults]`, `[model.NAME]`, a matrix or `-D`.
 pub const KEYS: &[Key] = &[
     key!("path", KeyType::Text, "(required)", "onnx_model", "parse", "ONNX file, relative to the manifest"),
@@ -320,6 +326,22 @@ pub const KEYS: &[Key] = &[
         "nodes of these types removed beside inputs and outputs, in this order"
     ),
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
+    type_key!(
+        "nodes.*.InputType",
+        "type of the inputs of one node; int8 is what this version computes, int16 is answered"
+    ),
+    type_key!("nodes.*.InputType0", "type of its first input"),
+    type_key!("nodes.*.InputType1", "type of its second input"),
+    type_key!("nodes.*.InputType2", "type of its third input"),
+    type_key!("nodes.*.OutputType", "type of its outputs; a tail Conv gives up its int32"),
+    key!(
+        "optimization",
+        KeyType::Texts,
+        "[]",
+        "optimization",
+        "partition",
+        "Horizon's words: set_model_output_int8, set_<Op>_input_int8, set_<Op>_output_int8, run_fast, asymmetric, bias_correction"
+    ),
     key!("run_on_bpu", KeyType::Texts, "[]", "run_on_bpu", "partition", "nodes to run on the BPU where the march can"),
     key!("run_on_cpu", KeyType::Texts, "[]", "run_on_cpu", "partition", "nodes to keep on the CPU"),
     key!(
@@ -419,7 +441,6 @@ pub const KEYS: &[Key] = &[
 pub const LATER: &[&str] = &[
     "calibration.equalization",
     "calibration.max_int16_macs",
-    "optimization",
     "custom_op",
     "compile.mode",
     "compile.balance_factor",
@@ -427,8 +448,6 @@ pub const LATER: &[&str] = &[
     "compile.max_time_per_fc",
     "compile.debug",
     "compile.advice",
-    "nodes.*.InputType",
-    "nodes.*.OutputType",
 ];
 
 /// Whether a concrete path matches a pattern with `*`.

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use ptq_sim::artifact::Body;
 
 pub(crate) fn run(args: &Dump) -> Result<u8, Failure> {
-    let model = load(&args.model)?;
+    let model = load(&args.model, args.packed.as_deref())?;
     let artifact = model.artifact();
     let name = |id: &ptq_ir::TensorId| artifact.tensors[id.0 as usize].name.as_str();
     for (i, segment) in artifact.segments.iter().enumerate() {

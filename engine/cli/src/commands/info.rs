@@ -1,5 +1,6 @@
 //! `ptq info`.
 
+use super::pack::select;
 use super::read;
 use crate::args::Info;
 use crate::failure::Failure;
@@ -25,8 +26,9 @@ struct Row {
 
 pub(crate) fn run(args: &Info) -> Result<u8, Failure> {
     let shown = args.file.display();
-    let bytes = read(&args.file)?;
-    let rows = if args.file.extension().is_some_and(|e| e == "onnx") {
+    let is_onnx = args.file.extension().is_some_and(|e| e == "onnx");
+    let bytes = if is_onnx { read(&args.file)? } else { select(&args.file, args.packed.as_deref())? };
+    let rows = if is_onnx {
         onnx(&bytes).map_err(|e| Failure::Failed(format!("error: {shown}: {e}")))?
     } else {
         bin(&bytes).map_err(|e| Failure::Failed(format!("error: {shown}: {e}")))?

@@ -1,6 +1,7 @@
 //! `ptq run`.
 
 use super::measure::measure;
+use super::pack::select;
 use super::{project, read};
 use crate::args::{Global, Run};
 use crate::failure::Failure;
@@ -15,7 +16,7 @@ use std::time::Instant;
 const FRAMES: u64 = 200;
 
 pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
-    let model = load(&args.model)?;
+    let model = load(&args.model, args.packed.as_deref())?;
     let declared = args.variant.as_ref().map_or_else(|| Ok(BTreeMap::new()), |name| declared(global, name))?;
     let mut preparation = Vec::new();
     let inputs = inputs(&model, &args.input, &declared, &mut preparation)?;
@@ -59,9 +60,9 @@ pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Loads a compiled model.
-pub(crate) fn load(path: &Path) -> Result<Model, Failure> {
-    Model::load(&read(path)?).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
+/// Loads a compiled model, of a packed file the one of this name.
+pub(crate) fn load(path: &Path, name: Option<&str>) -> Result<Model, Failure> {
+    Model::load(&select(path, name)?).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
 }
 
 /// Descriptions of a variant's inputs.

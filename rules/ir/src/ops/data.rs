@@ -1,27 +1,9 @@
 //! Facts about constant data that decide a result's shape: places that are not zero, distinct slices, parts of shapes.
 
 use super::axis;
+use crate::tensor::each_variant;
 use crate::{Attrs, Tensor, TensorData};
 use std::cmp::Ordering;
-
-/// `body` with `$v` bound to the elements.
-macro_rules! each {
-    ($tensor:expr, $v:ident => $body:expr) => {
-        match $tensor.data() {
-            TensorData::F32($v) => $body,
-            TensorData::F64($v) => $body,
-            TensorData::I64($v) => $body,
-            TensorData::I32($v) => $body,
-            TensorData::I16($v) => $body,
-            TensorData::I8($v) => $body,
-            TensorData::U8($v) => $body,
-            TensorData::Bool($v) => $body,
-            TensorData::U16($v) => $body,
-            TensorData::U32($v) => $body,
-            TensorData::U64($v) => $body,
-        }
-    };
-}
 
 /// The extents `start..end` of a shape (operator Shape), with ONNX's clamping of the attributes.
 pub fn shape_slice(attrs: &Attrs, shape: &[usize]) -> Vec<i64> {
@@ -33,7 +15,7 @@ pub fn shape_slice(attrs: &Attrs, shape: &[usize]) -> Vec<i64> {
 
 /// Row-major places of the elements that are not zero.
 pub fn non_zero(x: &Tensor) -> Vec<usize> {
-    each!(x, v => {
+    each_variant!(x.data(), v => {
         let zero = Default::default();
         (0..v.len()).filter(|&i| v[i] != zero).collect()
     })
@@ -71,7 +53,7 @@ impl Unique {
         let places =
             move |slice: usize| (0..outer).flat_map(move |o| (0..inner).map(move |i| (o * extent + slice) * inner + i));
         let order = |a: usize, b: usize| {
-            each!(x, v => {
+            each_variant!(x.data(), v => {
                 let unequal = places(a).zip(places(b)).map(|(p, q)| ordered(&v[p], &v[q]));
                 unequal.into_iter().find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
             })

@@ -25,6 +25,21 @@ pub(super) struct ModelMessage {
     pub segments: Vec<SegmentMessage>,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PackMessage {
+    #[prost(message, repeated, tag = "1")]
+    pub models: Vec<PackedMessage>,
+}
+
+/// A whole `.bin` under its name.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct PackedMessage {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub bin: Bytes,
+}
+
 /// A model input or output. `layout` 0: the model's own axis order.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PortMessage {
