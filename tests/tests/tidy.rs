@@ -120,7 +120,7 @@ fn rules_do_not_reach_outside() {
 #[test]
 fn generated_pages_are_fresh() {
     let page = std::fs::read_to_string(workspace_root().join("docs/manifest.md")).expect("docs/manifest.md");
-    assert!(page == ptq_engine::manifest::keys::reference(), "run: cargo run -p ptq-tests --bin docs");
+    assert!(page == ptq_engine::manifest::reference(), "run: cargo run -p ptq-tests --bin docs");
     let page = std::fs::read_to_string(workspace_root().join("docs/ptq.schema.json")).unwrap_or_default();
     assert!(page == ptq_engine::manifest::schema(), "the schema is stale; run: cargo run -p ptq-tests --bin docs");
     let page = std::fs::read_to_string(workspace_root().join("docs/import.md")).unwrap_or_default();

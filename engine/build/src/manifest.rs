@@ -9,6 +9,7 @@ mod inputs;
 pub mod keys;
 mod matrix;
 mod overlay;
+mod reference;
 mod schema;
 mod select;
 mod settings;
@@ -19,6 +20,7 @@ pub use expand::Variant;
 pub(crate) use keys::words;
 pub use overlay::Overlay;
 pub(crate) use ptq_place::nearest;
+pub use reference::reference;
 pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
@@ -118,7 +120,7 @@ exclude = [{ march = "cpu", optimize_level = "O3" }]
 
     #[test]
     fn keys_of_later_versions_are_refused_by_name() {
-        let text = "[model.n]\npath = \"a\"\ncompile.mode = \"latency\"\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n";
+        let text = "[model.n]\npath = \"a\"\ncompile.core_num = 2\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n";
         let problems = Manifest::parse(text, "ptq.toml", &Overlay::default()).expect_err("later");
         assert!(problems[0].message.contains("not supported yet"), "{problems:?}");
     }

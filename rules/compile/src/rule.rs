@@ -14,9 +14,16 @@ use std::collections::BTreeMap;
 pub struct CompileParams {
     /// How far to search.
     pub optimize_level: OptimizeLevel,
+    /// What plans are judged by.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: CompileMode,
     /// Descriptions of the model's inputs, which the file repeats for whoever runs it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, InputSpec>,
+}
+
+fn is_default(mode: &CompileMode) -> bool {
+    *mode == CompileMode::default()
 }
 
 /// The stage. Inputs: `qgraph`, `tensor/*`, `march` (TOML). Outputs: `model.bin`, `warnings.json` (diagnostics).
@@ -41,7 +48,7 @@ impl BuildRule for CompileRule {
         let march = March::from_toml(text)?;
         let march_hash = *blake3::hash(&march_bytes).as_bytes();
         let (mut model, _) =
-            compile(&graph, &march, march_hash, &Search { level: params.optimize_level, mode: CompileMode::Latency })?;
+            compile(&graph, &march, march_hash, &Search { level: params.optimize_level, mode: params.mode })?;
         model.input_specs =
             graph.inputs.iter().map(|&id| params.inputs.get(&graph.tensor(id).source).cloned()).collect();
         let warnings: Vec<Diagnostic> = params.optimize_level.warning(&march).into_iter().collect();

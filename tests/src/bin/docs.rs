@@ -5,7 +5,7 @@
 
 fn main() -> std::io::Result<()> {
     let root = ptq_tests::workspace_root();
-    std::fs::write(root.join("docs/manifest.md"), ptq_engine::manifest::keys::reference())?;
+    std::fs::write(root.join("docs/manifest.md"), ptq_engine::manifest::reference())?;
     std::fs::write(root.join("docs/ptq.schema.json"), ptq_engine::manifest::schema())?;
     std::fs::write(root.join("docs/import.md"), ptq_engine::import::reference())?;
     std::fs::write(root.join("docs/inputs.md"), ptq_report::inputs_markdown())?;

@@ -80,6 +80,22 @@ pub const KEYS: &[Key] = &[
         "how hard compile searches"
     ),
     key!(
+        "compile.mode",
+        KeyType::Word(&["latency", "bandwidth", "balance"]),
+        "\"latency\"",
+        "compile_mode",
+        "compile",
+        "what plans are judged by: predicted cycles, bytes from and to DDR, or both"
+    ),
+    key!(
+        "compile.balance_factor",
+        KeyType::Integer,
+        "50",
+        "balance_factor",
+        "compile",
+        "with mode balance: percent of cycles against bytes, at most 100"
+    ),
+    key!(
         "memory_budget",
         KeyType::Size,
         "\"1 GiB\"",
@@ -442,8 +458,6 @@ pub const LATER: &[&str] = &[
     "calibration.equalization",
     "calibration.max_int16_macs",
     "custom_op",
-    "compile.mode",
-    "compile.balance_factor",
     "compile.core_num",
     "compile.max_time_per_fc",
     "compile.debug",
@@ -475,39 +489,4 @@ pub fn is_group(path: &[String]) -> bool {
         let parts: Vec<&str> = pattern.split('.').collect();
         parts.len() > path.len() && parts.iter().zip(path).all(|(p, s)| *p == "*" || p == s)
     })
-}
-
-/// The reference page of all keys, in Markdown.
-pub fn reference() -> String {
-    let mut out = String::from(
-        "# Keys of `ptq.toml`\n\nGenerated from the table in `engine/build/src/manifest/keys.rs`; a test keeps it fresh.\n\n\
-         Tables: `[project]` (`out`; `env`, the environment variables that texts may use as `${NAME}`), `[cache]` (`dir`), \
-         `[defaults]`, `[model.NAME]`, `[[variant]]` (`name`, `model`, any key), `[matrix.NAME]`, `[profile.NAME]`.\n\n\
-         A variant's settings are laid over each other in this order, later ones win: `[defaults]`, its `[model.NAME]`, its own \
-         (of `[[variant]]` or of its point of a matrix), the `[profile.NAME]` that `--profile` names, `-D key=value`.\n\n\
-         A matrix makes every combination of its lists; a key with one value holds for all. `exclude` removes the combinations \
-         that have all values of one of its tables, `include` adds one for each of its tables. `name` is a template: `{key}` \
-         stands for the combination's value of that key.\n\n\
-         Variants are selected by name or pattern (`'net-*'`), narrowed by `key=value`, `--march` and `-O`. Editors complete and \
-         check the file with `docs/ptq.schema.json`: put `#:schema docs/ptq.schema.json` into the first line.\n\n\
-         | key | type | default | Horizon's name | read by | meaning |\n| --- | --- | --- | --- | --- | --- |\n",
-    );
-    for k in KEYS {
-        let kind = match k.kind {
-            KeyType::Text => "text".to_owned(),
-            KeyType::Word(words) => words.join(", "),
-            KeyType::Flag => "true or false".to_owned(),
-            KeyType::Number => "number".to_owned(),
-            KeyType::Integer => "positive integer".to_owned(),
-            KeyType::Numbers => "number or list of numbers".to_owned(),
-            KeyType::Integers => "list of integers".to_owned(),
-            KeyType::Texts => "list of texts".to_owned(),
-            KeyType::TextOrTable => "text, or table by input".to_owned(),
-            KeyType::Size => "bytes, or text such as \"512 MiB\"".to_owned(),
-        };
-        out += &format!("| `{}` | {kind} | {} | {} | {} | {} |\n", k.path, k.default, k.horizon, k.stage, k.meaning);
-    }
-    out + "\nNot supported yet by this version, and refused by name: "
-        + &LATER.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
-        + ".\n"
 }

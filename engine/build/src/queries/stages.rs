@@ -121,7 +121,7 @@ pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
     ask(db, &ptq_partition::PartitionRule, &params, inputs())
 }
 
-/// The compile stage. Reads: partition's program, march, `optimize_level`, `input.*`.
+/// The compile stage. Reads: partition's program, march, `optimize_level`, `compile.*`, `input.*`.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
@@ -132,7 +132,8 @@ pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>
         inputs.push(march(db, config)?);
         Some(inputs)
     };
-    let params = ptq_compile::CompileParams { optimize_level, inputs: config.inputs.clone() };
+    let params =
+        ptq_compile::CompileParams { optimize_level, mode: config.compile_mode, inputs: config.inputs.clone() };
     ask(db, &ptq_compile::CompileRule, &params, inputs())
 }
 
