@@ -22,7 +22,7 @@ pub struct StageRecord {
     pub version: u32,
     /// Parameters, flattened to dotted names.
     pub params: BTreeMap<String, String>,
-    /// Input digests by name: the first digits for a blob, all after [`TREE`] for a tree. Large tensors of a graph are
+    /// Input digests by name: the first digits for a blob, all after `tree:` for a tree. Large tensors of a graph are
     /// left out.
     pub inputs: BTreeMap<String, String>,
     /// `ran` or `hit` in the last build that changed it.

@@ -17,4 +17,4 @@ pub use graph_rule::{GraphRuleMeta, Outcome, Skip};
 
 /// Version of the meaning of everything that rules share (graph encoding, arithmetic, decoding of samples). Part of every
 /// action key: a change that alters any output without a new version of its rule needs a higher number here.
-pub const SEMANTICS: u32 = 4;
+pub const SEMANTICS: u32 = 5;

@@ -65,7 +65,7 @@ fn model() -> Vec<u8> {
         name: Some("w".into()),
         dims: vec![4],
         data_type: Some(1),
-        raw_data: Some(vec![0, 0, 128, 63].repeat(4).into()),
+        raw_data: Some([0u8, 0, 128, 63].repeat(4).into()),
         ..Default::default()
     };
     let add = proto::NodeProto {
@@ -89,7 +89,7 @@ fn model() -> Vec<u8> {
 
 fn sample(seed: usize) -> Result<Vec<u8>, String> {
     let values = (0..4).map(|i| ((seed * 7 + i * 3) % 101) as f32 / 50.0 - 1.0).collect();
-    ptq_sample::write_npy(&ptq_ir::Tensor::from_f32(&[1, 4], values).map_err(|e| e.to_string())?)
+    ptq_sample::write_npy(&ptq_ir::Tensor::from_f32([1, 4], values).map_err(|e| e.to_string())?)
 }
 
 fn manifest(count: usize, level: &str) -> String {

@@ -17,7 +17,7 @@ pub struct NearestResize {
 impl NearestResize {
     /// Index table of one axis after the formulas of ONNX Resize, or `None` for modes that are not nearest-neighbour
     /// index maps. `scale` is output / input extent. Coordinates are numbers of single precision, and those within
-    /// [`MIDDLE`] of the middle between two pixels count as the middle: the standard leaves both open, ONNX Runtime 1.32
+    /// 1e-6 of the middle between two pixels count as the middle: the standard leaves both open, ONNX Runtime 1.32
     /// does so (seen on 150,000 coordinates).
     pub fn axis(input: usize, output: usize, scale: f64, transform: &str, nearest: &str) -> Option<Vec<u32>> {
         let last = input.checked_sub(1)? as f64;

@@ -1,5 +1,6 @@
 //! Depthwise convolution: one input channel a filter, without im2col.
 
+#[cfg(target_arch = "x86_64")]
 use super::activation::Activation;
 #[cfg(target_arch = "x86_64")]
 use super::avx512_depthwise::Windows;
