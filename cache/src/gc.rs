@@ -1,10 +1,10 @@
 //! Keeps a store small and sound: forgets results that nobody needs, and blobs that no result names.
 //!
-//! Safe beside running builds: results go before their blobs, and young blobs stay, so a build that has just made or
-//! found something still has it.
+//! Safe beside running builds: results go before their blobs, young files stay, and small blobs go only while nobody else
+//! can write, after a look at what every result names by then.
 
 use crate::action_result::{ActionResult, tree_entries};
-use crate::index::Kind;
+use crate::index::{Index, Kind};
 use crate::{Digest, Store, StoreError};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,7 @@ impl Store {
     pub fn verify(&self) -> Result<Verified, StoreError> {
         let blobs = self.stats().blobs;
         let corrupt = self.sweep();
-        let keys = self.digests(Kind::Action);
+        let keys = self.index().digests(Kind::Action);
         let incomplete: Vec<Digest> = keys.into_iter().filter(|k| self.action(k).is_none()).collect();
         for key in &incomplete {
             self.forget(key);
@@ -95,16 +95,18 @@ impl Store {
             self.forget(&action.key);
             out.actions += 1;
         }
-        let needed = |digest: &Digest| pinned.contains(digest) || users.get(digest).is_some_and(|(n, _)| *n > 0);
-        for digest in self.digests(Kind::SmallBlob).into_iter().filter(|d| !needed(d) && users.contains_key(d)) {
-            self.index().remove(Kind::SmallBlob, &digest.0);
-            out.blobs += 1;
-        }
         self.forget_lost_files();
-        self.flush()?;
+        let mut named = pinned.clone();
+        out.blobs = self.index().prune(|index| {
+            let keys: Vec<Digest> = index.digests(Kind::Action);
+            named.extend(keys.iter().flat_map(|key| self.named(index, key)));
+            let unneeded = |d: &Digest| users.contains_key(d) && !named.contains(d);
+            let small = index.digests(Kind::SmallBlob).into_iter().filter(unneeded);
+            small.map(|d| (Kind::SmallBlob, d.0.to_vec())).collect()
+        })?;
         let now = SystemTime::now();
         let old = |path: &Path| age(path, now).is_some_and(|a| a > YOUNG);
-        for digest in self.blobs.digests().into_iter().filter(|d| !needed(d)) {
+        for digest in self.blobs.digests().into_iter().filter(|d| !named.contains(d)) {
             let path = self.blobs.path(&digest);
             if old(&path) {
                 out.bytes += std::fs::metadata(&path).map_or(0, |m| m.len());
@@ -121,8 +123,8 @@ impl Store {
     }
 
     fn actions(&self) -> Vec<Action> {
-        self.digests(Kind::Action)
-            .into_iter()
+        let keys = self.index().digests(Kind::Action);
+        keys.into_iter()
             .map(|key| {
                 let result = self.index().get(Kind::Action, &key.0).and_then(ActionResult::from_bytes);
                 let bytes = result.as_ref().and_then(|r| self.get(&r.tree));
@@ -139,6 +141,17 @@ impl Store {
                 Action { key, blobs, at }
             })
             .collect()
+    }
+
+    /// Blobs that a result needs: its tree and what the tree names.
+    fn named(&self, index: &Index, key: &Digest) -> Vec<Digest> {
+        let Some(result) = index.get(Kind::Action, &key.0).and_then(ActionResult::from_bytes) else {
+            return Vec::new();
+        };
+        let small = index.get(Kind::SmallBlob, &result.tree.0).map(<[u8]>::to_vec);
+        let bytes = small.or_else(|| self.blobs.read(&result.tree).map(|b| b.to_vec()));
+        let entries = bytes.and_then(|b| tree_entries(&b)).unwrap_or_default();
+        entries.iter().map(|o| o.digest).chain([result.tree]).collect()
     }
 
     /// Forgets the digests of files that are gone.
@@ -175,6 +188,26 @@ mod tests {
             permissions.set_readonly(false);
             std::fs::set_permissions(&path, permissions).unwrap();
             std::fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_blob_that_another_process_names_meanwhile_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Store::open(dir.path()).unwrap();
+        first.record(&Digest::of(b"1"), &blob(1)).unwrap();
+        first.flush().unwrap();
+        let (collector, builder) = (Store::open(dir.path()).unwrap(), Store::open(dir.path()).unwrap());
+        // The builder knows the small blob already; its new result must hold before and after a collection.
+        for key in [Digest::of(b"before"), Digest::of(b"after")] {
+            builder.record(&key, &blob(1)).unwrap();
+            if key == Digest::of(b"before") {
+                builder.flush().unwrap();
+            }
+            collector.collect(&BTreeSet::new(), &BTreeSet::new(), 0).unwrap();
+            builder.flush().unwrap();
+            let incomplete = Store::open(dir.path()).unwrap().verify().unwrap().incomplete;
+            assert_eq!(incomplete, 0, "{}", key.hex());
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The database is open only during a transaction, because it locks out other processes; a snapshot in memory serves reads.
 
-use crate::StoreError;
+use crate::{Digest, StoreError};
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,45 @@ impl Index {
     /// Keys of the entries of a kind.
     pub(crate) fn keys(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
         self.entries.keys().filter(move |k| k.0 == kind as u8).map(|k| k.1.as_slice())
+    }
+
+    /// Keys of the entries of a kind that are digests.
+    pub(crate) fn digests(&self, kind: Kind) -> Vec<Digest> {
+        self.keys(kind).filter_map(|k| Some(Digest(k.try_into().ok()?))).collect()
+    }
+
+    /// Writes an entry with the next transaction even where it is known: another process may have removed it since.
+    pub(crate) fn renew(&mut self, kind: Kind, key: &[u8]) {
+        let key = (kind as u8, key.to_vec());
+        if let Some(value) = self.entries.get(&key).cloned() {
+            self.pending.push((key, Some(value)));
+        }
+    }
+
+    /// Writes what is pending, then removes what `choose` picks from all that is here now, other processes' entries
+    /// included: the database stays open, so nobody writes in between. Returns how many entries went.
+    pub(crate) fn prune(&mut self, choose: impl FnOnce(&Index) -> Vec<(Kind, Vec<u8>)>) -> Result<u64, StoreError> {
+        let db = self.database()?;
+        let removed = self.prune_in(&db, choose).map_err(|e| self.error(&e))?;
+        self.flushed = Instant::now();
+        Ok(removed)
+    }
+
+    fn prune_in(
+        &mut self,
+        db: &Database,
+        choose: impl FnOnce(&Index) -> Vec<(Kind, Vec<u8>)>,
+    ) -> Result<u64, redb::Error> {
+        write_all(db, &self.pending)?;
+        self.pending.clear();
+        self.entries = read_all(db)?;
+        let chosen = choose(self);
+        for (kind, key) in &chosen {
+            self.remove(*kind, key);
+        }
+        write_all(db, &self.pending)?;
+        self.pending.clear();
+        Ok(chosen.len() as u64)
     }
 
     /// Number and total size of the entries of a kind.

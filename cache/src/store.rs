@@ -109,15 +109,11 @@ impl Store {
         self.corrupt.load(Ordering::Relaxed)
     }
 
-    /// Keys of the entries of a kind that are digests.
-    pub(crate) fn digests(&self, kind: Kind) -> Vec<Digest> {
-        self.index().keys(kind).filter_map(|k| Some(Digest(k.try_into().ok()?))).collect()
-    }
-
     /// Reads every blob once and removes those whose bytes are not what their name says; returns how many.
     pub fn sweep(&self) -> u64 {
         let before = self.corrupt();
-        for digest in self.digests(Kind::SmallBlob).into_iter().chain(self.blobs.digests()) {
+        let small = self.index().digests(Kind::SmallBlob);
+        for digest in small.into_iter().chain(self.blobs.digests()) {
             let _ = self.get(&digest);
         }
         self.corrupt() - before
@@ -146,9 +142,13 @@ impl Store {
     pub fn put_tree(&self, outputs: &[(String, Bytes)]) -> Result<Digest, StoreError> {
         let mut entries = Vec::with_capacity(outputs.len());
         for (name, bytes) in outputs {
-            entries.push(Output { name: name.clone(), digest: self.put(bytes)?, size: bytes.len() as u64 });
+            let digest = self.put(bytes)?;
+            self.index().renew(Kind::SmallBlob, &digest.0);
+            entries.push(Output { name: name.clone(), digest, size: bytes.len() as u64 });
         }
-        self.put(&tree_bytes(&entries))
+        let tree = self.put(&tree_bytes(&entries))?;
+        self.index().renew(Kind::SmallBlob, &tree.0);
+        Ok(tree)
     }
 
     /// The entries of a tree.

@@ -64,7 +64,8 @@ fn builds_at_once_and_a_collector_do_not_disturb_each_other() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert!(files(&p.file("out")) == wanted);
-    assert_eq!(ptq(p.path(), &["cache", "verify"]).code, 0);
+    let verified = ptq(p.path(), &["cache", "verify"]);
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
 }
 
 #[test]

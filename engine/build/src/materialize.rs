@@ -9,6 +9,7 @@ use ptq_ir::Diagnostic;
 use ptq_rule::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Brings the wanted files of a variant up to date and removes its others; returns their paths.
 ///
@@ -62,7 +63,8 @@ fn place(session: &Session, path: &Path, digest: &Digest) -> Result<Result<(), F
         fs::create_dir_all(parent).map_err(error)?;
     }
     // Written in the store, so that a sudden end leaves nothing here; another file system needs a copy beside.
-    let near = format!("out-{}-{}", std::process::id(), digest.short());
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let near = format!("out-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
     let aside = session.store.temporary(&near).map_err(EngineError::Store)?;
     let moved = fs::write(&aside, &bytes).and_then(|()| fs::rename(&aside, path));
     if moved.is_err() {
