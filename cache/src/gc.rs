@@ -116,7 +116,8 @@ impl Store {
         }
         for entry in std::fs::read_dir(self.root().join("tmp")).into_iter().flatten().flatten() {
             if old(&entry.path()) {
-                let _ = std::fs::remove_file(entry.path());
+                // A folder is what a command that was ended left.
+                let _ = std::fs::remove_file(entry.path()).or_else(|_| std::fs::remove_dir_all(entry.path()));
             }
         }
         Ok(out)

@@ -246,7 +246,7 @@ impl Store {
                 std::fs::remove_dir_all(&dir).map_err(StoreError::io(&dir))?;
             }
         }
-        for name in [INDEX, "built-v1"] {
+        for name in [INDEX, "built-v2"] {
             let file = root.join(name);
             if file.exists() {
                 std::fs::remove_file(&file).map_err(StoreError::io(&file))?;

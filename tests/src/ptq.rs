@@ -46,7 +46,16 @@ pub fn program() -> &'static Path {
 /// # Panics
 /// When the program does not start.
 pub fn ptq(dir: &Path, args: &[&str]) -> Session {
-    let output = Command::new(program()).args(args).current_dir(dir).output().expect("ptq starts");
+    ptq_with(dir, args, &[])
+}
+
+/// Runs `ptq ARGS` in a folder with these environment variables besides the test's own.
+///
+/// # Panics
+/// When the program does not start.
+pub fn ptq_with(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Session {
+    let mut command = Command::new(program());
+    let output = command.args(args).envs(env.iter().copied()).current_dir(dir).output().expect("ptq starts");
     Session {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -59,9 +68,17 @@ pub fn ptq(dir: &Path, args: &[&str]) -> Session {
 /// # Panics
 /// When the build fails or its events cannot be read.
 pub fn ran(dir: &Path, args: &[&str]) -> Vec<String> {
+    ran_with(dir, args, &[])
+}
+
+/// As [`ran`], with these environment variables besides the test's own.
+///
+/// # Panics
+/// As [`ran`].
+pub fn ran_with(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
     let mut all = vec!["build", "--events", "events.jsonl"];
     all.extend(args);
-    let session = ptq(dir, &all);
+    let session = ptq_with(dir, &all, env);
     assert_eq!(session.code, 0, "{}{}", session.stdout, session.stderr);
     let text = std::fs::read_to_string(dir.join("events.jsonl")).expect("events");
     let events = text.lines().map(|l| serde_json::from_str::<Value>(l).expect("one JSON object a line"));

@@ -2,6 +2,7 @@
 //! itself remembered, so that a build which changes nothing assembles nothing.
 
 use crate::action::{ActionInput, ActionSpec};
+use crate::build::StageName;
 use crate::executor::internal;
 use crate::session::Session;
 use bytes::Bytes;
@@ -31,7 +32,7 @@ pub const FILES: [&str; 8] = [
 
 /// Trees of a variant's finished stages, and what the report names.
 pub(crate) struct Stages<'a> {
-    pub(crate) trees: BTreeMap<&'static str, Digest>,
+    pub(crate) trees: BTreeMap<StageName, Digest>,
     pub(crate) variant: &'a str,
     pub(crate) model: &'a str,
     pub(crate) march: &'a str,
@@ -53,7 +54,7 @@ pub(crate) fn file(session: &Session, stages: &Stages<'_>, name: &str) -> Result
     };
     let mut inputs = Vec::new();
     for stage in needs {
-        let tree = stages.trees.get(stage).ok_or_else(|| internal(&format!("{name} needs {stage}")))?;
+        let tree = stages.trees.get(*stage).ok_or_else(|| internal(&format!("{name} needs {stage}")))?;
         inputs.push(ActionInput::tree(stage, *tree));
     }
     let params = if name == "report.md" {

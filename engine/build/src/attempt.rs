@@ -2,11 +2,11 @@
 
 use crate::action::RULES_SOURCES;
 use crate::artifacts;
-use crate::build::{BuildOptions, BuildReport, Driver, Outcome, STAGES, VariantReport};
+use crate::build::{BuildOptions, BuildReport, Driver, Outcome, STAGES, StageName, VariantReport};
 use crate::error::EngineError;
 use crate::events::{Event, EventSink};
 use crate::executor::{Executor, LOST};
-use crate::manifest::{Overlay, Variant};
+use crate::manifest::{Overlay, STAGE_PREFIX, Variant};
 use crate::project::Project;
 use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
 use crate::recipe::Recipe;
@@ -14,8 +14,10 @@ use crate::registry::Registry;
 use crate::session::Session;
 use crate::sources::{Scan, scan};
 use crate::stamp::{self, Stamps, VariantStamp};
+use crate::tools::Answer;
 use crate::watch::Watch;
 use ptq_cache::Digest;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +27,8 @@ pub(crate) struct Attempt {
     pub(crate) report: BuildReport,
     /// Files and folders that were looked at.
     sources: Vec<PathBuf>,
+    /// What tools said.
+    answers: Vec<Answer>,
     /// Variants that were finished.
     stamps: BTreeMap<String, VariantStamp>,
 }
@@ -73,7 +77,7 @@ impl Project {
             let changed = !done.stamps.is_empty();
             stamps.add(done.stamps);
             if complete {
-                stamps.complete(request, self.out(), &done.sources, &names);
+                stamps.complete(request, self.out(), &done.sources, done.answers, &names);
             }
             if changed || complete {
                 stamps.save(self.store.root());
@@ -113,7 +117,7 @@ impl Project {
         let mut finished = BTreeMap::new();
         for name in names.iter().filter(|_| !cancelled) {
             if let Some(stamp) = untouched.get(name) {
-                variants.extend(self.manifest.variants.get(name).map(|v| untouched_report(v, stamp, events)));
+                variants.extend(self.manifest.variants.get(name).map(|v| untouched_report(v, &scan, stamp, events)));
                 continue;
             }
             let mut files = Vec::new();
@@ -126,7 +130,8 @@ impl Project {
         }
         self.store.flush()?;
         let report = BuildReport { variants, work, cancelled, up_to_date: false };
-        Ok(Attempt { report, sources, stamps: finished })
+        let answers = scan.answers.into_values().collect();
+        Ok(Attempt { report, sources, answers, stamps: finished })
     }
 
     /// Digest of everything that each variant is made from: its settings, the bytes of all that the scan looked at for
@@ -139,6 +144,10 @@ impl Project {
             let external = looked.iter().filter_map(|key| scan.external.get(key)).flatten().map(|(_, path)| path);
             let digest = |key: &String| match (scan.files.get(key), scan.samples.get(key)) {
                 (Some(file), _) => file.map(|d| (key.clone(), d, d)),
+                _ if key.starts_with(STAGE_PREFIX) => {
+                    let plan = scan.stages.get(key.trim_start_matches(STAGE_PREFIX))?;
+                    Some((key.clone(), plan.digest(), plan.digest()))
+                }
                 (_, Some(samples)) => samples.map(|(all, first)| (key.clone(), all, first)),
                 _ => None,
             };
@@ -169,17 +178,19 @@ impl Project {
             .iter()
             .map(|(key, trees)| (key.clone(), SampleInput::new(&db, trees.map(|t| t.0), trees.map(|t| t.1))))
             .collect();
-        Sources::new(&db, files, samples, scan.external.clone());
+        Sources::new(&db, files, samples, scan.external.clone(), scan.stages.clone());
         let known = names.iter().filter_map(|n| self.manifest.variants.get(n));
-        let recipes = known.map(|v| (v.name.clone(), Recipe::load(&self.store, v, &file))).collect();
+        let recipes = known.map(|v| (v.name.clone(), Recipe::load(&self.store, &self.manifest, v, &file))).collect();
         Driver { db, text, executor: Executor::new(self.registry, session, scan, events), options, recipes }
     }
 }
 
 /// The report of a variant that is as its last build left it.
-fn untouched_report(variant: &Variant, stamp: &VariantStamp, events: &dyn EventSink) -> VariantReport {
-    for stage in STAGES {
-        let (variant, stage) = (variant.name.clone(), stage.to_owned());
+fn untouched_report(variant: &Variant, scan: &Scan, stamp: &VariantStamp, events: &dyn EventSink) -> VariantReport {
+    let own = scan.stages_of(&variant.name).map(|stage| Cow::Owned(format!("{STAGE_PREFIX}{stage}")));
+    let stages: Vec<StageName> = own.chain(STAGES.into_iter().map(Cow::Borrowed)).collect();
+    for stage in &stages {
+        let (variant, stage) = (variant.name.clone(), stage.to_string());
         events.event(Event::Hit { variant, stage, tier: "memo" });
     }
     let text = |key: &str, default: &str| {
@@ -189,7 +200,7 @@ fn untouched_report(variant: &Variant, stamp: &VariantStamp, events: &dyn EventS
         name: variant.name.clone(),
         march: text("march", "cpu"),
         optimize_level: text("optimize_level", "O0"),
-        stages: STAGES.into_iter().map(|s| (s, Outcome::Hit)).collect(),
+        stages: stages.into_iter().map(|s| (s, Outcome::Hit)).collect(),
         min_cosine: stamp.min_cosine,
         bin_bytes: stamp.bin_bytes,
         tables: None,

@@ -4,20 +4,22 @@ use crate::action::ActionSpec;
 use crate::error::EngineError;
 use crate::events::Event;
 use crate::executor::Executor;
+use crate::manifest::STAGE_PREFIX;
 use crate::queries::{self, ActionState, BuildDb, ManifestText, StageState, VariantName};
 use crate::recipe::Recipe;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
 use ptq_rule::Failure;
 use salsa::Setter as _;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Names of a variant's stages, in the order in which data flows.
-pub type StageName = &'static str;
+/// Name of a variant's stage; `stage:NAME` for one of the manifest.
+pub type StageName = Cow<'static, str>;
 
 /// Stages of a variant and the queries behind them.
-pub(crate) const STAGES: [StageName; 6] = ["parse", "fuse", "calibrate", "partition", "compile", "measure"];
+pub(crate) const STAGES: [&str; 6] = ["parse", "fuse", "calibrate", "partition", "compile", "measure"];
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -157,7 +159,11 @@ impl Driver<'_> {
             queries::compile(db, m, v),
             queries::measure(db, m, v),
         ];
-        STAGES.into_iter().zip(states.into_iter().cloned()).collect()
+        let own = self.executor.scan.stages_of(name).map(|stage| {
+            let state = queries::external(db, VariantName::new(db, stage.to_owned()));
+            (Cow::Owned(format!("{STAGE_PREFIX}{stage}")), state.clone())
+        });
+        own.chain(STAGES.into_iter().map(Cow::Borrowed).zip(states.into_iter().cloned())).collect()
     }
 
     /// Runs waves until nothing more can run; returns what ran (or would run).
@@ -193,7 +199,8 @@ impl Driver<'_> {
         for name in names {
             for (stage, state) in self.stages(name) {
                 if let StageState::Ready { spec, state: ActionState::Missing } = state {
-                    let why = self.recipes.get(name).map(|r| r.differences(stage, &spec, &self.executor.session.store));
+                    let why =
+                        self.recipes.get(name).map(|r| r.differences(&stage, &spec, &self.executor.session.store));
                     let why = why.unwrap_or_default();
                     out.entry(spec.key()).or_insert_with(|| Missing {
                         spec: spec.as_ref().clone(),

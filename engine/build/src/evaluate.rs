@@ -4,13 +4,13 @@
 //! nothing, and another metric runs no model.
 
 use crate::action::{ActionInput, ActionSpec};
-use crate::build::{BuildOptions, Driver, Finished};
+use crate::build::{BuildOptions, Driver, Finished, StageName};
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::executor::internal;
 use crate::external;
 use crate::finish::stages_of;
-use crate::manifest::{SampleSource, VariantConfig};
+use crate::manifest::{STAGE_PREFIX, SampleSource, VariantConfig, staged};
 use crate::project::Project;
 use crate::session::Session;
 use crate::sources::{Scan, scan, set_key};
@@ -35,7 +35,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) root: &'a Path,
     pub(crate) variant: &'a str,
     pub(crate) config: &'a VariantConfig,
-    pub(crate) trees: &'a BTreeMap<&'static str, Digest>,
+    pub(crate) trees: &'a BTreeMap<StageName, Digest>,
 }
 
 impl Project {
@@ -126,6 +126,11 @@ impl Evaluator<'_> {
 
     /// A file that the manifest names; the error is what the scan found wrong with it.
     fn file(&self, path: &str, key: &str) -> Result<Digest, Failure> {
+        if let Some((stage, file)) = staged(path) {
+            let tree = self.trees.get(format!("{STAGE_PREFIX}{stage}").as_str());
+            let part = tree.and_then(|t| ActionInput::part(&self.driver.executor.session.store, t, file));
+            return part.map(|p| p.digest).ok_or_else(|| internal(&format!("{key}: {path} is not there")));
+        }
         self.scan.files.get(path).copied().flatten().ok_or_else(|| self.problem(path, key))
     }
 
@@ -161,7 +166,7 @@ impl Evaluator<'_> {
             return self.file(path, "eval.dictionary").map(Some);
         }
         let model = self.file(&self.config.path, "path")?;
-        let text = self.scan.read(&model).and_then(|bytes| ptq_onnx::metadata(&bytes, CHARACTERS));
+        let text = self.driver.executor.bytes(&model).and_then(|bytes| ptq_onnx::metadata(&bytes, CHARACTERS));
         let put = |text: String| self.driver.executor.session.store.put(text.as_bytes());
         text.map(put).transpose().map_err(|e| internal(&e.to_string()))
     }
@@ -180,7 +185,8 @@ impl Evaluator<'_> {
         if let Some(tree) = executor.session.done(external::RULE, &key) {
             return Ok(tree);
         }
-        let found = external::measure(executor, self.variant, eval, self.root, answers)?;
+        let labels = eval.labels.as_ref().map(|path| self.file(path, "eval.labels")).transpose()?;
+        let found = external::measure(executor, self.variant, eval, self.root, answers, labels)?;
         let json = serde_json::to_vec(&found).map_err(|e| internal(&e.to_string()))?;
         let tree = executor.session.store.record(&key, &[(EVALUATION.to_owned(), json.into())]);
         let tree = tree.map_err(|e| internal(&e.to_string()))?;

@@ -5,6 +5,7 @@ use crate::events::{Event, EventSink};
 use crate::registry::Registry;
 use crate::session::Session;
 use crate::sources::Scan;
+use crate::stage;
 use bytes::Bytes;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
@@ -81,22 +82,29 @@ impl<'a> Executor<'a> {
         why: &[String],
         threads: usize,
     ) -> Result<Digest, Failure> {
-        let rule = self
-            .registry
-            .iter()
-            .copied()
-            .find(|r| r.name() == spec.rule)
-            .ok_or_else(|| internal(&format!("there is no rule {}", spec.rule)))?;
         let start = Instant::now();
         let stage = spec.rule.clone();
         self.events.event(Event::Started { variant: variant.to_owned(), stage: stage.clone() });
-        let blobs = self.steps(rule, spec, variant, threads)?;
+        let blobs = match stage::name_of(&spec.rule) {
+            Some(name) => stage::run(self, name, spec)?,
+            None => self.steps(self.rule(&spec.rule)?, spec, variant, threads)?,
+        };
         let outputs: Vec<(String, Bytes)> = blobs.into_iter().collect();
         let tree = self.session.store.record(key, &outputs).map_err(|e| internal(&e.to_string()))?;
         self.session.finish(*key, tree);
         let seconds = start.elapsed().as_secs_f64();
         self.events.event(Event::Ran { variant: variant.to_owned(), stage, seconds, why: why.to_vec() });
         Ok(tree)
+    }
+
+    fn rule(&self, name: &str) -> Result<&'static dyn BuildRule, Failure> {
+        let found = self.registry.iter().copied().find(|r| r.name() == name);
+        found.ok_or_else(|| internal(&format!("there is no rule {name}")))
+    }
+
+    /// The bytes of a digest, from the store or from the user's files.
+    pub(crate) fn bytes(&self, digest: &Digest) -> Option<Bytes> {
+        self.session.store.get(digest).or_else(|| self.scan.read(digest))
     }
 
     fn steps(&self, rule: &dyn BuildRule, spec: &ActionSpec, variant: &str, threads: usize) -> Result<Blobs, Failure> {
@@ -168,7 +176,7 @@ fn guarded(rule: &dyn BuildRule, ctx: &Context<'_>, results: &[Blobs]) -> Result
     })
 }
 
-fn cancelled() -> Failure {
+pub(crate) fn cancelled() -> Failure {
     Failure::from(Diagnostic::error("ENGINE03", "ended, because an input has changed"))
 }
 
@@ -214,8 +222,7 @@ impl Inputs for StoreInputs<'_> {
     }
 
     fn read(&self, name: &str) -> Option<Bytes> {
-        let digest = self.digests.get(name)?;
-        self.executor.session.store.get(digest).or_else(|| self.executor.scan.read(digest))
+        self.executor.bytes(self.digests.get(name)?)
     }
 }
 

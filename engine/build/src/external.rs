@@ -3,6 +3,7 @@
 //! It runs in a fresh folder with `PATH` as its only environment. Its words that are files below the manifest's folder are
 //! given as absolute paths and count as inputs, so that an edit of the script measures again.
 
+use crate::command::{Broken, Run, absolute};
 use crate::events::Event;
 use crate::executor::Executor;
 use crate::manifest::EvalConfig;
@@ -13,16 +14,15 @@ use ptq_report::{Figure, PREDICTION};
 use ptq_rule::Failure;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Name of the action.
 pub(crate) const RULE: &str = "evaluate-command";
 /// Version of how programs are called and read.
 pub(crate) const VERSION: u32 = 1;
-/// Lines of a program's complaint that an error repeats.
-const LINES: usize = 8;
+/// Longest run of a program.
+const TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Figures that the program prints for these answers.
 pub(crate) fn measure(
@@ -31,13 +31,14 @@ pub(crate) fn measure(
     eval: &EvalConfig,
     root: &Path,
     answers: &Digest,
+    labels: Option<Digest>,
 ) -> Result<Evaluation, Failure> {
     let start = Instant::now();
     let (variant, stage) = (variant.to_owned(), RULE.to_owned());
     executor.events.event(Event::Started { variant: variant.clone(), stage: stage.clone() });
     let name = format!("eval-{}-{}", std::process::id(), answers.short());
     let folder = executor.session.store.temporary(&name).map_err(|e| problem(e.to_string()))?;
-    let result = in_folder(executor, eval, root, answers, &folder);
+    let result = in_folder(executor, eval, root, answers, labels, &folder);
     let _ = fs::remove_dir_all(&folder);
     let result = result?;
     executor.events.event(Event::Ran { variant, stage, seconds: start.elapsed().as_secs_f64(), why: Vec::new() });
@@ -49,6 +50,7 @@ fn in_folder(
     eval: &EvalConfig,
     root: &Path,
     answers: &Digest,
+    labels: Option<Digest>,
     folder: &Path,
 ) -> Result<Evaluation, Failure> {
     let cannot = |path: &Path, e: std::io::Error| problem(format!("{}: {e}", path.display()));
@@ -62,29 +64,35 @@ fn in_folder(
         fs::write(&path, &bytes).map_err(|e| cannot(&path, e))?;
         samples += 1;
     }
-    let root = root.canonicalize().map_err(|e| cannot(root, e))?;
-    let word = |w: &String| if root.join(w).is_file() { root.join(w) } else { PathBuf::from(w) };
-    let words: Vec<PathBuf> = eval.command.iter().map(word).collect();
-    let Some((program, arguments)) = words.split_first() else { return Err(problem("names no program".to_owned())) };
-    let shown = eval.command.join(" ");
-    let mut command = Command::new(program);
-    command.args(arguments).arg(given.canonicalize().unwrap_or(given)).current_dir(folder).env_clear();
-    command.args(eval.labels.iter().map(|l| root.join(l)));
-    command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-    let output = command.output().map_err(|e| {
-        Failure::from(
-            Diagnostic::error("EVAL05", format!("eval.command {shown:?} does not start: {e}"))
-                .hint("its first word is a program of PATH, or a file below the manifest's folder"),
-        )
-    })?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<&str> = said.lines().collect();
-        let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
-        return Err(problem(format!("{shown:?} ended with {}\n{last}", output.status)));
+    let mut words = absolute(&eval.command, root).map_err(|e| cannot(root, e))?;
+    words.push(given.canonicalize().unwrap_or(given).into());
+    if let (Some(labels), Some(name)) = (labels, eval.labels.as_ref().and_then(|l| Path::new(l).file_name())) {
+        let path = folder.join("labels").join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(|e| cannot(&path, e))?;
+        let bytes = executor.bytes(&labels).ok_or_else(|| problem("its labels are no longer what they were".into()))?;
+        fs::write(&path, &bytes).map_err(|e| cannot(&path, e))?;
+        words.push(path.canonicalize().map_err(|e| cannot(&path, e))?.into());
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("").trim();
+    let shown = eval.command.join(" ");
+    let session = executor.session;
+    let run = Run {
+        words: &words,
+        folder,
+        env: &BTreeMap::new(),
+        time_limit: TIME,
+        max_bytes: u64::MAX,
+        cancelled: &|| session.cancelled(),
+    };
+    let said = run.run().map_err(|broken| {
+        let d = Diagnostic::error("EVAL05", format!("eval.command: {shown:?} {broken}"));
+        match broken {
+            Broken::NotStarted(_) => {
+                d.hint("its first word is a program of PATH, or a file below the manifest's folder")
+            }
+            _ => d,
+        }
+    })?;
+    let line = said.out.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("").trim();
     let figures = figures(line).ok_or_else(|| {
         Failure::from(
             Diagnostic::error("EVAL05", format!("eval.command {shown:?}: its last line is {line:?}"))

@@ -1,18 +1,19 @@
 //! What becomes of one variant after the waves: outcomes, files, warnings, the gate, the recipe.
 
 use crate::artifacts::{self, Stages};
-use crate::build::{BuildOptions, Driver, Finished, Outcome, VariantReport};
+use crate::build::{BuildOptions, Driver, Finished, Outcome, StageName, VariantReport};
 use crate::error::EngineError;
 use crate::evaluate::Evaluator;
 use crate::events::Event;
 use crate::gate;
 use crate::history;
-use crate::manifest::{Variant, VariantConfig};
+use crate::manifest::{STAGE_PREFIX, Variant, VariantConfig};
 use crate::materialize;
 use crate::project::Project;
 use crate::queries::{ActionState, StageState};
 use crate::recipe::{Recipe, note_name};
 use crate::sources::{Scan, march_key, sample_key};
+use crate::stage;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
 use ptq_rule::{Blobs, Failure};
@@ -35,13 +36,13 @@ impl Project {
         let finished: Vec<Finished> = driver
             .stages(name)
             .into_iter()
-            .map(|(stage, state)| Finished { name: stage, ran: ran.contains(&(name, stage)), state })
+            .map(|(stage, state)| Finished { ran: ran.contains(&(name, stage.as_ref())), name: stage, state })
             .collect();
         let mut report = VariantReport {
             name: name.to_owned(),
             march: config.march.clone(),
             optimize_level: config.optimize_level.clone(),
-            stages: finished.iter().map(|f| (f.name, self.outcome(driver, &config, f))).collect(),
+            stages: finished.iter().map(|f| (f.name.clone(), self.outcome(driver, &config, f))).collect(),
             min_cosine: None,
             bin_bytes: None,
             tables: None,
@@ -62,6 +63,10 @@ impl Project {
                 if stage.name == "parse" {
                     d.place.file.get_or_insert_with(|| config.path.clone());
                 }
+                if let Some(own) = stage::name_of(&stage.name).and_then(|own| self.manifest.stages.get(own)) {
+                    d.place.file.get_or_insert_with(|| self.manifest_name());
+                    d.place.line.get_or_insert(own.line);
+                }
                 d
             };
             return Outcome::Failed(failure.diagnostics.into_iter().map(named).collect());
@@ -76,7 +81,7 @@ impl Project {
     fn hits(&self, driver: &Driver<'_>, report: &VariantReport) {
         for (stage, outcome) in &report.stages {
             if *outcome == Outcome::Hit {
-                let (variant, stage) = (report.name.clone(), (*stage).to_owned());
+                let (variant, stage) = (report.name.clone(), stage.to_string());
                 driver.executor.events.event(Event::Hit { variant, stage, tier: "local" });
             }
         }
@@ -92,12 +97,14 @@ impl Project {
         ];
         let external =
             scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| ("path", Some(path.clone())));
+        let own = scan.stages_of(&variant.name).map(|stage| ("stage", Some(format!("{STAGE_PREFIX}{stage}"))));
         keys.into_iter()
             .chain(external)
+            .chain(own)
             .filter_map(|(setting, key)| {
                 let mut d = scan.problems.get(&key?)?.clone();
                 d.place.file = Some(file.clone());
-                d.place.line = variant.settings.get(setting).and_then(|s| s.line);
+                d.place.line = d.place.line.or_else(|| variant.settings.get(setting).and_then(|s| s.line));
                 Some(d)
             })
             .collect()
@@ -164,13 +171,13 @@ impl Project {
         for f in finished {
             let StageState::Ready { spec, .. } = &f.state else { continue };
             let key = spec.key().hex();
-            if !f.ran && old.stages.get(f.name).is_some_and(|s| s.key == key) {
+            if !f.ran && old.stages.get(f.name.as_ref()).is_some_and(|s| s.key == key) {
                 continue;
             }
             let mut record = Recipe::record(spec);
             record.outcome = if f.ran { "ran".into() } else { "hit".into() };
-            record.why = old.differences(f.name, spec, &self.store);
-            recipe.stages.insert(f.name.to_owned(), record);
+            record.why = old.differences(&f.name, spec, &self.store);
+            recipe.stages.insert(f.name.to_string(), record);
         }
         if recipe.stages != old.stages
             && let Ok(bytes) = serde_json::to_vec(&recipe)
@@ -183,8 +190,8 @@ impl Project {
 
 /// Trees of a variant's finished stages, and what its report names.
 pub(crate) fn stages_of<'a>(variant: &'a Variant, config: &'a VariantConfig, finished: &[Finished]) -> Stages<'a> {
-    let trees: BTreeMap<&'static str, Digest> =
-        finished.iter().filter_map(|f| Some((f.name, f.state.tree()?))).collect();
+    let trees: BTreeMap<StageName, Digest> =
+        finished.iter().filter_map(|f| Some((f.name.clone(), f.state.tree()?))).collect();
     let shown = |path: &str| variant.settings.get(path).map(|s| (path.to_owned(), s.value.to_string()));
     let settings = ["optimize_level", "calibration.type", "calibration.max_percentile"].into_iter().filter_map(shown);
     Stages {

@@ -2,13 +2,15 @@
 
 mod render;
 
-use crate::build::BuildOptions;
+use crate::build::{BuildOptions, STAGES};
 use crate::error::EngineError;
 use crate::events::NoEvents;
+use crate::manifest::{STAGE_PREFIX, staged};
 use crate::project::Project;
 use crate::queries::{ActionState, StageState};
 use crate::session::Session;
 use crate::sources::scan;
+use crate::stage::{self, Plan};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ pub struct GraphNode {
     /// First digits of the action's key, or `VARIANT:STAGE` where its inputs are still missing.
     pub id: String,
     /// Stage.
-    pub stage: &'static str,
+    pub stage: String,
     /// `done`, `missing` (would run), `waiting` (for inputs), or `failed`.
     pub state: &'static str,
     /// Variants that want it.
@@ -61,16 +63,24 @@ impl Project {
         let mut nodes: BTreeMap<(usize, String), GraphNode> = BTreeMap::new();
         let mut edges = BTreeSet::new();
         for name in &names {
-            let mut ids: BTreeMap<&str, String> = BTreeMap::new();
-            for (order, (stage, state)) in driver.stages(name).into_iter().enumerate() {
+            let mut ids: BTreeMap<String, String> = BTreeMap::new();
+            let model = self.manifest.variants.get(name).and_then(|v| v.settings.get("path"));
+            let model = model.and_then(|s| Some(staged(s.value.as_str()?)?.0));
+            for (stage, state) in driver.stages(name) {
+                let order = STAGES.iter().position(|s| *s == stage).map_or(0, |at| at + 1);
                 let (id, state) = match state {
                     StageState::Ready { spec, state } => (spec.key().short(), word(state)),
                     StageState::Blocked => (format!("{name}:{stage}"), "waiting"),
                 };
-                edges.extend(reads(stage).iter().filter_map(|from| Some((ids.get(from)?.clone(), id.clone()))));
-                ids.insert(stage, id.clone());
+                let own = stage::name_of(&stage).and_then(|own| scan.stages.get(own));
+                let made = own.into_iter().flat_map(Plan::reads).chain(model.filter(|_| stage == "parse"));
+                let made = made.map(|stage| format!("{STAGE_PREFIX}{stage}"));
+                let from = made.chain(reads(&stage).iter().map(|s| (*s).to_owned()));
+                edges.extend(from.filter_map(|from| Some((ids.get(&from)?.clone(), id.clone()))));
+                let stage = stage.into_owned();
+                ids.insert(stage.clone(), id.clone());
                 let node = GraphNode { id: id.clone(), stage, state, variants: Vec::new() };
-                nodes.entry((order, id)).or_insert(node).variants.push(name.clone());
+                nodes.entry((order, format!("{} {id}", node.stage))).or_insert(node).variants.push(name.clone());
             }
         }
         Ok(ActionGraph { nodes: nodes.into_values().collect(), edges })

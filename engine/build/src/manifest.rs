@@ -13,6 +13,7 @@ mod reference;
 mod schema;
 mod select;
 mod settings;
+mod stage;
 
 pub use config::{SampleSource, VariantConfig};
 pub use evaluation::{EvalConfig, GateConfig};
@@ -24,6 +25,8 @@ pub use reference::reference;
 pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
+pub(crate) use stage::{PREFIX as STAGE_PREFIX, names as stage_names, staged};
+pub use stage::{Sandbox, StageConfig};
 
 /// A number of bytes as texts give it: digits, then nothing, B, KiB, MiB or GiB.
 pub fn bytes(text: &str) -> Option<u64> {
@@ -46,6 +49,8 @@ pub struct Manifest {
     pub cache_dir: String,
     /// Variants by name.
     pub variants: BTreeMap<String, Variant>,
+    /// External stages by name.
+    pub stages: BTreeMap<String, StageConfig>,
 }
 
 impl Manifest {

@@ -152,7 +152,7 @@ impl Project {
     /// The recipe of a variant's last success.
     pub fn recipe(&self, variant: &str) -> Option<Recipe> {
         let file = self.manifest_name();
-        let recipe = Recipe::load(&self.store, self.manifest.variants.get(variant)?, &file);
+        let recipe = Recipe::load(&self.store, &self.manifest, self.manifest.variants.get(variant)?, &file);
         (!recipe.stages.is_empty()).then_some(recipe)
     }
 
@@ -179,7 +179,8 @@ impl Project {
         let number: u64 = number.parse().ok()?;
         let entry = self.log(variant).into_iter().find(|e| e.number == number)?;
         let mut recipe = history::recipe(&self.store, &entry)?;
-        recipe.lines = Recipe::load(&self.store, self.manifest.variants.get(variant)?, &self.manifest_name()).lines;
+        let known = self.manifest.variants.get(variant)?;
+        recipe.lines = Recipe::load(&self.store, &self.manifest, known, &self.manifest_name()).lines;
         Some(recipe)
     }
 

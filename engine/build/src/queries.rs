@@ -9,11 +9,12 @@
 
 mod stages;
 
-pub(crate) use stages::{StageState, calibrate, compile, fuse, measure, parse, partition};
+pub(crate) use stages::{StageState, calibrate, compile, external, fuse, measure, parse, partition};
 
 use crate::action::ActionSpec;
 use crate::manifest::{Manifest, Overlay, Variant, VariantConfig};
 use crate::session::Session;
+use crate::stage::Plan;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
 use std::collections::BTreeMap;
@@ -86,6 +87,9 @@ pub(crate) struct Sources {
     /// Files with external data of each model: path that the model states, path that the manifest would give.
     #[returns(ref)]
     pub(crate) external: BTreeMap<String, Vec<(String, String)>>,
+    /// External stages.
+    #[returns(ref)]
+    pub(crate) stages: BTreeMap<String, Plan>,
 }
 
 /// Number of the current wave: results arrive between waves.
@@ -95,7 +99,7 @@ pub(crate) struct Wave {
     pub(crate) number: u64,
 }
 
-/// A variant's name.
+/// A variant's or an external stage's name.
 #[salsa::interned]
 pub(crate) struct VariantName<'db> {
     #[returns(ref)]

@@ -2,7 +2,7 @@
 
 use crate::action::{ActionSpec, InputKind};
 use crate::build::STAGES;
-use crate::manifest::Variant;
+use crate::manifest::{Manifest, STAGE_PREFIX, Variant};
 use ptq_cache::{Digest, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,9 +48,13 @@ pub(crate) fn note_name(variant: &str) -> String {
 
 impl Recipe {
     /// The record of a variant, with the lines of its settings now.
-    pub(crate) fn load(store: &Store, variant: &Variant, file: &str) -> Recipe {
+    pub(crate) fn load(store: &Store, manifest: &Manifest, variant: &Variant, file: &str) -> Recipe {
         let mut recipe: Recipe =
             store.note(&note_name(&variant.name)).and_then(|n| serde_json::from_slice(&n).ok()).unwrap_or_default();
+        for stage in manifest.stages.values() {
+            let lines = stage.lines.iter().map(|(key, line)| (format!("stage.{}.{key}", stage.name), *line));
+            recipe.lines.extend(lines.map(|(key, line)| (key, (file.to_owned(), line))));
+        }
         for (path, setting) in &variant.settings.0 {
             if let Some(line) = setting.line {
                 recipe.lines.insert(path.join("."), (file.to_owned(), line));
@@ -81,16 +85,16 @@ impl Recipe {
         if old.key == spec.key().hex() {
             return vec!["its result is no longer in the store, or it was forced".into()];
         }
-        self.between(old, &Recipe::record(spec), store)
+        self.between(stage, old, &Recipe::record(spec), store)
     }
 
     /// How two records of one stage differ.
-    fn between(&self, old: &StageRecord, new: &StageRecord, store: &Store) -> Vec<String> {
+    fn between(&self, stage: &str, old: &StageRecord, new: &StageRecord, store: &Store) -> Vec<String> {
         let mut out = Vec::new();
         if old.version != new.version {
             out.push(format!("rule version {} → {}", old.version, new.version));
         }
-        out.extend(self.param_differences(&old.params, &new.params));
+        out.extend(self.param_differences(stage, &old.params, &new.params));
         out.extend(self.input_differences(&entries(&old.inputs, store), &entries(&new.inputs, store)));
         if out.is_empty() && old.key != new.key {
             out.push("weights changed".into());
@@ -102,21 +106,36 @@ impl Recipe {
     pub fn against(&self, other: &Recipe, store: &Store) -> Vec<(String, Vec<String>)> {
         let empty = StageRecord::default();
         let mut out = Vec::new();
-        for (stage, new) in STAGES.iter().filter_map(|s| Some((*s, self.stages.get(*s)?))) {
+        for (stage, new) in self.in_order() {
             let old = other.stages.get(stage).unwrap_or(&empty);
-            out.push((stage.to_owned(), self.between(old, new, store)));
+            out.push((stage.to_owned(), self.between(stage, old, new, store)));
         }
         out
     }
 
-    fn param_differences(&self, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<String> {
+    /// Stages in the order in which data flows: those of the manifest by name, then ours.
+    pub fn in_order(&self) -> impl Iterator<Item = (&str, &StageRecord)> {
+        let own = self.stages.iter().filter(|(name, _)| name.starts_with(STAGE_PREFIX));
+        let ours = STAGES.iter().filter_map(|s| self.stages.get_key_value(*s));
+        own.chain(ours).map(|(name, record)| (name.as_str(), record))
+    }
+
+    fn param_differences(
+        &self,
+        stage: &str,
+        old: &BTreeMap<String, String>,
+        new: &BTreeMap<String, String>,
+    ) -> Vec<String> {
         let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let shown = |v: Option<&String>| v.map_or("(unset)", String::as_str).to_owned();
         names
             .into_iter()
             .filter(|n| old.get(*n) != new.get(*n))
             .map(|n| {
-                let key = manifest_key(n);
+                let key = match stage.strip_prefix(STAGE_PREFIX) {
+                    Some(own) => format!("stage.{own}.{}", n.split('[').next().unwrap_or(n)),
+                    None => manifest_key(n),
+                };
                 let line = self.lines.get(&key).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
                 format!("{key} {} → {}{line}", shown(old.get(n)), shown(new.get(n)))
             })

@@ -1,6 +1,8 @@
 //! The files that a manifest mentions: models, march files, calibration samples, by digest.
 
-use crate::manifest::{Manifest, SampleSource, VariantConfig};
+use crate::manifest::{Manifest, STAGE_PREFIX, SampleSource, StageConfig, VariantConfig, staged};
+use crate::stage::Plan;
+use crate::tools::Answer;
 use bytes::Bytes;
 use ptq_cache::{Digest, Output, Store, StoreError, tree_bytes};
 use ptq_ir::Diagnostic;
@@ -18,12 +20,16 @@ pub(crate) struct Scan {
     pub(crate) origins: BTreeMap<Digest, PathBuf>,
     /// Files with external data by the model's path: path that the model states, path from the manifest.
     pub(crate) external: BTreeMap<String, Vec<(String, String)>>,
+    /// External stages by name, as far as nothing prevents them.
+    pub(crate) stages: BTreeMap<String, Plan>,
+    /// What tools said, by command.
+    pub(crate) answers: BTreeMap<Vec<String>, Answer>,
     /// Problems by the path or key that has them.
     pub(crate) problems: BTreeMap<String, Diagnostic>,
     /// Keys of `files` and `samples` that each variant reads, besides external data.
     pub(crate) of_variant: BTreeMap<String, Vec<String>>,
     /// Those of the variant that is being looked at.
-    looked: Vec<String>,
+    pub(crate) looked: Vec<String>,
     /// Everything that was looked at, for the stamp.
     pub(crate) seen: Vec<PathBuf>,
 }
@@ -55,16 +61,17 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
     let mut scan = Scan::default();
     for variant in manifest.variants.values() {
         let Ok(config) = VariantConfig::of(variant) else { continue };
-        scan.file(root, &config.path, store);
+        let stages = &manifest.stages;
+        scan.file(root, &config.path, stages, store);
         scan.external(root, &config.path, store);
         scan.march(root, &config.march, store)?;
         if let Some(path) = &config.thresholds {
-            scan.file(root, path, store);
+            scan.file(root, path, stages, store);
         }
         scan.sample_set(root, &config, &config.data, store)?;
         scan.sample_set(root, &config, &config.eval.data, store)?;
         for path in config.eval.files(root) {
-            scan.file(root, &path, store);
+            scan.file(root, &path, stages, store);
         }
         let looked = std::mem::take(&mut scan.looked);
         scan.of_variant.insert(variant.name.clone(), looked);
@@ -74,7 +81,10 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
 }
 
 impl Scan {
-    fn file(&mut self, root: &Path, path: &str, store: &Store) {
+    fn file(&mut self, root: &Path, path: &str, stages: &BTreeMap<String, StageConfig>, store: &Store) {
+        if let Some((name, _)) = staged(path) {
+            return self.stage(root, stages, name, store);
+        }
         self.looked.push(path.to_owned());
         if !self.files.contains_key(path) {
             let digest = self.digest(&root.join(path), path, store);
@@ -90,7 +100,7 @@ impl Scan {
         let Some(Some(digest)) = self.files.get(model).copied() else { return };
         let mut found = Vec::new();
         let folder = Path::new(model).parent().unwrap_or(Path::new(""));
-        for stated in self.external_names(&digest, store) {
+        for stated in external_names(&digest, store, || self.read(&digest)) {
             let path = folder.join(&stated).to_string_lossy().into_owned();
             if !self.files.contains_key(&path) {
                 let full = root.join(&path);
@@ -108,20 +118,6 @@ impl Scan {
             found.push((stated, path));
         }
         self.external.insert(model.to_owned(), found);
-    }
-
-    fn external_names(&self, digest: &Digest, store: &Store) -> Vec<String> {
-        let note = format!("external/{}", digest.hex());
-        if let Some(names) = store.note(&note).and_then(|n| serde_json::from_slice(&n).ok()) {
-            return names;
-        }
-        // A file that cannot be read as a model names nothing; parse says what is wrong with it.
-        let Some(bytes) = self.read(digest) else { return Vec::new() };
-        let names = ptq_onnx::external_files(&bytes, &ptq_onnx::Limits::default()).unwrap_or_default();
-        if let Ok(note_bytes) = serde_json::to_vec(&names) {
-            store.set_note(&note, note_bytes);
-        }
-        names
     }
 
     fn march(&mut self, root: &Path, march: &str, store: &Store) -> Result<(), StoreError> {
@@ -147,7 +143,7 @@ impl Scan {
         Ok(())
     }
 
-    fn digest(&mut self, path: &Path, shown: &str, store: &Store) -> Option<Digest> {
+    pub(crate) fn digest(&mut self, path: &Path, shown: &str, store: &Store) -> Option<Digest> {
         self.seen.push(path.to_owned());
         match store.digest_file(path) {
             Ok(digest) => {
@@ -229,7 +225,13 @@ impl Scan {
         out
     }
 
-    fn walk(&mut self, dir: &Path, prefix: &str, wanted: &dyn Fn(&str) -> bool, out: &mut Vec<(String, PathBuf)>) {
+    pub(crate) fn walk(
+        &mut self,
+        dir: &Path,
+        prefix: &str,
+        wanted: &dyn Fn(&str) -> bool,
+        out: &mut Vec<(String, PathBuf)>,
+    ) {
         self.seen.push(dir.to_owned());
         let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
         for entry in entries {
@@ -245,11 +247,31 @@ impl Scan {
         }
     }
 
+    /// External stages that a variant needs, those that others read first.
+    pub(crate) fn stages_of(&self, variant: &str) -> impl Iterator<Item = &str> {
+        self.of_variant.get(variant).into_iter().flatten().filter_map(|key| key.strip_prefix(STAGE_PREFIX))
+    }
+
     /// The bytes of a file of this scan, if they still are what was scanned.
     pub(crate) fn read(&self, digest: &Digest) -> Option<Bytes> {
         let bytes = std::fs::read(self.origins.get(digest)?).ok()?;
         (Digest::of(&bytes) == *digest).then(|| Bytes::from(bytes))
     }
+}
+
+/// Files with external data that a model names.
+pub(crate) fn external_names(digest: &Digest, store: &Store, bytes: impl Fn() -> Option<Bytes>) -> Vec<String> {
+    let note = format!("external/{}", digest.hex());
+    if let Some(names) = store.note(&note).and_then(|n| serde_json::from_slice(&n).ok()) {
+        return names;
+    }
+    // A file that cannot be read as a model names nothing; parse says what is wrong with it.
+    let Some(bytes) = bytes() else { return Vec::new() };
+    let names = ptq_onnx::external_files(&bytes, &ptq_onnx::Limits::default()).unwrap_or_default();
+    if let Ok(note_bytes) = serde_json::to_vec(&names) {
+        store.set_note(&note, note_bytes);
+    }
+    names
 }
 
 /// Whether a file, links followed, lies inside a folder; the error reads after the file's name.

@@ -1,10 +1,11 @@
 //! Short cuts of a null build: what the last builds saw and left in the output folder, by file stamp.
 //!
-//! Two of them. A *request* (manifest text, selection, program) whose sources and outputs all have their stamps needs
-//! nothing at all, not even the store. A *variant* whose fingerprint (settings, digests of its sources, program) and
+//! Two of them. A *request* (manifest text, selection, program) whose sources and outputs all have their stamps and whose
+//! tools say what they said needs nothing at all, not even the store. A *variant* whose fingerprint (settings, digests of its sources, program) and
 //! outputs are the same needs no query and no look into the store.
 
 use crate::manifest::Overlay;
+use crate::tools::Answer;
 use ptq_cache::{Digest, FileStamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Name of the record in the store's folder.
-const FILE: &str = "built-v1";
+const FILE: &str = "built-v2";
 /// Requests that are remembered; the oldest goes first.
 const REQUESTS: usize = 8;
 
@@ -28,6 +29,8 @@ struct Request {
     digest: Digest,
     out: PathBuf,
     sources: Vec<(PathBuf, Option<FileStamp>)>,
+    /// What tools said.
+    answers: Vec<Answer>,
     /// Variants with their fingerprints.
     variants: Vec<(String, Digest)>,
 }
@@ -89,7 +92,9 @@ impl Stamps {
             let stamp = self.variants.get(name).filter(|v| v.fingerprint == *fingerprint);
             stamp.is_some_and(|v| v.holds(&known.out.join(name)))
         };
-        known.sources.iter().all(source) && known.variants.iter().all(variant)
+        known.sources.iter().all(source)
+            && known.variants.iter().all(variant)
+            && known.answers.iter().all(Answer::holds)
     }
 
     /// The stamp of a variant, if it was built from exactly this and its files are untouched.
@@ -103,14 +108,21 @@ impl Stamps {
     }
 
     /// Adds a complete build: its sources as they are now, where none of them is too young to trust.
-    pub(crate) fn complete(&mut self, digest: Digest, out: PathBuf, sources: &[PathBuf], names: &[String]) {
+    pub(crate) fn complete(
+        &mut self,
+        digest: Digest,
+        out: PathBuf,
+        sources: &[PathBuf],
+        answers: Vec<Answer>,
+        names: &[String],
+    ) {
         self.requests.retain(|r| r.digest != digest);
         let now = SystemTime::now();
         let sources: Vec<(PathBuf, Option<FileStamp>)> = sources.iter().map(|p| (p.clone(), stamp_of(p))).collect();
         let settled = sources.iter().all(|(_, s)| s.as_ref().is_some_and(|s| s.is_settled(now)));
         let known = |n: &String| Some((n.clone(), self.variants.get(n)?.fingerprint));
         if let (true, Some(variants)) = (settled, names.iter().map(known).collect::<Option<Vec<_>>>()) {
-            self.requests.push(Request { digest, out, sources, variants });
+            self.requests.push(Request { digest, out, sources, answers, variants });
         }
         let first = self.requests.len().saturating_sub(REQUESTS);
         self.requests.drain(..first);

@@ -28,7 +28,7 @@ impl ActionGraph {
     pub fn dot(&self) -> String {
         let mut out = String::from("digraph actions {\n  rankdir=LR;\n  node [shape=box, style=filled];\n");
         for n in &self.nodes {
-            let (id, stage, names, fill) = (&n.id, n.stage, label(n), colour(n.state));
+            let (id, stage, names, fill) = (&n.id, &n.stage, label(n), colour(n.state));
             let _ = writeln!(out, "  \"{id}\" [label=\"{stage} {}\\n{names}\", fillcolor=\"{fill}\"];", n.state);
         }
         for (from, to) in &self.edges {
@@ -61,7 +61,7 @@ impl ActionGraph {
     /// As a page with a drawing: a column a stage, a box an action.
     pub fn html(&self) -> String {
         let (width, height, step_x, step_y) = (190usize, 40usize, 250usize, 54usize);
-        let mut stages: Vec<&str> = self.nodes.iter().map(|n| n.stage).collect();
+        let mut stages: Vec<&str> = self.nodes.iter().map(|n| n.stage.as_str()).collect();
         stages.dedup();
         let mut rows = vec![0usize; stages.len()];
         let mut places = std::collections::BTreeMap::new();

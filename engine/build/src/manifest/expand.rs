@@ -2,7 +2,7 @@
 
 use super::overlay::Overlay;
 use super::settings::{Reader, Setting, Settings, Spot, override_value, parts, unknown_key};
-use super::{Manifest, keys, matrix};
+use super::{Manifest, keys, matrix, stage};
 use ptq_ir::Diagnostic;
 use ptq_place::nearest;
 use std::collections::BTreeMap;
@@ -21,9 +21,10 @@ pub struct Variant {
 }
 
 /// Tables of a manifest.
-pub(super) const TABLES: [&str; 8] = ["project", "cache", "defaults", "gate", "model", "variant", "matrix", "profile"];
+pub(super) const TABLES: [&str; 9] =
+    ["project", "cache", "defaults", "gate", "model", "variant", "matrix", "profile", "stage"];
 /// Tables of later versions, refused by name.
-const LATER_TABLES: [&str; 2] = ["rule", "stage"];
+const LATER_TABLES: [&str; 1] = ["rule"];
 
 /// What variants inherit from.
 pub(super) struct Base {
@@ -55,6 +56,7 @@ pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -
     environment(r, &root, overlay);
     texts(r, &root, "project", &["env"], &mut [("out", &mut out.out)]);
     texts(r, &root, "cache", &[], &mut [("dir", &mut out.cache_dir)]);
+    out.stages = stage::stages(r, &root, overlay);
     let base = base(r, &root, overlay);
     if let Some(DeValue::Array(list)) = root.get("variant").map(Spanned::get_ref) {
         for item in list.iter() {
@@ -66,6 +68,8 @@ pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -
         }
     }
     each_table(r, &root, "matrix", |r, _, spot, table| matrix::matrix(r, table, spot, &base, &mut out.variants));
+    let unknown = stage::check_variants(&out.variants, &out.stages);
+    r.problems.extend(unknown.into_iter().map(|d| d.file(r.file())).collect::<Vec<_>>());
     if out.variants.is_empty() && r.problems.is_empty() {
         let hint = "add a [[variant]] with name and model".to_owned();
         let d = Diagnostic::error("MANIFEST05", "there is no variant to build").hint(hint);
@@ -75,7 +79,7 @@ pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -
 }
 
 /// Calls a function for every `[group.NAME]`.
-fn each_table<'d>(
+pub(super) fn each_table<'d>(
     r: &mut Reader<'_>,
     root: &'d DeTable<'_>,
     group: &str,
@@ -152,6 +156,9 @@ fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> Base {
     }
     for (key, raw) in &overlay.define {
         let path = parts(key);
+        if path.first().is_some_and(|p| p == "stage") {
+            continue;
+        }
         let result = match keys::find(&path) {
             Some(known) => override_value(known.kind, raw).map_err(|why| (format!("-D {key} {why}"), None)),
             None => Err(unknown_key(&path)),

@@ -23,6 +23,12 @@ pub enum KeyType {
     TextOrTable,
     /// A number of bytes: an integer, or text such as `"1 GiB"`.
     Size,
+    /// A table of values by name.
+    Table,
+    /// A list of commands, each a list of texts.
+    Commands,
+    /// Any value.
+    Any,
 }
 
 /// One key.

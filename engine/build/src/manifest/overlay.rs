@@ -9,7 +9,7 @@ pub struct Overlay {
     pub define: Vec<(String, String)>,
     /// `--profile`: the `[profile.NAME]` laid over every variant.
     pub profile: Option<String>,
-    /// Values of the variables that `[project] env` names; nothing else of the environment is ever seen.
+    /// Values of the variables that `[project] env` and `env` of the stages name; nothing else of the environment is ever seen.
     pub environment: BTreeMap<String, String>,
 }
 
@@ -22,9 +22,10 @@ impl Overlay {
     /// This overlay with the variables that a manifest's text declares, asked of `value`.
     #[must_use]
     pub fn with_environment(mut self, text: &str, value: impl Fn(&str) -> Option<String>) -> Overlay {
-        let declared = toml::from_str::<toml::Table>(text).ok().and_then(|t| t.get("project")?.get("env").cloned());
+        let table = toml::from_str::<toml::Table>(text).unwrap_or_default();
+        let stages = table.get("stage").and_then(toml::Value::as_table).into_iter().flatten().map(|(_, stage)| stage);
+        let declared = table.get("project").into_iter().chain(stages).filter_map(|t| t.get("env"));
         self.environment = declared
-            .iter()
             .filter_map(toml::Value::as_array)
             .flatten()
             .filter_map(|name| Some((name.as_str()?.to_owned(), value(name.as_str()?)?)))

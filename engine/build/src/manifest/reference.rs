@@ -7,7 +7,8 @@ pub fn reference() -> String {
     let mut out = String::from(
         "# Keys of `ptq.toml`\n\nGenerated from the table in `engine/build/src/manifest/keys.rs`; a test keeps it fresh.\n\n\
          Tables: `[project]` (`out`; `env`, the environment variables that texts may use as `${NAME}`), `[cache]` (`dir`), \
-         `[defaults]`, `[model.NAME]`, `[[variant]]` (`name`, `model`, any key), `[matrix.NAME]`, `[profile.NAME]`.\n\n\
+         `[defaults]`, `[model.NAME]`, `[[variant]]` (`name`, `model`, any key), `[matrix.NAME]`, `[profile.NAME]`, `[stage.NAME]` (keys \
+         `stage.*` below; see `custom-rules.md`).\n\n\
          A variant's settings are laid over each other in this order, later ones win: `[defaults]`, its `[model.NAME]`, its own \
          (of `[[variant]]` or of its point of a matrix), the `[profile.NAME]` that `--profile` names, `-D key=value`.\n\n\
          A matrix makes every combination of its lists; a key with one value holds for all. `exclude` removes the combinations \
@@ -17,7 +18,8 @@ pub fn reference() -> String {
          check the file with `docs/ptq.schema.json`: put `#:schema docs/ptq.schema.json` into the first line.\n\n\
          | key | type | default | Horizon's name | read by | meaning |\n| --- | --- | --- | --- | --- | --- |\n",
     );
-    for k in KEYS {
+    let stages = super::stage::KEYS.iter().map(|k| ("stage.*.", k));
+    for (group, k) in KEYS.iter().map(|k| ("", k)).chain(stages) {
         let kind = match k.kind {
             KeyType::Text => "text".to_owned(),
             KeyType::Word(words) => words.join(", "),
@@ -28,9 +30,15 @@ pub fn reference() -> String {
             KeyType::Integers => "list of integers".to_owned(),
             KeyType::Texts => "list of texts".to_owned(),
             KeyType::TextOrTable => "text, or table by input".to_owned(),
+            KeyType::Table => "table of values".to_owned(),
+            KeyType::Commands => "list of lists of texts".to_owned(),
+            KeyType::Any => "any value".to_owned(),
             KeyType::Size => "bytes, or text such as \"512 MiB\"".to_owned(),
         };
-        out += &format!("| `{}` | {kind} | {} | {} | {} | {} |\n", k.path, k.default, k.horizon, k.stage, k.meaning);
+        out += &format!(
+            "| `{group}{}` | {kind} | {} | {} | {} | {} |\n",
+            k.path, k.default, k.horizon, k.stage, k.meaning
+        );
     }
     out + "\nNot supported yet by this version, and refused by name: "
         + &LATER.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")

@@ -46,6 +46,12 @@ pub fn schema() -> String {
                 "dir": { "type": "string", "default": ".ptq", "description": "folder of the store" },
             } }),
             "variant" => json!({ "type": "array", "items": variant }),
+            "stage" => {
+                let keys: Map<String, Value> =
+                    super::stage::KEYS.iter().map(|k| (k.path.to_owned(), described(k, same))).collect();
+                named(json!({ "type": "object", "additionalProperties": false, "properties": keys,
+                    "required": ["command", "outputs"] }))
+            }
             "matrix" => named(matrix.clone()),
             "defaults" => settings(&[], same),
             "gate" => root.below.get("gate").map_or(Value::Null, |gate| schema_of(gate, same)),
@@ -69,9 +75,7 @@ fn properties(node: &Node, each: fn(Value) -> Value) -> Map<String, Value> {
 
 fn schema_of(node: &Node, each: fn(Value) -> Value) -> Value {
     if let Some(key) = node.leaf {
-        let mut value = each(kind(key.kind));
-        value["description"] = json!(format!("{} (read by {}; default {})", key.meaning, key.stage, key.default));
-        return value;
+        return described(key, each);
     }
     match node.below.get("*") {
         Some(any) => json!({ "type": "object", "additionalProperties": schema_of(any, each) }),
@@ -79,6 +83,12 @@ fn schema_of(node: &Node, each: fn(Value) -> Value) -> Value {
             json!({ "type": "object", "properties": properties(node, each), "additionalProperties": false })
         }
     }
+}
+
+fn described(key: &Key, each: fn(Value) -> Value) -> Value {
+    let mut value = each(kind(key.kind));
+    value["description"] = json!(format!("{} (read by {}; default {})", key.meaning, key.stage, key.default));
+    value
 }
 
 /// In a matrix: a value, or a list of values to try.
@@ -99,6 +109,9 @@ fn kind(kind: KeyType) -> Value {
         KeyType::TextOrTable => {
             json!({ "anyOf": [{ "type": "string" }, { "type": "object", "additionalProperties": { "type": "string" } }] })
         }
+        KeyType::Table => json!({ "type": "object" }),
+        KeyType::Commands => json!({ "type": "array", "items": list("string") }),
+        KeyType::Any => json!({}),
         KeyType::Integer => json!({ "type": "integer", "minimum": 1 }),
         KeyType::Size => json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string" }] }),
     }

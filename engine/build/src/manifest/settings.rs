@@ -334,6 +334,12 @@ fn check(kind: KeyType, value: &toml::Value) -> Result<(), String> {
         KeyType::Integers => (all(toml::Value::is_integer), "a list of integers".to_owned()),
         KeyType::Texts => (all(toml::Value::is_str), "a list of texts".to_owned()),
         KeyType::Size => (size(value).is_some(), "a number of bytes, or text such as \"512 MiB\"".to_owned()),
+        KeyType::Table => (value.is_table(), "a table of values".to_owned()),
+        KeyType::Commands => {
+            let ok = all(|v| v.as_array().is_some_and(|words| words.iter().all(toml::Value::is_str)));
+            (ok, "a list of commands, each a list of texts".to_owned())
+        }
+        KeyType::Any => (true, String::new()),
         KeyType::TextOrTable => {
             let table = value.as_table().is_some_and(|t| t.values().all(toml::Value::is_str));
             (value.is_str() || table, "text, or a table of texts by input name".to_owned())

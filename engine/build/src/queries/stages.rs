@@ -3,8 +3,8 @@
 
 use super::{ActionId, ActionState, Db, ManifestText, Sources, VariantName, action, variant};
 use crate::action::{ActionInput, ActionSpec};
-use crate::manifest::VariantConfig;
-use crate::sources::{march_key, sample_key};
+use crate::manifest::{VariantConfig, staged};
+use crate::sources::{external_names, march_key, sample_key};
 use ptq_cache::Digest;
 use ptq_rule::BuildRule;
 use serde::Serialize;
@@ -42,7 +42,11 @@ fn ask<P: Serialize>(db: &dyn Db, rule: &dyn BuildRule, params: &P, inputs: Opti
     StageState::Ready { spec, state }
 }
 
+/// A file of the manifest's folder, or of an external stage.
 fn file(db: &dyn Db, path: &str) -> Option<Digest> {
+    if let Some((name, file)) = staged(path) {
+        return made(db, name, file);
+    }
     Sources::get(db).files(db).get(path)?.digest(db)
 }
 
@@ -50,19 +54,51 @@ fn part(db: &dyn Db, tree: Digest, name: &str) -> Option<ActionInput> {
     ActionInput::part(&db.session().store, &tree, name)
 }
 
-/// The parse stage. Reads: the ONNX file and its external data, `input.*`, `memory_budget`, `quantized`.
+/// A file that an external stage has made.
+fn made(db: &dyn Db, stage: &str, file: &str) -> Option<Digest> {
+    let tree = external(db, VariantName::new(db, stage.to_owned())).tree()?;
+    Some(part(db, tree, file)?.digest)
+}
+
+/// An external stage. Reads: its declared files and files of other stages, its plan.
+#[salsa::tracked(returns(ref))]
+pub(crate) fn external<'db>(db: &'db dyn Db, name: VariantName<'db>) -> StageState {
+    let plan = Sources::get(db).stages(db).get(name.name(db));
+    let spec = plan.and_then(|plan| plan.action(name.name(db), |stage, file| made(db, stage, file)));
+    match spec.map(Arc::new) {
+        Some(spec) => StageState::Ready { state: action(db, ActionId::new(db, spec.clone())), spec },
+        None => StageState::Blocked,
+    }
+}
+
+/// The parse stage. Reads: the ONNX file and its external data (files, or made by a stage), `input.*`, `memory_budget`, `quantized`.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let params = config.parse_params();
     let inputs = || {
-        let mut inputs = vec![ActionInput::blob("model", file(db, &config.path)?)];
+        let model = file(db, &config.path)?;
+        let mut inputs = vec![ActionInput::blob("model", model)];
+        inputs.extend(made_data(db, &config.path, &model));
         for (stated, path) in Sources::get(db).external(db).get(&config.path).into_iter().flatten() {
             inputs.push(ActionInput::blob(&format!("{}{stated}", ptq_parse::EXTERNAL), file(db, path)?));
         }
         Some(inputs)
     };
     ask(db, &ptq_parse::ParseRule, &params, inputs())
+}
+
+/// External data of a model that a stage has made, from the same stage. Parse says what is missing.
+fn made_data(db: &dyn Db, path: &str, model: &Digest) -> Vec<ActionInput> {
+    let Some((stage, file)) = staged(path) else { return Vec::new() };
+    let store = &db.session().store;
+    let folder = file.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let names = external_names(model, store, || store.get(model));
+    let input = |stated: String| {
+        let digest = made(db, stage, &format!("{folder}{stated}"))?;
+        Some(ActionInput::blob(&format!("{}{stated}", ptq_parse::EXTERNAL), digest))
+    };
+    names.into_iter().filter_map(input).collect()
 }
 
 fn graph_of(db: &dyn Db, stage: &StageState) -> Option<Vec<ActionInput>> {

@@ -9,9 +9,9 @@ const STAGES: [&str; 6] = ["parse", "fuse", "calibrate", "partition", "compile",
 
 pub(crate) fn run(global: &Global, args: &Explain) -> Result<u8, Failure> {
     let (variant, stage) = args.what.split_once(':').map_or((args.what.as_str(), None), |(v, s)| (v, Some(s)));
-    if let Some(stage) = stage.filter(|s| !STAGES.contains(s)) {
+    if let Some(stage) = stage.filter(|s| !STAGES.contains(s) && !s.starts_with("stage:")) {
         return Err(Failure::Usage(format!(
-            "error: there is no stage {stage:?}\n  help: stages: {}",
+            "error: there is no stage {stage:?}\n  help: stages: {}, stage:NAME for one of the manifest",
             STAGES.join(", ")
         )));
     }
@@ -23,8 +23,7 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Result<u8, Failure> {
         return Ok(0);
     };
     println!("{variant}: what each stage's result was last made from");
-    for name in STAGES.into_iter().filter(|s| stage.is_none_or(|w| w == *s)) {
-        let Some(record) = recipe.stages.get(name) else { continue };
+    for (name, record) in recipe.in_order().filter(|(s, _)| stage.is_none_or(|w| w == *s)) {
         let why = if record.why.is_empty() { String::new() } else { format!(": {}", record.why.join("; ")) };
         println!("  {name:<9} {}{why}", record.outcome);
         if global.verbose || stage.is_some() {
