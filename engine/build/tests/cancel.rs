@@ -22,9 +22,10 @@ impl BuildRule for Slow {
         1
     }
     fn step(&self, ctx: &Context<'_>, _: &[Blobs]) -> Result<Step, Failure> {
-        STARTED.fetch_add(1, Ordering::Relaxed);
         let start = Instant::now();
         let slow = ctx.inputs.read("model").is_some_and(|b| b.starts_with(b"slow"));
+        // Counted once the model is read: the edit that waits for it must not come in between.
+        STARTED.fetch_add(1, Ordering::Relaxed);
         while slow && start.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(5));
             ctx.progress.tick(0, 1);
