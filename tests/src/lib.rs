@@ -9,6 +9,7 @@ pub mod oracle;
 pub mod project;
 pub mod ptq;
 pub mod random_graph;
+pub mod servers;
 pub mod skip;
 pub mod sweep;
 

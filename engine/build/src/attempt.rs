@@ -40,7 +40,7 @@ pub fn is_up_to_date(manifest: &Path, overlay: &Overlay, registry: Registry, sel
     let Ok(table) = toml::de::DeTable::parse(&text) else { return false };
     let dir = table.get_ref().get("cache").and_then(|c| c.get_ref().get("dir"));
     let dir = dir.and_then(|d| d.get_ref().as_str()).unwrap_or(crate::manifest::CACHE_DIR);
-    let store = crate::project::folder(manifest).join(dir);
+    let store = overlay.store.clone().unwrap_or_else(|| crate::project::folder(manifest).join(dir));
     let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
     Stamps::load(&store).hold(stamp::request(&text, &overlay, selectors, &program(registry)))
 }

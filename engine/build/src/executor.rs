@@ -164,7 +164,7 @@ impl<'a> Executor<'a> {
 }
 
 /// A rule that panics fails its action, not the build; the message names the rule as ours to mend.
-fn guarded(rule: &dyn BuildRule, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
+pub(crate) fn guarded(rule: &dyn BuildRule, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
     let step = std::panic::AssertUnwindSafe(|| rule.step(ctx, results));
     std::panic::catch_unwind(step).unwrap_or_else(|payload| {
         let text = payload

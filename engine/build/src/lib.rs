@@ -34,6 +34,7 @@ mod stage;
 mod stamp;
 mod tools;
 pub mod watch;
+mod worker;
 
 pub use action::{ActionInput, ActionSpec, InputKind, RULES_SOURCES};
 pub use artifacts::FILES;
@@ -48,3 +49,4 @@ pub use paths::external_file;
 pub use project::{Loaded, Project};
 pub use recipe::{Recipe, StageRecord};
 pub use registry::{Registry, rules};
+pub use worker::{WorkerEnd, WorkerError, exec_stage};

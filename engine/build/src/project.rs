@@ -77,7 +77,7 @@ impl Project {
         let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
         let manifest = Manifest::parse(&text, &shown, &overlay).map_err(EngineError::Manifest)?;
         let root = folder(path);
-        let folder = root.join(&manifest.cache_dir);
+        let folder = overlay.store.clone().unwrap_or_else(|| root.join(&manifest.cache_dir));
         let store = match opened.filter(|s| s.root() == folder) {
             Some(store) => store,
             None => Arc::new(Store::open(&folder)?),

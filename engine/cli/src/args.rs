@@ -1,6 +1,9 @@
 //! Arguments: one definition for parsing, help and shell completions.
 
+mod cluster;
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+pub(crate) use cluster::{ExecStage, SlurmScript};
 use std::path::PathBuf;
 
 /// Turns float ONNX models into int8 and explains every step.
@@ -33,6 +36,9 @@ pub(crate) struct Global {
     /// Lay [profile.NAME] of the manifest over every variant
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) profile: Option<String>,
+    /// Folder of the store, instead of the manifest's
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) store: Option<PathBuf>,
     /// Say more: why each stage ran
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -95,6 +101,11 @@ pub(crate) enum Command {
     Rule(Rule),
     /// Look after the store
     Cache(Cache),
+    /// Print a script for Slurm that builds variants as an array of jobs
+    SlurmScript(SlurmScript),
+    /// Run one step of one action in a folder, as workers of a cluster do
+    #[command(hide = true)]
+    ExecStage(ExecStage),
     /// Print completions for a shell
     Completions(Completions),
 }

@@ -7,6 +7,7 @@ pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod eval;
+pub(crate) mod exec_stage;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod import;
@@ -18,6 +19,7 @@ pub(crate) mod ops;
 pub(crate) mod pack;
 pub(crate) mod rule;
 pub(crate) mod run;
+pub(crate) mod slurm_script;
 pub(crate) mod variants;
 pub(crate) mod verify;
 pub(crate) mod watch;
@@ -37,7 +39,12 @@ fn project(global: &Global) -> Result<Project, Failure> {
 
 /// What the global options lay over the manifest.
 fn overlay(global: &Global) -> Overlay {
-    Overlay { define: global.define.clone(), profile: global.profile.clone(), ..Overlay::default() }
+    Overlay {
+        define: global.define.clone(),
+        profile: global.profile.clone(),
+        store: global.store.clone(),
+        ..Overlay::default()
+    }
 }
 
 /// The march that a variant names; the path of a file begins at the manifest's folder.

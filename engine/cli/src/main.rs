@@ -61,6 +61,8 @@ fn run(args: &Args) -> Result<u8, Failure> {
         Command::Pack(a) => commands::pack::run(global, a),
         Command::Rule(a) => commands::rule::run(a),
         Command::Cache(a) => commands::cache::run(global, a),
+        Command::SlurmScript(a) => commands::slurm_script::run(global, a),
+        Command::ExecStage(a) => commands::exec_stage::run(a),
         Command::Completions(a) => commands::completions::run(a),
     }
 }

@@ -1,6 +1,7 @@
 //! What lies over a manifest: `--profile`, `-D`, and the values of the environment variables that it declares.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What the command line and the environment add to a manifest's text. Part of what names a build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct Overlay {
     pub define: Vec<(String, String)>,
     /// `--profile`: the `[profile.NAME]` laid over every variant.
     pub profile: Option<String>,
+    /// `--store`: folder of the store, instead of the manifest's.
+    pub store: Option<PathBuf>,
     /// Values of the variables that `[project] env` and `env` of the stages name; nothing else of the environment is ever seen.
     pub environment: BTreeMap<String, String>,
 }
