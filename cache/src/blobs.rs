@@ -49,6 +49,19 @@ impl Blobs {
         })
     }
 
+    /// Makes a file of the same folder the blob of a digest.
+    #[cfg(feature = "remote")]
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let target = self.path(digest);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+        }
+        let mut permissions = fs::metadata(file).map_err(StoreError::io(file))?.permissions();
+        permissions.set_readonly(true);
+        let moved = fs::set_permissions(file, permissions).and_then(|()| fs::rename(file, &target));
+        moved.map_err(|source| StoreError::Io { path: target, source })
+    }
+
     /// The bytes as they are on disk, not yet verified.
     pub(crate) fn read(&self, digest: &Digest) -> Option<Bytes> {
         fs::read(self.path(digest)).ok().map(Bytes::from)

@@ -104,6 +104,8 @@ impl Store {
             let small = index.digests(Kind::SmallBlob).into_iter().filter(unneeded);
             small.map(|d| (Kind::SmallBlob, d.0.to_vec())).collect()
         })?;
+        #[cfg(feature = "remote")]
+        self.forget_remote_digests(&named);
         let now = SystemTime::now();
         let old = |path: &Path| age(path, now).is_some_and(|a| a > YOUNG);
         for digest in self.blobs.digests().into_iter().filter(|d| !named.contains(d)) {

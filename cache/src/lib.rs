@@ -10,6 +10,8 @@ mod digest;
 mod error;
 mod gc;
 mod index;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod stamp;
 mod store;
 
