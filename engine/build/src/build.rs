@@ -218,12 +218,14 @@ impl Driver<'_> {
         let jobs = self.options.jobs.max(1);
         let workers = jobs.min(missing.len());
         let threads = (jobs / workers.max(1)).max(1);
+        let threads: Vec<usize> = missing.iter().map(|item| self.threads(item, threads)).collect();
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
         // The database is not shared between threads; workers see the executor only.
         let (executor, keep_going) = (&self.executor, self.options.keep_going);
+        let at = |i: usize| Some((missing.get(i)?, threads.get(i)?));
         let work = || {
-            while let Some(item) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some((item, &threads)) = at(next.fetch_add(1, Ordering::Relaxed)) {
                 if (failed.load(Ordering::Relaxed) && !keep_going) || executor.session.cancelled() {
                     return;
                 }
@@ -244,6 +246,14 @@ impl Driver<'_> {
             work();
         });
         failed.load(Ordering::Relaxed)
+    }
+
+    /// Threads inside an action: those that are left over, of compile at most as many as its variant allows.
+    fn threads(&self, item: &Missing, left: usize) -> usize {
+        let variant = VariantName::new(&self.db, item.variant.clone());
+        let config = queries::variant(&self.db, self.text, variant);
+        let most = config.as_ref().filter(|_| item.spec.rule == "compile").and_then(|c| c.compile.jobs);
+        most.map_or(left, |most| left.min(most.max(1)))
     }
 }
 

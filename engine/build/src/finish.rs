@@ -94,6 +94,7 @@ impl Project {
             ("march", Some(march_key(&config.march))),
             ("calibration.data", sample_key(config)),
             ("calibration.thresholds", config.thresholds.clone()),
+            ("compile.replay_plan", config.compile.replay_plan.clone()),
         ];
         let external =
             scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| ("path", Some(path.clone())));
@@ -192,6 +193,10 @@ impl Project {
 pub(crate) fn stages_of<'a>(variant: &'a Variant, config: &'a VariantConfig, finished: &[Finished]) -> Stages<'a> {
     let trees: BTreeMap<StageName, Digest> =
         finished.iter().filter_map(|f| Some((f.name.clone(), f.state.tree()?))).collect();
+    let march_file = finished.iter().find(|f| f.name == "compile").and_then(|f| match &f.state {
+        StageState::Ready { spec, .. } => spec.inputs.iter().find(|i| i.name == "march").map(|i| i.digest),
+        StageState::Blocked => None,
+    });
     let shown = |path: &str| variant.settings.get(path).map(|s| (path.to_owned(), s.value.to_string()));
     let settings = ["optimize_level", "calibration.type", "calibration.max_percentile"].into_iter().filter_map(shown);
     Stages {
@@ -201,5 +206,6 @@ pub(crate) fn stages_of<'a>(variant: &'a Variant, config: &'a VariantConfig, fin
         march: &config.march,
         inputs: &config.inputs,
         settings: settings.collect(),
+        march_file,
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! [`Manifest::parse`] collects every problem of a file at once. Used by the queries; knows no rule.
 
+mod compile;
 mod config;
 mod evaluation;
 mod expand;
 mod inputs;
+mod key;
 pub mod keys;
 mod matrix;
 mod overlay;
@@ -15,6 +17,7 @@ mod select;
 mod settings;
 mod stage;
 
+pub use compile::CompileConfig;
 pub use config::{SampleSource, VariantConfig};
 pub use evaluation::{EvalConfig, GateConfig};
 pub use expand::Variant;

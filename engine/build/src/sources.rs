@@ -68,6 +68,9 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
         if let Some(path) = &config.thresholds {
             scan.file(root, path, stages, store);
         }
+        if let Some(path) = &config.compile.replay_plan {
+            scan.file(root, path, stages, store);
+        }
         scan.sample_set(root, &config, &config.data, store)?;
         scan.sample_set(root, &config, &config.eval.data, store)?;
         for path in config.eval.files(root) {

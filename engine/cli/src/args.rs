@@ -1,9 +1,11 @@
 //! Arguments: one definition for parsing, help and shell completions.
 
 mod cluster;
+mod perf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use cluster::{ExecStage, SlurmScript};
+pub(crate) use perf::Perf;
 use std::path::PathBuf;
 
 /// Turns float ONNX models into int8 and explains every step.
@@ -22,7 +24,7 @@ pub(crate) struct Args {
 }
 
 /// Options of every command.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub(crate) struct Global {
     /// Run as if started in this folder
     #[arg(short = 'C', value_name = "DIR", global = true)]
@@ -89,6 +91,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Measure a variant at its own task, on the evaluation data of the manifest
     Eval(Eval),
+    /// Say how long a compiled model takes, and why: predicted for an accelerator, measured for this processor
+    Perf(Perf),
     /// Show inputs and outputs of an ONNX file or a compiled model
     Info(Info),
     /// Print a compiled model as readable assembly
@@ -165,6 +169,9 @@ pub(crate) struct Build {
     /// Write events as JSON lines to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+    /// Follow the plan of this compiled model without a search
+    #[arg(long, value_name = "FILE.bin")]
+    pub(crate) replay_plan: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]

@@ -131,7 +131,7 @@ impl<'a> Base<'a> {
             }
             record
         };
-        let end = Record { layer: 0, wait: [0; QUEUES], command: Command::End };
+        let end = Record { layer: 0, wait: [0; QUEUES], core: 0, command: Command::End };
         commands.map(address).chain([end]).collect()
     }
 }

@@ -24,19 +24,42 @@ const WEIGHT_SHARE: usize = 8;
 /// Bytes of a look-up table.
 const TABLE_BYTES: usize = 256;
 
+/// The whole of something: the only core.
+const ALONE: (usize, usize) = (0, 1);
+
 /// The steps of a plan; `None` when it cannot be followed.
 pub(crate) fn emit(base: &Base<'_>, plan: &Plan) -> Option<Flow> {
+    emit_groups(base, plan, 0..plan.groups.len())
+}
+
+/// The steps of some of a plan's groups. What they keep in SRAM, no other group reads.
+pub(crate) fn emit_groups(base: &Base<'_>, plan: &Plan, groups: Range<usize>) -> Option<Flow> {
     let mut emission = Emission { base, flow: Flow::default(), kept: kept(base, plan)?, resident: BTreeMap::new() };
-    for (start, group) in plan.starts() {
+    for (start, group) in plan.starts().skip(groups.start).take(groups.len()) {
         let nodes = start..start + group.layers as usize;
         match group.form {
             Form::Layer => emission.flow.import(&base.layers[start])?,
             Form::Fused { stripes, cache, stream } => {
-                emission.fused(nodes, usize::from(stripes), cache, stream)?;
+                emission.fused(nodes, usize::from(stripes), cache, stream, ALONE)?;
             }
         }
     }
     Some(emission.flow)
+}
+
+/// The steps of one core of several that share a group: each computes its part of the rows of everything that leaves the
+/// group, and again what the parts have in common. `part`: core and number of cores.
+pub(crate) fn emit_part(
+    base: &Base<'_>,
+    nodes: Range<usize>,
+    stripes: usize,
+    cache: bool,
+    stream: bool,
+    part: (usize, usize),
+) -> Option<Flow> {
+    let mut e = Emission { base, flow: Flow::default(), kept: BTreeSet::new(), resident: BTreeMap::new() };
+    e.fused(nodes, stripes, cache, stream, part)?;
+    Some(e.flow)
 }
 
 /// The steps of one group by itself, all its inputs in DDR.
@@ -44,7 +67,7 @@ pub(crate) fn emit_group(base: &Base<'_>, nodes: Range<usize>, form: Form) -> Op
     let mut e = Emission { base, flow: Flow::default(), kept: BTreeSet::new(), resident: BTreeMap::new() };
     match form {
         Form::Layer => e.flow.import(&base.layers[nodes.start])?,
-        Form::Fused { stripes, cache, stream } => e.fused(nodes, usize::from(stripes), cache, stream)?,
+        Form::Fused { stripes, cache, stream } => e.fused(nodes, usize::from(stripes), cache, stream, ALONE)?,
     }
     Some(e.flow)
 }
@@ -84,8 +107,12 @@ struct Emission<'a, 'b> {
 /// What a group remembers from stripe to stripe.
 #[derive(Default)]
 struct Stripes {
-    /// Rows of a tensor that are there for good: stored, or in a buffer of the whole tensor.
+    /// The core and the number of cores that share the group.
+    part: (usize, usize),
+    /// Rows of a tensor that have been computed, up to this one.
     covered: BTreeMap<TensorId, usize>,
+    /// Rows of a tensor that are there for good, up to this one: stored, or in a buffer of the whole tensor.
+    delivered: BTreeMap<TensorId, usize>,
     /// Buffers of whole tensors.
     whole: BTreeMap<TensorId, u32>,
     weights: BTreeMap<usize, Weights>,
@@ -94,13 +121,25 @@ struct Stripes {
 }
 
 impl Emission<'_, '_> {
-    fn fused(&mut self, nodes: Range<usize>, stripes: usize, cache: bool, stream: bool) -> Option<()> {
+    fn fused(
+        &mut self,
+        nodes: Range<usize>,
+        stripes: usize,
+        cache: bool,
+        stream: bool,
+        part: (usize, usize),
+    ) -> Option<()> {
         let layers: Vec<&Fusable> =
             self.base.fusable[nodes.clone()].iter().map(Option::as_ref).collect::<Option<_>>()?;
         let height = layers.last()?.extents.h;
-        let step = height.div_ceil(stripes.clamp(1, height));
-        let count = height.div_ceil(step);
-        let mut state = Stripes::default();
+        let own = own_rows(height, part);
+        let step = height.div_ceil(stripes.clamp(1, height)).min(own.len());
+        let count = own.len().div_ceil(step.max(1));
+        let shared = layers.iter().filter(|l| self.base.escapes(l.output, &nodes)).map(|l| l.extents.h).min();
+        if count == 0 || shared.is_some_and(|h| h < part.1) {
+            return None;
+        }
+        let mut state = Stripes { part, ..Stripes::default() };
         for (i, layer) in layers.iter().enumerate() {
             let id = layer.output;
             let inside = cache && count > 1 && self.halo(&layers[i..], id);
@@ -110,7 +149,7 @@ impl Emission<'_, '_> {
             }
         }
         for s in 0..count {
-            let rows = (s * step, height.min((s + 1) * step));
+            let rows = (own.start + s * step, own.end.min(own.start + (s + 1) * step));
             let (need, work) = self.needs(&nodes, &layers, &state, rows, (s + 1, count))?;
             state.tiles.clear();
             if stream {
@@ -147,18 +186,22 @@ impl Emission<'_, '_> {
         let mut work = vec![None; layers.len()];
         for (i, layer) in layers.iter().enumerate().rev() {
             let id = layer.output;
-            let covered = state.covered.get(&id).copied().unwrap_or(0);
+            let own = own_rows(layer.extents.h, state.part);
+            let delivered = state.delivered.get(&id).copied().unwrap_or(own.start);
             if i + 1 == layers.len() {
                 join(&mut need, id, last_rows);
             }
             if self.base.escapes(id, nodes) {
-                let share = if part == parts { layer.extents.h } else { layer.extents.h * part / parts };
-                if share > covered || need.contains_key(&id) {
-                    join(&mut need, id, (covered, share.max(covered)));
+                let share = if part == parts { own.end } else { own.start + own.len() * part / parts };
+                if share > delivered || need.contains_key(&id) {
+                    join(&mut need, id, (delivered, share.max(delivered)));
                 }
             }
             let Some(&(start, end)) = need.get(&id) else { continue };
-            let from = if state.whole.contains_key(&id) { covered } else { start };
+            // A core that is not the first begins where its neighbour's rows are needed too.
+            let first = if state.part.0 == 0 { 0 } else { start };
+            let from =
+                if state.whole.contains_key(&id) { state.covered.get(&id).copied().unwrap_or(first) } else { start };
             if from >= end {
                 continue;
             }
@@ -334,23 +377,33 @@ impl Emission<'_, '_> {
         state: &mut Stripes,
     ) -> Option<()> {
         let id = layer.output;
-        let covered = state.covered.get(&id).copied().unwrap_or(0);
+        let own = own_rows(layer.extents.h, state.part);
+        let delivered = state.delivered.get(&id).copied().unwrap_or(own.start);
+        // Rows behind its own part are its neighbour's to store.
+        let last = end.min(own.end);
         let stays = self.kept.contains(&id) && !self.base.leaves(id);
-        if self.base.escapes(id, nodes) && !stays && end > covered {
+        if self.base.escapes(id, nodes) && !stays && last > delivered {
             let tile = *state.tiles.get(&id)?;
             let row = layer.extents.row();
-            let command = Command::Store(BoxTransfer::linear((end - covered) * row)?.at(Ddr(0), Sram(0)));
-            let place = self.base.place(id)?.offset(covered * row);
-            let at = (covered.checked_sub(tile.first_row)? * row) as u64;
+            let command = Command::Store(BoxTransfer::linear((last - delivered) * row)?.at(Ddr(0), Sram(0)));
+            let place = self.base.place(id)?.offset(delivered * row);
+            let at = (delivered.checked_sub(tile.first_row)? * row) as u64;
             self.flow.push(record(node, command), Some(place), vec![Some((tile.buffer, at))]);
         }
+        state.delivered.insert(id, delivered.max(last));
+        let covered = state.covered.get(&id).copied().unwrap_or(0);
         state.covered.insert(id, covered.max(end));
         Some(())
     }
 }
 
+/// The rows of one core's part.
+fn own_rows(height: usize, (core, cores): (usize, usize)) -> Range<usize> {
+    height * core / cores..height * (core + 1) / cores
+}
+
 fn record(node: usize, command: Command) -> Record {
-    Record { layer: node as u16, wait: [0; QUEUES], command }
+    Record { layer: node as u16, wait: [0; QUEUES], core: 0, command }
 }
 
 fn join(need: &mut BTreeMap<TensorId, (usize, usize)>, id: TensorId, rows: (usize, usize)) {

@@ -10,15 +10,18 @@
 //! The cost of a group by itself is kept in one table by structure (`costs`), so repeated blocks are timed once.
 
 mod costs;
+mod divide;
 mod local;
 mod partition;
 
 use crate::OptimizeLevel;
 use crate::arrange::arrange;
 use crate::base::Base;
+use crate::division::Followed;
 use crate::emit::emit;
 use crate::plan::Plan;
 use costs::Costs;
+pub use divide::Spread;
 use ptq_sim::timing::schedule;
 use ptq_sim::{Command, Record};
 use serde::{Deserialize, Serialize};
@@ -56,6 +59,8 @@ pub struct Search {
     pub level: OptimizeLevel,
     /// For what.
     pub mode: CompileMode,
+    /// Over how many cores and function calls the plan is spread.
+    pub spread: Spread,
 }
 
 /// What a search did, for reports and tests.
@@ -80,7 +85,9 @@ impl std::ops::AddAssign for Report {
 /// The program that was chosen.
 pub(crate) struct Found {
     pub(crate) commands: Vec<Record>,
-    pub(crate) plan: Plan,
+    /// Where function calls begin behind the first.
+    pub(crate) calls: Vec<u32>,
+    pub(crate) followed: Followed,
     pub(crate) report: Report,
 }
 
@@ -95,10 +102,29 @@ impl Search {
     /// The best program of this level.
     pub(crate) fn best(&self, base: &Base<'_>) -> Found {
         let mut judge = Judge::new(base, self.mode);
+        let mut bests = vec![judge.best().0];
         for level in 1..=self.level as usize {
             judge.level(level);
+            let best = judge.best().0;
+            if !bests.contains(&best) {
+                bests.push(best);
+            }
         }
-        judge.finish()
+        judge.finish(&bests, self.spread)
+    }
+
+    /// The program of a plan that is given, without a search.
+    ///
+    /// # Errors
+    /// Why the plan does not fit.
+    pub(crate) fn follow(base: &Base<'_>, followed: &Followed) -> Result<Found, String> {
+        followed.fits(base)?;
+        let settled = followed.clone().settled(base);
+        let program = settled.program(base);
+        let (commands, calls) = program.ok_or("its groups need more memory than the target has, or cannot be fused")?;
+        let cost = measure(&commands, base);
+        let report = Report { cycles: cost.cycles, ddr_bytes: cost.bytes, evaluated: 1 };
+        Ok(Found { commands, calls, followed: settled, report })
     }
 }
 
@@ -220,11 +246,20 @@ impl<'b, 'a> Judge<'b, 'a> {
         self.judge(&plan);
     }
 
-    fn finish(self) -> Found {
+    fn finish(self, bests: &[Plan], spread: Spread) -> Found {
+        let mut evaluated = self.seen.len() as u64 + self.costs.evaluated();
+        if spread.cores > 1 || spread.call_us > 0 {
+            let (divided, judged) = self.divided(bests, spread);
+            evaluated += judged;
+            if let Some(d) = divided {
+                let report = Report { cycles: d.cost.cycles, ddr_bytes: d.cost.bytes, evaluated };
+                return Found { commands: d.commands, calls: d.calls, followed: d.followed, report };
+            }
+        }
         let (plan, cost) = self.best();
         let commands = self.program(&plan).unwrap_or_else(|| self.base.serial());
-        let evaluated = self.seen.len() as u64 + self.costs.evaluated();
-        Found { commands, plan, report: Report { cycles: cost.cycles, ddr_bytes: cost.bytes, evaluated } }
+        let report = Report { cycles: cost.cycles, ddr_bytes: cost.bytes, evaluated };
+        Found { commands, calls: Vec::new(), followed: Followed::whole(plan), report }
     }
 }
 

@@ -19,7 +19,7 @@ fn levels(name: &str, mode: CompileMode) -> [Report; 4] {
     let march = march();
     let graph = networks::network(name, &march.name);
     let levels = [OptimizeLevel::O0, OptimizeLevel::O1, OptimizeLevel::O2, OptimizeLevel::O3];
-    levels.map(|level| compile(&graph, &march, [0; 32], &Search { level, mode }).unwrap().1)
+    levels.map(|level| compile(&graph, &march, [0; 32], &Search { level, mode, ..Search::default() }).unwrap().1)
 }
 
 /// `bound`: cycles that weights and multiplications alone take.

@@ -45,7 +45,7 @@ fn program(waits: fn(&mut [Record])) -> Program {
         Command::End,
     ];
     let mut commands: Vec<Record> =
-        commands.map(|command| Record { layer: 0, wait: [0; QUEUES], command }).into_iter().collect();
+        commands.map(|command| Record { layer: 0, wait: [0; QUEUES], core: 0, command }).into_iter().collect();
     waits(&mut commands);
     Program {
         commands,
@@ -54,6 +54,7 @@ fn program(waits: fn(&mut [Record])) -> Program {
         align: 64,
         ddr_bytes: 4096,
         layers: vec!["lut".into()],
+        calls: Vec::new(),
     }
 }
 

@@ -231,13 +231,14 @@ fn compile(s: &Settings, name: &str) -> Table {
     if let Some(mode) = mode {
         t.text("mode", mode);
     }
-    for (key, from) in
-        [("balance_factor", "balance_factor"), ("core_num", "core_num"), ("max_time_per_fc", "max_time_per_fc")]
-    {
-        let value = s.text(COMPILER, from).and_then(|(v, _)| v.parse::<i64>().ok());
+    for key in ["balance_factor", "core_num", "max_time_per_fc", "jobs"] {
+        let value = s.text(COMPILER, key).and_then(|(v, _)| v.parse::<i64>().ok());
         if let Some(v) = value.filter(|_| key != "balance_factor" || mode == Some("balance")) {
             t.set(key, Value::Integer(v));
         }
+    }
+    if let Some(debug) = s.text(COMPILER, "debug").and_then(|(v, _)| flag(v)) {
+        t.set("debug", Value::Boolean(debug));
     }
     if let Some(v) = s.text(COMPILER, "advice").and_then(|(v, _)| v.parse::<f64>().ok()) {
         t.set("advice", Value::Float(v));

@@ -1,12 +1,12 @@
 //! A variant's settings as the stages want them.
 
 use super::Variant;
+use super::compile::{CompileConfig, compile};
 use super::evaluation::{EvalConfig, GateConfig};
 use super::inputs::inputs;
 use super::settings::{number, size};
 use crate::artifacts::FILES;
 use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding, WeightScale};
-use ptq_compile::CompileMode;
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::{Cut, ParseParams, Quantized};
 use ptq_place::Requests;
@@ -39,8 +39,8 @@ pub struct VariantConfig {
     pub march: String,
     /// Optimization level.
     pub optimize_level: String,
-    /// What compile judges plans by.
-    pub compile_mode: CompileMode,
+    /// What else compile reads.
+    pub compile: CompileConfig,
     /// Inputs by name.
     pub inputs: BTreeMap<String, InputSpec>,
     /// Placement requests.
@@ -147,7 +147,7 @@ impl VariantConfig {
             },
             march: text("march").unwrap_or_else(|| "cpu".into()),
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
-            compile_mode: compile_mode(variant, &mut problems),
+            compile: compile(variant, &mut problems),
             inputs,
             requests: requests(variant),
             calibration: calibration(variant, method, max_percentile, &mut problems),
@@ -163,26 +163,6 @@ impl VariantConfig {
 
 /// Words of `optimization` that are keys of `calibration` here.
 const OF_CALIBRATION: [&str; 2] = ["asymmetric", "bias_correction"];
-
-fn compile_mode(variant: &Variant, problems: &mut Vec<Diagnostic>) -> CompileMode {
-    let value = |key: &str| variant.settings.get(key).map(|s| &s.value);
-    let factor = value("compile.balance_factor").and_then(toml::Value::as_integer);
-    let mode = value("compile.mode").and_then(toml::Value::as_str);
-    let wrong = match (mode, factor) {
-        (Some("balance"), Some(f)) => (f > 100).then(|| format!("compile.balance_factor {f} is above 100")),
-        (_, Some(_)) => Some("compile.balance_factor goes with compile.mode = \"balance\"".to_owned()),
-        (_, None) => None,
-    };
-    if let Some(wrong) = wrong {
-        let message = format!("variant {}: {wrong}", variant.name);
-        problems.push(Diagnostic::error("MANIFEST11", message).hint("set mode balance and a factor of 1 to 100"));
-    }
-    match mode {
-        Some("bandwidth") => CompileMode::Bandwidth,
-        Some("balance") => CompileMode::Balance(factor.and_then(|f| u8::try_from(f).ok()).unwrap_or(50)),
-        _ => CompileMode::Latency,
-    }
-}
 
 fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems: &mut Vec<Diagnostic>) -> Calibration {
     let default = Calibration::default();

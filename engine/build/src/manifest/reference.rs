@@ -26,6 +26,7 @@ pub fn reference() -> String {
             KeyType::Flag => "true or false".to_owned(),
             KeyType::Number => "number".to_owned(),
             KeyType::Integer => "positive integer".to_owned(),
+            KeyType::Count => "integer, 0 or more".to_owned(),
             KeyType::Numbers => "number or list of numbers".to_owned(),
             KeyType::Integers => "list of integers".to_owned(),
             KeyType::Texts => "list of texts".to_owned(),

@@ -113,6 +113,7 @@ fn kind(kind: KeyType) -> Value {
         KeyType::Commands => json!({ "type": "array", "items": list("string") }),
         KeyType::Any => json!({}),
         KeyType::Integer => json!({ "type": "integer", "minimum": 1 }),
+        KeyType::Count => json!({ "type": "integer", "minimum": 0 }),
         KeyType::Size => json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string" }] }),
     }
 }

@@ -327,6 +327,7 @@ fn check(kind: KeyType, value: &toml::Value) -> Result<(), String> {
         KeyType::Flag => (value.is_bool(), "true or false".to_owned()),
         KeyType::Number => (number(value).is_some_and(f64::is_finite), "a number".to_owned()),
         KeyType::Integer => (value.as_integer().is_some_and(|i| i > 0), "a positive whole number".to_owned()),
+        KeyType::Count => (value.as_integer().is_some_and(|i| i >= 0), "a whole number, 0 or more".to_owned()),
         KeyType::Numbers => (
             number(value).is_some() || all(|v| number(v).is_some_and(f64::is_finite)),
             "a number or a list of numbers".to_owned(),

@@ -166,10 +166,20 @@ pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>
     let inputs = || {
         let mut inputs = graph_of(db, partition(db, m, v))?;
         inputs.push(march(db, config)?);
+        if let Some(path) = &config.compile.replay_plan {
+            inputs.push(ActionInput::blob(ptq_compile::REPLAY, file(db, path)?));
+        }
         Some(inputs)
     };
-    let params =
-        ptq_compile::CompileParams { optimize_level, mode: config.compile_mode, inputs: config.inputs.clone() };
+    let params = ptq_compile::CompileParams {
+        optimize_level,
+        mode: config.compile.mode,
+        core_num: config.compile.core_num,
+        max_time_per_fc: config.compile.max_time_per_fc,
+        debug: config.compile.debug,
+        advice: config.compile.advice,
+        inputs: config.inputs.clone(),
+    };
     ask(db, &ptq_compile::CompileRule, &params, inputs())
 }
 

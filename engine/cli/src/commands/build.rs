@@ -13,6 +13,20 @@ const WORK_FOUND: u8 = 3;
 const MAX_TABLES: usize = 8;
 
 pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
+    if let Some(plan) = &args.replay_plan {
+        // Files of the manifest begin at its folder, arguments at the current one.
+        let plan = std::path::absolute(plan).map_err(|e| Failure::Usage(format!("error: --replay-plan: {e}")))?;
+        if !plan.is_file() {
+            return Err(Failure::Usage(format!("error: --replay-plan: there is no file {}", plan.display())));
+        }
+        let mut global = global.clone();
+        global.define.push(("compile.replay_plan".to_owned(), plan.display().to_string()));
+        return build(&global, args);
+    }
+    build(global, args)
+}
+
+fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
     let selectors = args.select.all();
     let plain = args.force.is_empty() && args.events.is_none() && !args.watch;
     if plain && is_up_to_date(&global.manifest, &overlay(global), ptq_engine::rules(), &selectors) {

@@ -59,7 +59,7 @@ fn structure(base: &Base<'_>, nodes: &Range<usize>, form: Form) -> Vec<u8> {
         match (&base.fusable[i], form) {
             (Some(f), Form::Fused { .. }) => {
                 let command = f.pattern.at_sram(&[Sram(0); 4]);
-                key.extend(Record { layer: 0, wait: [0; 4], command }.encode());
+                key.extend(Record { layer: 0, wait: [0; 4], core: 0, command }.encode());
                 for n in [f.extents.h, f.extents.w, f.extents.c].into_iter().chain(f.inputs.iter().map(|i| i.extents.h))
                 {
                     key.extend((n as u32).to_le_bytes());

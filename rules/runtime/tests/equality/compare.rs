@@ -40,8 +40,8 @@ pub(crate) fn assert_levels(graph: &QGraph, march: &March, inputs: &[Tensor], ex
     for mode in [CompileMode::Latency, CompileMode::Bandwidth, balance] {
         let mut below: Option<Report> = None;
         for level in [O0, O1, O2, O3] {
-            let (bin, report) = searched(graph, march, Search { level, mode });
-            let again = searched(graph, march, Search { level, mode });
+            let (bin, report) = searched(graph, march, Search { level, mode, ..Search::default() });
+            let again = searched(graph, march, Search { level, mode, ..Search::default() });
             assert_eq!((&bin, report), (&again.0, again.1), "equal inputs, equal bytes");
             assert_timing(&bin, march);
             let got = trace(&bin, inputs, 1);
@@ -64,7 +64,7 @@ pub(crate) fn assert_levels(graph: &QGraph, march: &March, inputs: &[Tensor], ex
 }
 
 /// What the timed simulator says of every program must hold together.
-fn assert_timing(bin: &[u8], march: &March) {
+pub(crate) fn assert_timing(bin: &[u8], march: &March) {
     let Some(hardware) = &march.hardware else { return };
     let model = artifact::decode(bin).unwrap();
     for segment in &model.segments {
@@ -107,7 +107,7 @@ pub(crate) fn trace(bin: &[u8], inputs: &[Tensor], threads: usize) -> Trace {
 }
 
 /// What the reference says.
-fn reference(graph: &QGraph, inputs: &[Tensor]) -> Trace {
+pub(crate) fn reference(graph: &QGraph, inputs: &[Tensor]) -> Trace {
     let mut seen = BTreeMap::new();
     let mut sink = |id, t: &Tensor| {
         if !graph.inputs.contains(&id) {

@@ -23,6 +23,8 @@ pub(super) struct ModelMessage {
     pub outputs: Vec<PortMessage>,
     #[prost(message, repeated, tag = "9")]
     pub segments: Vec<SegmentMessage>,
+    #[prost(bool, tag = "10")]
+    pub without_debug: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -121,6 +123,10 @@ pub(super) struct NpuMessage {
     pub layers: Vec<LayerMessage>,
     #[prost(message, repeated, tag = "7")]
     pub placed: Vec<PlacedMessage>,
+    #[prost(uint32, repeated, tag = "8")]
+    pub calls: Vec<u32>,
+    #[prost(string, tag = "9")]
+    pub follows: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -23,6 +23,8 @@ pub struct Cost {
     pub memory: u64,
     /// Multiply-accumulates.
     pub macs: u64,
+    /// Multiply-accumulates of the lanes that are occupied meanwhile.
+    pub working_macs: f64,
     /// Cycles of a matrix unit that is always full.
     pub ideal_mac: f64,
 }
@@ -36,14 +38,16 @@ pub fn cost(command: &Command, hw: &Hardware) -> Cost {
         Command::Conv(c) => {
             let peak = u64::from(hw.mac.ic) * u64::from(hw.mac.oc) * u64::from(hw.mac.px);
             let passes = u64::from(c.out_hwc[2]).div_ceil(hw.mac.oc.into()).max(1);
-            let cost = limited(command, conv_cycles(c, hw), passes, hw);
-            Cost { macs: c.macs(), ideal_mac: c.macs() as f64 / peak as f64, ..cost }
+            let cycles = array_cycles(c, hw);
+            let working_macs = (cycles * peak) as f64;
+            let ideal_mac = c.macs() as f64 / peak as f64;
+            Cost { macs: c.macs(), working_macs, ideal_mac, ..limited(command, cycles, passes, hw) }
         }
         Command::DwConv(c) => {
-            let outputs: u64 = c.out_hwc.iter().map(|&v| u64::from(v)).product();
-            let cycles = taps(c) * outputs.div_ceil(hw.mac.dw_lanes.into());
+            let cycles = dw_cycles(c, hw);
             let ideal_mac = c.macs() as f64 / f64::from(hw.mac.dw_lanes);
-            Cost { macs: c.macs(), ideal_mac, ..limited(command, cycles, 1, hw) }
+            let working_macs = cycles as f64 * f64::from(hw.mac.dw_lanes);
+            Cost { macs: c.macs(), working_macs, ideal_mac, ..limited(command, cycles, 1, hw) }
         }
         Command::MatMul(c) => {
             let [m, k, n] = c.mkn.map(u64::from);
@@ -51,7 +55,9 @@ pub fn cost(command: &Command, hw: &Hardware) -> Cost {
             let passes = n.div_ceil(hw.mac.oc.into()).max(1);
             let cycles = depth * passes * m.div_ceil(hw.mac.px.into());
             let peak = u64::from(hw.mac.ic) * u64::from(hw.mac.oc) * u64::from(hw.mac.px);
-            Cost { macs: c.macs(), ideal_mac: c.macs() as f64 / peak as f64, ..limited(command, cycles, passes, hw) }
+            let ideal_mac = c.macs() as f64 / peak as f64;
+            let working_macs = (cycles * peak) as f64;
+            Cost { macs: c.macs(), working_macs, ideal_mac, ..limited(command, cycles, passes, hw) }
         }
         Command::Softmax(_) => limited(command, vector(4 * operands(command).1.1), 1, hw),
         Command::Pool(c) => limited(command, vector(pool_elements(c)), 1, hw),
@@ -66,7 +72,14 @@ fn taps(c: &Conv) -> u64 {
     u64::from(c.kernel[0]) * u64::from(c.kernel[1])
 }
 
-fn conv_cycles(c: &Conv, hw: &Hardware) -> u64 {
+/// Cycles of a depthwise convolution in its lanes.
+pub(super) fn dw_cycles(c: &Conv, hw: &Hardware) -> u64 {
+    let outputs: u64 = c.out_hwc.iter().map(|&v| u64::from(v)).product();
+    taps(c) * outputs.div_ceil(hw.mac.dw_lanes.into())
+}
+
+/// Cycles of a convolution in the matrix unit.
+pub(super) fn array_cycles(c: &Conv, hw: &Hardware) -> u64 {
     let channels = u64::from(c.group_channels).next_multiple_of(hw.mac.channel_multiple.into());
     let groups = (u64::from(c.in_hwc[2]) / u64::from(c.group_channels).max(1)).max(1);
     let filters = u64::from(c.out_hwc[2]) / groups;
