@@ -92,6 +92,13 @@ pub struct Calibration {
     pub bias_correction: bool,
     /// How weights become integers.
     pub rounding: WeightRounding,
+    /// `auto`: largest share of the model's multiply-accumulates that may have a 16-bit factor; 0 keeps to 8 bits.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max_int16_macs: f64,
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 impl Default for Calibration {
@@ -107,6 +114,7 @@ impl Default for Calibration {
             weights: WeightScale::Max,
             bias_correction: false,
             rounding: WeightRounding::Nearest,
+            max_int16_macs: 0.0,
         }
     }
 }
@@ -171,9 +179,12 @@ impl std::fmt::Display for Way {
 }
 
 /// Parameters of an activation chosen this way; `scheme` is the march's.
+///
+/// With 16 bits KL and MSE are the maximum: a step is far below a histogram's bin, so that clipping can only lose.
 pub fn quant_params(histogram: &Histogram, way: Way, scheme: ActScheme) -> ActivationQuant {
     let scheme = if way.asymmetric { scheme.asymmetric() } else { scheme };
     let (lo, hi) = match way.pick {
+        Pick::Kl | Pick::Mse if scheme == ActScheme::SymmetricInt16 => clipped(histogram, histogram.abs_max()),
         Pick::Max | Pick::Loaded => clipped(histogram, histogram.abs_max()),
         Pick::Percentile(p) => clipped(histogram, methods::percentile(histogram, p)),
         Pick::Kl => clipped(histogram, methods::kl(histogram, scheme)),
@@ -218,7 +229,7 @@ fn clipped(histogram: &Histogram, threshold: f32) -> (f32, f32) {
     (histogram.min.max(-threshold).min(0.0), histogram.max.min(threshold).max(0.0))
 }
 
-/// Parameters that cover `lo..hi` (which contains 0). Symmetric: `scale = max(|lo|, |hi|) / 127`. Affine:
+/// Parameters that cover `lo..hi` (which contains 0). Symmetric: `scale = max(|lo|, |hi|) / 127`, for int16 `/ 32767`. Affine:
 /// `scale = (hi - lo) / 255`, `zero_point = round(-lo / scale)` (ONNX QuantizeLinear), 128 lower for int8. A range without
 /// extent gets scale 1.
 pub(crate) fn from_range(lo: f32, hi: f32, scheme: ActScheme) -> QuantParams {
@@ -226,6 +237,9 @@ pub(crate) fn from_range(lo: f32, hi: f32, scheme: ActScheme) -> QuantParams {
     match scheme {
         ActScheme::SymmetricInt8 => {
             QuantParams::per_tensor(DType::I8, usable(((f64::from(hi).max(-f64::from(lo))) / 127.0) as f32), 0)
+        }
+        ActScheme::SymmetricInt16 => {
+            QuantParams::per_tensor(DType::I16, usable(((f64::from(hi).max(-f64::from(lo))) / 32_767.0) as f32), 0)
         }
         ActScheme::AffineUint8 | ActScheme::AffineInt8 => {
             let step = usable(not_above((f64::from(hi) - f64::from(lo)) / 255.0));

@@ -18,7 +18,7 @@ use crate::values::observed;
 use crate::weights::not_kept;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
 use ptq_march::March;
-use ptq_place::{Placement, Requests, Scale, place, scales};
+use ptq_place::{Placement, Requests, Scale, follow, place, scales};
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ impl BuildRule for CalibrateRule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
@@ -122,7 +122,7 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         let at = compared(&observations, params.calibration.score_at);
         let score = ScoreParams { inputs: params.inputs.clone(), at, nodes: Vec::new() };
         let mut scorer = Scorer::new(answers, score, samples, per_channel);
-        let (table, report) = search(&observations, &params.calibration, &mut scorer, &others)?;
+        let (table, report) = search(&observations, &params.calibration, &params.requests, &mut scorer, &others)?;
         out.insert("search.json".to_owned(), serde_json::to_vec(&report).map_err(|e| internal(&e))?.into());
         table
     } else {
@@ -148,6 +148,9 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         out.insert(DATA.to_owned(), serde_json::to_vec(&data).map_err(|e| internal(&e))?.into());
     }
     out.insert("warnings.json".to_owned(), serde_json::to_vec(&notes).map_err(|e| internal(&e))?.into());
+    // A search may have given nodes 16 bits, and pixels keep 8.
+    let mut placement = placement.clone();
+    follow(&graph, &mut placement, &table);
     let placement = serde_json::to_vec(&placement).map_err(|e| internal(&e))?;
     out.insert("placement.json".to_owned(), placement.into());
     Ok(out)

@@ -6,6 +6,7 @@
 mod auto;
 mod default;
 mod mix;
+mod words;
 
 use crate::answers::{Answers, Stop, request};
 use crate::channels::ChannelRanges;
@@ -15,6 +16,7 @@ use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams};
 use crate::table::Observations;
 use bytes::Bytes;
 use ptq_ir::{Device, Diagnostic, QuantTable, ValueId};
+use ptq_place::Requests;
 use ptq_rule::{ActionRequest, Blobs, Failure, InputRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -66,6 +68,7 @@ pub struct Sensitive {
 pub(crate) fn search(
     observations: &Observations<'_>,
     calibration: &Calibration,
+    requests: &Requests,
     scorer: &mut Scorer<'_, '_>,
     others: &[Vec<String>],
 ) -> Result<(QuantTable, SearchReport), Stop> {
@@ -73,7 +76,14 @@ pub(crate) fn search(
         SearchReport { samples: scorer.samples.len(), compared: scorer.params.at.clone(), ..SearchReport::default() };
     let (name, mut candidates) = match calibration.method {
         Method::Mix => ("mix", mix::mix(observations, calibration.sensitive_below, scorer, &mut report)?),
-        Method::Auto => ("auto", auto::auto(observations, scorer, others)?),
+        Method::Auto => {
+            let mut candidates = auto::auto(observations, scorer, others)?;
+            if calibration.max_int16_macs > 0.0 {
+                let budget = calibration.max_int16_macs;
+                words::add(observations, requests, budget, scorer, others, &mut candidates)?;
+            }
+            ("auto", candidates)
+        }
         _ => ("default", default::default(observations, scorer)?),
     };
     report.search = name.into();

@@ -22,7 +22,6 @@ const CHANNEL_STEP: usize = 32;
 const WEIGHT_SHARE: usize = 8;
 
 /// Bytes of a look-up table.
-const TABLE_BYTES: usize = 256;
 
 /// The whole of something: the only core.
 const ALONE: (usize, usize) = (0, 1);
@@ -269,7 +268,7 @@ impl Emission<'_, '_> {
             }
             Command::Lut(mut c) => {
                 c.count = u32::try_from(elements).ok()?;
-                let table = self.table(node, 9, *layer.constants.first()?, TABLE_BYTES, state)?;
+                let table = self.table(node, 9, *layer.constants.first()?, c.table_bytes(), state)?;
                 self.compute(node, Command::Lut(c), vec![x[0], Some((table, 0)), ofm]);
             }
             Command::Eltwise(mut c) => {

@@ -15,6 +15,7 @@ mod matmul;
 mod pad;
 mod permute;
 mod pool;
+mod requantize;
 mod reshape;
 mod resize;
 mod slice;
@@ -130,6 +131,7 @@ impl<'a> Lowering<'a> {
             QOp::Pad { before, value } => pad::lower(self, node, before, *value),
             QOp::Reshape => reshape::lower(self, node),
             QOp::Transpose { perm } => permute::lower(self, node, perm),
+            QOp::Requantize(requantize) => requantize::lower(self, node, requantize),
             QOp::Float { .. } | QOp::Quantize | QOp::Dequantize => {
                 Err(Diagnostic::error("COMP03", format!("{} does not run on the accelerator", node.op.name())))
             }

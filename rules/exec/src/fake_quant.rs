@@ -27,6 +27,7 @@ impl FakeQuantPlan {
         table: &QuantTable,
         weights: &BTreeMap<ValueId, QuantParams>,
     ) -> Result<FakeQuantPlan, ExecError> {
+        let graph = &*table.with_readers(graph);
         let activations = activation_params(graph, table);
         Ok(FakeQuantPlan { plan: FloatPlan::new(&with_rounded_weights(graph, table, weights)?)?, activations })
     }

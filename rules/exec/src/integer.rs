@@ -147,6 +147,7 @@ impl Interpreter {
             QOp::Pad { before, value } => moves::pad(before, *value, x, &out.shape),
             QOp::Reshape => Ok(x.data.reshaped(out.shape.clone())?),
             QOp::Transpose { perm } => moves::transpose(perm, x),
+            QOp::Requantize(requantize) => concat::requantize(requantize, x, out),
         };
         Ok(vec![y?])
     }

@@ -24,7 +24,6 @@ pub use interp::Interp;
 pub use lut::Lut;
 pub use matmul::MatMul;
 pub use pool::{Pool, PoolKind};
-pub(crate) use softmax::SOFTMAX_ENTRIES;
 pub use softmax::Softmax;
 pub use table::record_table;
 pub use trans::Trans;

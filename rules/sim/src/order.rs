@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn lut(ifm: u32, ofm: u32) -> Command {
-        Command::Lut(Lut { ifm: Sram(ifm), table: Sram(512), ofm: Sram(ofm), count: 64, x_type: Elem::I8 })
+        Command::Lut(Lut { ifm: Sram(ifm), table: Sram(512), ofm: Sram(ofm), count: 64, x_type: Elem::I8, words: 0 })
     }
 
     /// Two stripes through a table, with two input tiles and one output tile.

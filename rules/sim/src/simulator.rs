@@ -105,7 +105,7 @@ impl<'a> Simulator<'a> {
             Command::Lut(c) => {
                 aligned(align, &[c.table])?;
                 let out = moves::lut(c, sram)?;
-                commit(sram, c.ofm, &out, &[(c.ifm, u64::from(c.count)), (c.table, 256)])
+                commit(sram, c.ofm, &out, &moves::lut_operands(c))
             }
             Command::Trans(c) => {
                 aligned(align, &[c.src, c.dst])?;

@@ -28,7 +28,7 @@ fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
 }
 
 fn lut(ifm: u32, ofm: u32, count: u32) -> Command {
-    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(0), ofm: Sram(ofm), count, x_type: Elem::I8 })
+    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(0), ofm: Sram(ofm), count, x_type: Elem::I8, words: 0 })
 }
 
 /// A table, then two tiles of 640 bytes through it.

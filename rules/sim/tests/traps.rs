@@ -38,7 +38,7 @@ fn trap(commands: &[Command]) -> TrapKind {
 }
 
 fn lut(ifm: u32, ofm: u32, count: u32) -> Command {
-    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(256), ofm: Sram(ofm), count, x_type: Elem::U8 })
+    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(256), ofm: Sram(ofm), count, x_type: Elem::U8, words: 0 })
 }
 
 fn table() -> Command {

@@ -184,6 +184,18 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
             format!("variant {}: calibration.{} does not go with a search, which tries it", variant.name, asked[0]);
         problems.push(Diagnostic::error("MANIFEST11", why).hint("remove it, or name one method as calibration.type"));
     }
+    let max_int16_macs = value("max_int16_macs").and_then(number).unwrap_or(default.max_int16_macs);
+    let misplaced = match max_int16_macs {
+        share if !(0.0..=1.0).contains(&share) => Some(format!("calibration.max_int16_macs {share} is not in 0..1")),
+        share if share > 0.0 && method != Method::Auto => {
+            Some(format!("variant {}: calibration.max_int16_macs is a budget of the search auto", variant.name))
+        }
+        _ => None,
+    };
+    if let Some(why) = misplaced {
+        let hint = "set calibration.type = \"auto\" and a share such as 0.1; single nodes take nodes.NAME.InputType";
+        problems.push(Diagnostic::error("MANIFEST11", why).hint(hint));
+    }
     let rounding = match value("rounding").and_then(toml::Value::as_str) {
         Some("compensated") => WeightRounding::Compensated,
         _ => WeightRounding::Nearest,
@@ -221,6 +233,7 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
         weights,
         bias_correction: flag("bias_correction"),
         rounding,
+        max_int16_macs,
     }
 }
 

@@ -294,6 +294,7 @@ pub const KEYS: &[Key] = &[
         "calibrate",
         "mix: a node whose score alone is below this is sensitive"
     ),
+    key!("calibration.max_int16_macs", KeyType::Number, "0", "-", "calibrate", "auto: largest share of MACs in int16"),
     key!(
         "calibration.thresholds",
         KeyType::Text,
@@ -351,10 +352,7 @@ pub const KEYS: &[Key] = &[
         "nodes of these types removed beside inputs and outputs, in this order"
     ),
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
-    type_key!(
-        "nodes.*.InputType",
-        "type of the inputs of one node; int8 is what this version computes, int16 is answered"
-    ),
+    type_key!("nodes.*.InputType", "type of the inputs of one node, where the march can; what makes them gives it too"),
     type_key!("nodes.*.InputType0", "type of its first input"),
     type_key!("nodes.*.InputType1", "type of its second input"),
     type_key!("nodes.*.InputType2", "type of its third input"),
@@ -365,7 +363,7 @@ pub const KEYS: &[Key] = &[
         "[]",
         "optimization",
         "partition",
-        "Horizon's words: set_model_output_int8, set_<Op>_input_int8, set_<Op>_output_int8, run_fast, asymmetric, bias_correction"
+        "Horizon's words: set_model_output_<type>, set_<Op>_input_<type>, set_<Op>_output_<type> (int8, int16), set_all_nodes_int16, run_fast, asymmetric, bias_correction"
     ),
     key!("run_on_bpu", KeyType::Texts, "[]", "run_on_bpu", "partition", "nodes to run on the BPU where the march can"),
     key!("run_on_cpu", KeyType::Texts, "[]", "run_on_cpu", "partition", "nodes to keep on the CPU"),
@@ -463,4 +461,4 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Keys that are part of the manifest's language but not of this version; refused by name, never ignored.
-pub const LATER: &[&str] = &["calibration.equalization", "calibration.max_int16_macs", "custom_op"];
+pub const LATER: &[&str] = &["calibration.equalization", "custom_op"];

@@ -171,7 +171,7 @@ pub(super) struct NodeMessage {
     pub covers: Vec<String>,
     #[prost(
         oneof = "OpMessage",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
     )]
     pub op: Option<OpMessage>,
 }
@@ -226,6 +226,8 @@ pub(super) enum OpMessage {
     Gather(IndicesMessage),
     #[prost(message, tag = "33")]
     Pad(PadMessage),
+    #[prost(message, tag = "34")]
+    Requantize(ResultMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
