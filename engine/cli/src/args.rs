@@ -1,7 +1,9 @@
 //! Arguments: one definition for parsing, help and shell completions.
 
+mod analyze;
 mod cluster;
 
+pub(crate) use analyze::Analyze;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use cluster::{ExecStage, SlurmScript};
 use std::path::PathBuf;
@@ -89,6 +91,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Measure a variant at its own task, on the evaluation data of the manifest
     Eval(Eval),
+    /// Say which nodes lose accuracy, and which settings would help; builds what is missing
+    Analyze(Analyze),
     /// Show inputs and outputs of an ONNX file or a compiled model
     Info(Info),
     /// Print a compiled model as readable assembly

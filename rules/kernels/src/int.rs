@@ -32,7 +32,7 @@ mod vnni;
 mod vnni512;
 mod windows;
 
-pub use border::{dequantize_bytes, quantize_bytes};
+pub use border::{dequantize_bytes, fake_quantize, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
 pub use elementwise::{IntAdd, IntMul, byte_pairs};

@@ -198,11 +198,18 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
     if score_samples < 1 {
         problems.push(Diagnostic::error("MANIFEST11", format!("calibration.score_samples {score_samples} is below 1")));
     }
-    let asked: Vec<&str> = ["per_channel", "asymmetric"].into_iter().filter(|k| flag(k)).collect();
+    let asked: Vec<&str> = ["per_channel", "equalization", "asymmetric"].into_iter().filter(|k| flag(k)).collect();
     if method.is_search() && !asked.is_empty() {
         let why =
             format!("variant {}: calibration.{} does not go with a search, which tries it", variant.name, asked[0]);
         problems.push(Diagnostic::error("MANIFEST11", why).hint("remove it, or name one method as calibration.type"));
+    }
+    let alone = flag("per_channel") || matches!(method, Method::Load | Method::Skip);
+    if flag("equalization") && alone {
+        let with =
+            if flag("per_channel") { "per_channel, as both choose the scales of channels" } else { "load and skip" };
+        let why = format!("variant {}: calibration.equalization does not go with {with}", variant.name);
+        problems.push(Diagnostic::error("MANIFEST11", why).hint("remove one of the two"));
     }
     let rounding = match value("rounding").and_then(toml::Value::as_str) {
         Some("compensated") => WeightRounding::Compensated,
@@ -241,6 +248,7 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
         weights,
         bias_correction: flag("bias_correction"),
         rounding,
+        equalization: flag("equalization"),
     }
 }
 
