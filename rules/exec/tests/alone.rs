@@ -70,7 +70,7 @@ fn a_node_alone_is_the_whole_run_with_only_its_parameters() {
 fn branches() -> Graph {
     let mut b = GraphBuilder::new("g");
     let x = b.input("x", &[1, 2, 3, 3]);
-    let mut conv = |b: &mut GraphBuilder, name: &str, x, seed: usize| {
+    let conv = |b: &mut GraphBuilder, name: &str, x, seed: usize| {
         let data = (0..4).map(|i| ((i * 5 + seed * 3) % 7) as f32 / 3.0 - 1.0).collect();
         let w = b.constant(&format!("w_{name}"), Tensor::from_f32([2, 2, 1, 1], data).unwrap());
         b.node("Conv", name, &[x, w], Attrs::default(), &[1, 2, 3, 3])

@@ -21,7 +21,7 @@ fn numbers(seed: u64, n: usize) -> Vec<f32> {
 fn graph() -> Graph {
     let mut b = GraphBuilder::new("g");
     let x = b.input("x", &[1, 4, 6, 6]);
-    let mut conv = |b: &mut GraphBuilder, name: &str, from, seed: u64, outlier: f32| {
+    let conv = |b: &mut GraphBuilder, name: &str, from, seed: u64, outlier: f32| {
         let mut w = numbers(seed, 4 * 4 * 9);
         w[5] = outlier;
         let w = b.constant(&format!("w_{name}"), Tensor::from_f32([4, 4, 3, 3], w).unwrap());

@@ -12,7 +12,7 @@ use ptq_place::{Requests, place};
 fn graph(wa: Vec<f32>, wd: Vec<f32>, wb: Vec<f32>) -> Graph {
     let mut b = GraphBuilder::new("g");
     let x = b.input("x", &[1, 3, 4, 4]);
-    let mut constant = |b: &mut GraphBuilder, name: &str, shape: &[usize], w: Vec<f32>| {
+    let constant = |b: &mut GraphBuilder, name: &str, shape: &[usize], w: Vec<f32>| {
         b.constant(name, Tensor::from_f32(shape, w).unwrap())
     };
     let wa = constant(&mut b, "wa", &[4, 3, 1, 1], wa);
