@@ -4,6 +4,7 @@
 //! `ptq-cache`; nothing here prints. All use of salsa is in `queries/`.
 
 mod action;
+mod analyze;
 mod artifacts;
 mod attempt;
 mod build;
@@ -37,6 +38,7 @@ pub mod watch;
 mod worker;
 
 pub use action::{ActionInput, ActionSpec, InputKind, RULES_SOURCES};
+pub use analyze::Analyzed;
 pub use artifacts::FILES;
 pub use attempt::is_up_to_date;
 pub use build::{BuildOptions, BuildReport, Outcome, StageName, VariantReport, Work};

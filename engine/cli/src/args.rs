@@ -1,8 +1,10 @@
 //! Arguments: one definition for parsing, help and shell completions.
 
+mod analyze;
 mod cluster;
 mod perf;
 
+pub(crate) use analyze::Analyze;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use cluster::{ExecStage, SlurmScript};
 pub(crate) use perf::Perf;
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Say how long a compiled model takes, and why: predicted for an accelerator, measured for this processor
     Perf(Perf),
+    /// Say which nodes lose accuracy, and which settings would help; builds what is missing
+    Analyze(Analyze),
     /// Show inputs and outputs of an ONNX file or a compiled model
     Info(Info),
     /// Print a compiled model as readable assembly

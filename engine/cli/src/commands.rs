@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod analyze;
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;

@@ -56,6 +56,7 @@ fn run(args: &Args) -> Result<u8, Failure> {
         Command::Verify(a) => commands::verify::run(global, a),
         Command::Eval(a) => commands::eval::run(global, a),
         Command::Perf(a) => commands::perf::run(global, a),
+        Command::Analyze(a) => commands::analyze::run(global, a),
         Command::Info(a) => commands::info::run(a),
         Command::Dump(a) => commands::dump::run(a),
         Command::Ops(a) => commands::ops::run(a),

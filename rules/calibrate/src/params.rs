@@ -95,6 +95,9 @@ pub struct Calibration {
     /// `auto`: largest share of the model's multiply-accumulates that may have a 16-bit factor; 0 keeps to 8 bits.
     #[serde(skip_serializing_if = "is_zero")]
     pub max_int16_macs: f64,
+    /// Whether channels between two Convs get scales that make their weights equally large.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub equalization: bool,
 }
 
 fn is_zero(share: &f64) -> bool {
@@ -115,6 +118,7 @@ impl Default for Calibration {
             bias_correction: false,
             rounding: WeightRounding::Nearest,
             max_int16_macs: 0.0,
+            equalization: false,
         }
     }
 }
@@ -143,12 +147,14 @@ pub struct Way {
     pub asymmetric: bool,
     /// Whether every channel has a threshold of its own, where its producer and consumers can absorb that.
     pub per_channel: bool,
+    /// Whether channels have scales by cross-layer equalization, where their producer and consumers can absorb that.
+    pub equalized: bool,
 }
 
 impl Way {
     /// A range in the march's own scheme.
     pub const fn of(pick: Pick) -> Way {
-        Way { pick, asymmetric: false, per_channel: false }
+        Way { pick, asymmetric: false, per_channel: false, equalized: false }
     }
 
     /// The one way that settings without a search name.
@@ -160,7 +166,8 @@ impl Way {
             Method::Load => Pick::Loaded,
             Method::Max | Method::Default | Method::Mix | Method::Auto | Method::Skip => Pick::Max,
         };
-        Way { pick, asymmetric: calibration.asymmetric, per_channel: calibration.per_channel }
+        let Calibration { asymmetric, per_channel, equalization: equalized, .. } = *calibration;
+        Way { pick, asymmetric, per_channel, equalized }
     }
 }
 
@@ -174,6 +181,7 @@ impl std::fmt::Display for Way {
             Pick::Loaded => f.write_str("load")?,
         }
         f.write_str(if self.per_channel { " + per-channel" } else { "" })?;
+        f.write_str(if self.equalized { " + equalization" } else { "" })?;
         f.write_str(if self.asymmetric { " + asymmetric" } else { "" })
     }
 }

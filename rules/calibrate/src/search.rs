@@ -8,6 +8,8 @@ mod default;
 mod mix;
 mod words;
 
+pub(crate) use mix::computing;
+
 use crate::answers::{Answers, Stop, request};
 use crate::channels::ChannelRanges;
 use crate::params::{Calibration, Method, Pick, ScoreAt, Way};
@@ -15,8 +17,8 @@ use crate::rule::merged_channels;
 use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams};
 use crate::table::Observations;
 use bytes::Bytes;
-use ptq_ir::{Device, Diagnostic, QuantTable, ValueId};
-use ptq_place::Requests;
+use ptq_ir::{Device, Diagnostic, Graph, QuantTable, ValueId};
+use ptq_place::{Placement, Requests};
 use ptq_rule::{ActionRequest, Blobs, Failure, InputRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -246,7 +248,11 @@ fn tried(name: String, score: f64) -> Tried {
 
 /// Names of the values to compare: the outputs, or the last quantized values in front of them.
 pub(crate) fn compared(observations: &Observations<'_>, at: ScoreAt) -> Vec<String> {
-    let graph = observations.graph;
+    at_values(observations.graph, observations.placement, at)
+}
+
+/// As [`compared`], under this placement.
+pub(crate) fn at_values(graph: &Graph, placement: &Placement, at: ScoreAt) -> Vec<String> {
     let name = |v: &ValueId| graph.value(*v).name.clone();
     if at == ScoreAt::Output {
         return graph.outputs.iter().map(name).collect();
@@ -259,7 +265,7 @@ pub(crate) fn compared(observations: &Observations<'_>, at: ScoreAt) -> Vec<Stri
             continue;
         }
         let Some(id) = producers[v.0 as usize] else { continue };
-        let quantized = observations.placement.nodes[id.0 as usize].on == Device::Bpu;
+        let quantized = placement.nodes[id.0 as usize].on == Device::Bpu;
         if quantized {
             found.insert(v);
         } else {

@@ -2,6 +2,7 @@
 
 use crate::Histogram;
 use crate::channels::ChannelRanges;
+use crate::equalize::{equalized, factors};
 use crate::kept::kept_activation;
 use crate::params::{Way, WeightScale, per_channel, quant_params};
 use crate::values::origin;
@@ -163,9 +164,15 @@ impl Observations<'_> {
         let choose = || Ok::<_, Infallible>(quant_params(histogram, way, scheme));
         let of = if words { " in 16 bits" } else { "" };
         let Ok(whole) = self.memo.keep(&format!("{observed}: {way}{of}"), choose);
-        match self.channels.get(&value.name).filter(|_| way.per_channel && !words) {
-            Some(ranges) => Ok(per_channel(&whole, ranges, way, scheme)),
-            None => Ok(ActivationQuant::clone(&whole)),
+        match self.channels.get(&value.name).filter(|_| !words) {
+            Some(ranges) if way.equalized => {
+                let make = || Ok::<_, Infallible>(factors(graph, self.placement));
+                let Ok(factors) = self.memo.keep("equalization", make);
+                let own = factors.get(&value.name).map_or(&[][..], Vec::as_slice);
+                Ok(equalized(&whole, ranges, own, way, scheme))
+            }
+            Some(ranges) if way.per_channel => Ok(per_channel(&whole, ranges, way, scheme)),
+            _ => Ok(ActivationQuant::clone(&whole)),
         }
     }
 }

@@ -36,7 +36,7 @@ mod word_conv;
 mod word_matmul;
 mod words;
 
-pub use border::{dequantize_bytes, quantize_bytes};
+pub use border::{dequantize_bytes, fake_quantize, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
 pub use elementwise::{IntAdd, IntMul, byte_pairs};

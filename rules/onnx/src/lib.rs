@@ -12,6 +12,7 @@ pub mod infer;
 mod meter;
 mod ports;
 pub mod proto;
+mod ranges;
 mod raw;
 mod scan;
 #[cfg(test)]
@@ -22,5 +23,6 @@ pub use export::{ExportMeta, export_fake_quant, export_float, export_qdq};
 pub use import::{external_files, import, is_quantized};
 pub use infer::{InferCtx, infer, is_known_op, known_ops, operators};
 pub use ports::{FilePort, INPUT_METADATA, file_ports, metadata};
+pub use ranges::quantized_ranges;
 pub use raw::{RawBody, RawControl, RawDim, RawInput, RawModel, RawNode};
 pub use scan::{DEFAULT_BUDGET, Limits};

@@ -5,6 +5,7 @@
 //! [`quant_info_json`]) and [`verify()`]. Everything is a pure function that returns values; only the command line
 //! prints. Called by the engine and the command line.
 
+mod analysis;
 mod data_table;
 mod dequantize;
 mod evaluate_rule;
@@ -27,6 +28,7 @@ pub mod task;
 mod text_table;
 pub mod verify;
 
+pub use analysis::{analysis_html, analysis_text};
 pub use evaluate_rule::{DICTIONARY, EVALUATION, EvaluateRule, LABELS, TRUTH};
 pub use figure::Figure;
 pub use inputs_page::inputs_markdown;

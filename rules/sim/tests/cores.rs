@@ -20,7 +20,7 @@ fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
 }
 
 fn lut(ifm: u32, ofm: u32, count: u32) -> Command {
-    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(0), ofm: Sram(ofm), count, x_type: Elem::U8 })
+    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(0), ofm: Sram(ofm), count, x_type: Elem::U8, words: 0 })
 }
 
 /// A table and 4,096 bytes of the input at DDR 256, through it to DDR 16384, by one core; `half`: which part of two.

@@ -24,6 +24,11 @@ impl Figure<'_> {
         Figure { name, ours: ms(ours), peer: ms(peer), ratio: round(peer / ours), unit: "ms" }.print();
     }
 
+    /// Peak memory, where less is better.
+    pub(crate) fn memory(name: &str, ours: f64, peer: f64) {
+        Figure { name, ours: round(ours), peer: round(peer), ratio: round(peer / ours), unit: "MiB" }.print();
+    }
+
     /// A speed beside a limit.
     pub(crate) fn share(name: &str, ours: f64, peak: f64) {
         Figure { name, ours: round(ours), peer: round(peak), ratio: round(ours / peak), unit: "GOP/s" }.print();

@@ -2,10 +2,12 @@
 //!
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
 //! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
-//! goes. `compile`: how fast plans are found and how good they are. `engine`: builds that have nothing to do, or little, beside `ninja`. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
+//! goes. `calibrate`: time and memory beside `quantize_static`. `compile`: how fast plans are found and how good they are. `engine`: builds that have nothing to do, or little, beside `ninja`. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
 //! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "../bench/calibrate.rs"]
+mod calibrate;
 #[path = "../bench/ceiling.rs"]
 mod ceiling;
 #[path = "../bench/clock.rs"]
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = Options::parse(&args).and_then(|options| match options.what.as_str() {
         "inference" => inference::run(&options),
+        "calibrate" => calibrate::run(&options),
         "compile" => compile::run(&options),
         "gemm" => gemm::run(&options),
         "engine" => engine::run(),

@@ -178,7 +178,7 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
     if score_samples < 1 {
         problems.push(Diagnostic::error("MANIFEST11", format!("calibration.score_samples {score_samples} is below 1")));
     }
-    let asked: Vec<&str> = ["per_channel", "asymmetric"].into_iter().filter(|k| flag(k)).collect();
+    let asked: Vec<&str> = ["per_channel", "equalization", "asymmetric"].into_iter().filter(|k| flag(k)).collect();
     if method.is_search() && !asked.is_empty() {
         let why =
             format!("variant {}: calibration.{} does not go with a search, which tries it", variant.name, asked[0]);
@@ -195,6 +195,13 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
     if let Some(why) = misplaced {
         let hint = "set calibration.type = \"auto\" and a share such as 0.1; single nodes take nodes.NAME.InputType";
         problems.push(Diagnostic::error("MANIFEST11", why).hint(hint));
+    }
+    let alone = flag("per_channel") || matches!(method, Method::Load | Method::Skip);
+    if flag("equalization") && alone {
+        let with =
+            if flag("per_channel") { "per_channel, as both choose the scales of channels" } else { "load and skip" };
+        let why = format!("variant {}: calibration.equalization does not go with {with}", variant.name);
+        problems.push(Diagnostic::error("MANIFEST11", why).hint("remove one of the two"));
     }
     let rounding = match value("rounding").and_then(toml::Value::as_str) {
         Some("compensated") => WeightRounding::Compensated,
@@ -234,6 +241,7 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
         bias_correction: flag("bias_correction"),
         rounding,
         max_int16_macs,
+        equalization: flag("equalization"),
     }
 }
 

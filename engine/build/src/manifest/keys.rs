@@ -301,7 +301,7 @@ pub const KEYS: &[Key] = &[
         "none",
         "-",
         "calibrate",
-        "load: JSON file of ranges by value name, such as a quant_info.json"
+        "load: JSON file of ranges by value name, such as a quant_info.json, or a quantized ONNX file (QDQ) of the same model; what it leaves out is calibrated from calibration.data"
     ),
     key!(
         "calibration.weights",
@@ -318,6 +318,14 @@ pub const KEYS: &[Key] = &[
         "-",
         "calibrate",
         "biases make up for the mean error of their filters on the samples"
+    ),
+    key!(
+        "calibration.equalization",
+        KeyType::Flag,
+        "false",
+        "-",
+        "calibrate",
+        "channels between two Convs get scales that make the weights in front and behind equally large (cross-layer equalization)"
     ),
     key!(
         "calibration.rounding",
@@ -461,4 +469,4 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Keys that are part of the manifest's language but not of this version; refused by name, never ignored.
-pub const LATER: &[&str] = &["calibration.equalization", "custom_op"];
+pub const LATER: &[&str] = &["custom_op"];

@@ -7,7 +7,7 @@ use ptq_ir::ops::{ConvGeom, PoolGeom};
 use ptq_ir::{DType, QGraph, Rounding, Tensor};
 use ptq_runtime::{Model, RunOptions, RuntimeError};
 use ptq_sim::artifact::{self, BinError, Body};
-use ptq_sim::{Command, RECORD_BYTES, Record};
+use ptq_sim::{RECORD_BYTES, Record};
 
 pub(crate) fn graph() -> QGraph {
     let mut b = Builder::new(Rounding::Fixed, DType::I8, 3);
