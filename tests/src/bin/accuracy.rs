@@ -165,7 +165,13 @@ fn scored(folder: &Path, python: &Path) -> Result<Value, String> {
     let work = folder.display().to_string();
     let mut args = vec!["score", "--work", work.as_str()];
     named.iter().for_each(|m| args.extend(["--model", m.as_str()]));
-    json(&script(python, &args)?)
+    let mut found = json(&script(python, &args)?)?;
+    for (tool, _) in TOOLS {
+        if let Ok(why) = std::fs::read_to_string(folder.join("peers").join(format!("{tool}.failed"))) {
+            found[tool] = serde_json::json!({ "error": format!("fails: {}", why.trim()) });
+        }
+    }
+    Ok(found)
 }
 
 /// One model's table in Markdown.
