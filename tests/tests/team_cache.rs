@@ -116,6 +116,7 @@ fn a_server_that_is_silent_or_dies_does_not_stop_a_build() {
     let server = ReapiServer::start();
     let proxy = FaultProxy::start(server.url.trim_start_matches("grpc://"));
     let url = format!("grpc://{}", proxy.address);
+    let begin_of_test = Instant::now();
     let alone = Instant::now();
     let reference = sweep();
     build(&reference);
@@ -131,6 +132,19 @@ fn a_server_that_is_silent_or_dies_does_not_stop_a_build() {
         assert_eq!(files(&p.file("out")), files(&reference.file("out")), "{link:?}");
         assert!(session.stdout.contains("remote cache: "), "{link:?}: {}", session.stdout);
     }
+    // It dies in the middle of a build, and is back for the next.
+    proxy.set(Link::Good);
+    let (p, before) = (machine(&url, "read-write"), server.writes());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while server.writes() == before && begin_of_test.elapsed() < Duration::from_secs(120) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            proxy.set(Link::Refuse);
+        });
+        build(&p);
+    });
+    assert_eq!(files(&p.file("out")), files(&reference.file("out")));
     proxy.set(Link::Good);
     let (writer, reader) = (machine(&url, "read-write"), machine(&url, "read"));
     build(&writer);

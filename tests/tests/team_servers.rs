@@ -2,9 +2,9 @@
 //! a miss, and a reader changes nothing. With `--features s3` also S3.
 
 use ptq_cache::Digest;
-use ptq_cache::remote::{Mode, RemoteDigest, RemoteSettings};
+use ptq_cache::remote::{ClientCertificate, Mode, RemoteDigest, RemoteSettings, Secret};
 use ptq_tests::cache_machine::{Machine, action, outputs, settings};
-use ptq_tests::hostile::{FaultProxy, Link};
+use ptq_tests::hostile::{FaultProxy, Link, ReapiServer};
 use ptq_tests::servers::{Server, buildgrid, casd, nginx};
 use ptq_tests::skip::need;
 use std::time::{Duration, Instant};
@@ -107,6 +107,31 @@ fn nginx_webdav() {
     let (stats, warnings) = (door.remote.stats(), door.remote.warnings());
     assert_eq!((stats.stored, stats.not_stored, warnings.len()), (0, 1, 1), "{warnings:?}");
     assert!(!server.folder().join("cache/ac").join(action("other").digest.hex()).exists());
+}
+
+#[test]
+fn encryption_and_client_certificates() {
+    let behind = ReapiServer::start();
+    let port = behind.url.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
+    let Some(server) = need(nginx::secure(port)) else { return };
+    let file = |name: &str| std::fs::read(server.folder().join(name)).expect("a certificate");
+    let key = || Secret::from_file(&server.folder().join("client.key")).expect("a key");
+    let shown = || Some(ClientCertificate { chain: file("client.pem"), key: key() });
+    for scheme in ["https", "grpcs"] {
+        let plain = settings(&server.url(scheme), Mode::ReadWrite);
+        let trusting = RemoteSettings { authorities: Some(file("ca.pem")), ..plain.clone() };
+        let complete = RemoteSettings { certificate: shown(), ..trusting.clone() };
+        let tree = Machine::with(&complete).make(scheme, &outputs());
+        let reader = Machine::with(&complete);
+        assert_eq!(reader.find(scheme), Some(tree), "{scheme}: {:?} {}", reader.remote.warnings(), server.said());
+        for (what, incomplete) in [("its authority is not trusted", plain), ("we show no certificate", trusting)] {
+            let reader = Machine::with(&incomplete);
+            assert_eq!(reader.find(scheme), None, "{scheme}: {what}");
+            reader.make("other", &outputs());
+            assert_eq!(reader.remote.stats().stored, 0, "{scheme}: {what}");
+        }
+    }
+    assert!(!behind.state().results.is_empty(), "gRPC went through");
 }
 
 #[test]

@@ -150,6 +150,12 @@ fn check(r: &mut Reader<'_>, config: &RemoteConfig, place: Option<&Spot>) {
         let hint = "a URL begins with grpc://, grpcs://, http://, https:// or s3://";
         problem(format!("cache.remote.url = {url:?} names no server of results"), hint);
     }
+    if url.split('/').nth(2).is_some_and(|host| host.contains('@')) {
+        problem(
+            "cache.remote.url holds a password, which messages would show".into(),
+            "use password_env or password_file",
+        );
+    }
     let logins = ["token_env", "token_file", "password_env", "password_file"].into_iter().filter(|k| has(k)).count();
     if logins > 1 {
         problem("cache.remote logs in twice".into(), "give one of token_env, token_file, password_env, password_file");
@@ -202,6 +208,7 @@ mod tests {
             ("remote = \"grpc://h\"", "must be a table"),
             ("remote = { mode = \"read\" }", "has no url"),
             ("remote = { url = \"ftp://h\" }", "begins with grpc://"),
+            ("remote = { url = \"https://me:pw@h/\" }", "holds a password"),
             ("remote = { url = \"grpc://h\", mode = \"write\" }", "read-write"),
             ("remote = { url = \"grpc://h\", urll = 1 }", "did you mean url?"),
             ("remote = { url = \"grpcs://h\", token_env = \"A\", token_file = \"b\" }", "logs in twice"),
