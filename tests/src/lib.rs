@@ -2,8 +2,10 @@
 //!
 //! Suites are one test binary a theme under `tests/tests/`; programs (`fetch`) are under `tests/src/bin/`.
 
+pub mod cache_machine;
 pub mod conformance;
 pub mod goldens;
+pub mod hostile;
 pub mod model_project;
 pub mod oracle;
 pub mod project;

@@ -110,6 +110,8 @@ impl Project {
         let rest: Vec<String> = names.iter().filter(|n| !untouched.contains_key(*n)).cloned().collect();
         let session = Arc::new(Session::new(self.store.clone(), options.force.clone()).watched(watch));
         let mut driver = self.driver(&session, &scan, options, &rest, events);
+        let tier = if rest.is_empty() || options.dry_run || options.no_remote { None } else { self.tier(events) };
+        driver.executor.tier = tier;
         let work = driver.waves(&rest)?;
         let ran: BTreeSet<(&str, &str)> = work.iter().map(|w| (w.variant.as_str(), w.stage.as_str())).collect();
         let cancelled = session.cancelled();
@@ -128,8 +130,9 @@ impl Project {
             finished.extend(stamp.map(|s| (name.clone(), s)));
             variants.push(report);
         }
+        let remote = tier.map(|tier| tier.finish(&driver.executor)).unwrap_or_default();
         self.store.flush()?;
-        let report = BuildReport { variants, work, cancelled, up_to_date: false };
+        let report = BuildReport { variants, work, cancelled, up_to_date: false, remote };
         let answers = scan.answers.into_values().collect();
         Ok(Attempt { report, sources, answers, stamps: finished })
     }

@@ -6,6 +6,7 @@ use crate::events::Event;
 use crate::executor::Executor;
 use crate::manifest::STAGE_PREFIX;
 use crate::queries::{self, ActionState, BuildDb, ManifestText, StageState, VariantName};
+use crate::queue::Queue;
 use crate::recipe::Recipe;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
@@ -13,7 +14,7 @@ use ptq_rule::Failure;
 use salsa::Setter as _;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Name of a variant's stage; `stage:NAME` for one of the manifest.
 pub type StageName = Cow<'static, str>;
@@ -34,12 +35,21 @@ pub struct BuildOptions {
     pub jobs: usize,
     /// Go on with other variants after a failure.
     pub keep_going: bool,
+    /// Leave the team's cache alone.
+    pub no_remote: bool,
 }
 
 impl Default for BuildOptions {
     fn default() -> BuildOptions {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        BuildOptions { selectors: Vec::new(), dry_run: false, force: BTreeSet::new(), jobs, keep_going: false }
+        BuildOptions {
+            selectors: Vec::new(),
+            dry_run: false,
+            force: BTreeSet::new(),
+            jobs,
+            keep_going: false,
+            no_remote: false,
+        }
     }
 }
 
@@ -50,6 +60,8 @@ pub enum Outcome {
     Ran,
     /// Its result was remembered.
     Hit,
+    /// Its result came from the team's cache.
+    Fetched,
     /// It would run (dry run), or could not start.
     Pending,
     /// It failed.
@@ -80,7 +92,8 @@ pub struct VariantReport {
 impl VariantReport {
     /// Whether everything was made.
     pub fn is_done(&self) -> bool {
-        self.problems.is_empty() && self.stages.iter().all(|(_, o)| matches!(o, Outcome::Ran | Outcome::Hit))
+        self.problems.is_empty()
+            && self.stages.iter().all(|(_, o)| matches!(o, Outcome::Ran | Outcome::Hit | Outcome::Fetched))
     }
 
     /// Every error of the variant.
@@ -113,6 +126,8 @@ pub struct BuildReport {
     pub work: Vec<Work>,
     /// Whether the stamp alone showed that nothing changed.
     pub up_to_date: bool,
+    /// What happened with the team's cache, by name of the count; empty where it was not asked.
+    pub remote: BTreeMap<&'static str, u64>,
     /// Whether it stopped because an input changed meanwhile.
     pub cancelled: bool,
 }
@@ -134,9 +149,9 @@ pub(crate) struct Driver<'a> {
 }
 
 /// A missing action: its first variant, and why it is missing.
-struct Missing {
-    spec: ActionSpec,
-    variant: String,
+pub(crate) struct Missing {
+    pub(crate) spec: ActionSpec,
+    pub(crate) variant: String,
     why: Vec<String>,
 }
 
@@ -177,12 +192,14 @@ impl Driver<'_> {
             if missing.is_empty() {
                 break;
             }
-            work.extend(missing.iter().map(Missing::work));
             if self.options.dry_run {
+                work.extend(missing.iter().map(Missing::work));
                 break;
             }
             ran.extend(missing.iter().map(|m| m.spec.key()));
             let failed = self.execute(&missing);
+            let session = self.executor.session;
+            work.extend(missing.iter().filter(|m| session.fetched(&m.spec.key()).is_none()).map(Missing::work));
             if self.executor.session.cancelled() {
                 break;
             }
@@ -194,7 +211,7 @@ impl Driver<'_> {
     }
 
     /// Missing actions whose inputs are there, by key; an action that several variants want is listed once.
-    fn frontier(&self, names: &[String]) -> BTreeMap<Digest, Missing> {
+    pub(crate) fn frontier(&self, names: &[String]) -> BTreeMap<Digest, Missing> {
         let mut out = BTreeMap::new();
         for name in names {
             for (stage, state) in self.stages(name) {
@@ -218,14 +235,15 @@ impl Driver<'_> {
         let jobs = self.options.jobs.max(1);
         let workers = jobs.min(missing.len());
         let threads = (jobs / workers.max(1)).max(1);
-        let threads: Vec<usize> = missing.iter().map(|item| self.threads(item, threads)).collect();
-        let next = AtomicUsize::new(0);
+        let threads: BTreeMap<Digest, usize> =
+            missing.iter().map(|item| (item.spec.key(), self.threads(item, threads))).collect();
+        let queue = Queue::new(&self.executor, missing);
         let failed = AtomicBool::new(false);
         // The database is not shared between threads; workers see the executor only.
         let (executor, keep_going) = (&self.executor, self.options.keep_going);
-        let at = |i: usize| Some((missing.get(i)?, threads.get(i)?));
         let work = || {
-            while let Some((item, &threads)) = at(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(item) = queue.next() {
+                let threads = threads.get(&item.spec.key()).copied().unwrap_or(1);
                 if (failed.load(Ordering::Relaxed) && !keep_going) || executor.session.cancelled() {
                     return;
                 }

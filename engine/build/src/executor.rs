@@ -6,6 +6,7 @@ use crate::registry::Registry;
 use crate::session::Session;
 use crate::sources::Scan;
 use crate::stage;
+use crate::tier::Tier;
 use bytes::Bytes;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
@@ -30,12 +31,14 @@ pub(crate) struct Executor<'a> {
     pub(crate) session: &'a Session,
     pub(crate) scan: &'a Scan,
     pub(crate) events: &'a dyn EventSink,
+    /// The team's cache.
+    pub(crate) tier: Option<&'a Tier>,
     running: Mutex<BTreeMap<Digest, Arc<InFlight>>>,
 }
 
 impl<'a> Executor<'a> {
     pub(crate) fn new(registry: Registry, session: &'a Session, scan: &'a Scan, events: &'a dyn EventSink) -> Self {
-        Executor { registry, session, scan, events, running: Mutex::default() }
+        Executor { registry, session, scan, events, tier: None, running: Mutex::default() }
     }
 
     /// The tree that an action makes: remembered, made by another thread, or made now on up to `threads` threads.
@@ -82,6 +85,9 @@ impl<'a> Executor<'a> {
         why: &[String],
         threads: usize,
     ) -> Result<Digest, Failure> {
+        if let Some(tree) = self.shared(spec, key, variant) {
+            return Ok(tree);
+        }
         let start = Instant::now();
         let stage = spec.rule.clone();
         self.events.event(Event::Started { variant: variant.to_owned(), stage: stage.clone() });
@@ -94,7 +100,19 @@ impl<'a> Executor<'a> {
         self.session.finish(*key, tree);
         let seconds = start.elapsed().as_secs_f64();
         self.events.event(Event::Ran { variant: variant.to_owned(), stage, seconds, why: why.to_vec() });
+        if let Some(tier) = self.tier {
+            tier.publish(self, spec, tree, Some(start.elapsed()));
+        }
         Ok(tree)
+    }
+
+    /// The tree of an action as the team's cache has it, brought here.
+    fn shared(&self, spec: &ActionSpec, key: &Digest, variant: &str) -> Option<Digest> {
+        let tier = self.tier.filter(|tier| tier.ask(self, spec))?;
+        let (tree, worker) = tier.take(key)?;
+        self.session.fetch(*key, tree, worker);
+        self.events.event(Event::Hit { variant: variant.to_owned(), stage: spec.rule.clone(), tier: "remote" });
+        Some(tree)
     }
 
     fn rule(&self, name: &str) -> Result<&'static dyn BuildRule, Failure> {
@@ -117,11 +135,18 @@ impl<'a> Executor<'a> {
             match guarded(rule, &ctx, &results)? {
                 Step::Done(blobs) => return Ok(blobs),
                 Step::Need(requests) => {
-                    for request in &requests {
+                    let specs: Vec<ActionSpec> =
+                        requests.iter().map(|r| self.requested(r, &inputs)).collect::<Result<_, _>>()?;
+                    if let Some(tier) = self.tier {
+                        let missing = specs.iter().filter(|s| self.session.done(&s.rule, &s.key()).is_none());
+                        for wanted in missing {
+                            tier.ask(self, wanted);
+                        }
+                    }
+                    for spec in specs {
                         if self.session.cancelled() {
                             return Err(cancelled());
                         }
-                        let spec = self.requested(request, &inputs)?;
                         let tree = self.run(&spec, variant, &[], threads)?;
                         results.push(self.load(&tree)?);
                     }

@@ -73,6 +73,7 @@ impl Project {
         }
         match state {
             ActionState::Done(_) if stage.ran => Outcome::Ran,
+            ActionState::Done(_) if driver.executor.session.fetched(&spec.key()).is_some() => Outcome::Fetched,
             ActionState::Done(_) => Outcome::Hit,
             _ => Outcome::Pending,
         }
@@ -80,10 +81,13 @@ impl Project {
 
     fn hits(&self, driver: &Driver<'_>, report: &VariantReport) {
         for (stage, outcome) in &report.stages {
-            if *outcome == Outcome::Hit {
-                let (variant, stage) = (report.name.clone(), stage.to_string());
-                driver.executor.events.event(Event::Hit { variant, stage, tier: "local" });
-            }
+            let tier = match outcome {
+                Outcome::Hit => "local",
+                Outcome::Fetched => "remote",
+                _ => continue,
+            };
+            let (variant, stage) = (report.name.clone(), stage.to_string());
+            driver.executor.events.event(Event::Hit { variant, stage, tier });
         }
     }
 
@@ -176,7 +180,16 @@ impl Project {
                 continue;
             }
             let mut record = Recipe::record(spec);
-            record.outcome = if f.ran { "ran".into() } else { "hit".into() };
+            let fetched = driver.executor.session.fetched(&spec.key());
+            record.outcome = if f.ran {
+                "ran"
+            } else if fetched.is_some() {
+                "remote"
+            } else {
+                "hit"
+            }
+            .to_owned();
+            record.made_by = fetched.unwrap_or_default();
             record.why = old.differences(&f.name, spec, &self.store);
             recipe.stages.insert(f.name.to_string(), record);
         }

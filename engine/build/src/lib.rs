@@ -26,13 +26,21 @@ mod materialize;
 mod paths;
 mod project;
 mod queries;
+mod queue;
 mod recipe;
 mod registry;
 mod sandbox;
 mod session;
+#[cfg(feature = "remote")]
+mod share;
 mod sources;
 mod stage;
 mod stamp;
+#[cfg(feature = "remote")]
+mod tier;
+#[cfg(not(feature = "remote"))]
+#[path = "no_tier.rs"]
+mod tier;
 mod tools;
 pub mod watch;
 mod worker;

@@ -12,6 +12,7 @@ pub mod keys;
 mod matrix;
 mod overlay;
 mod reference;
+mod remote;
 mod schema;
 mod select;
 mod settings;
@@ -25,6 +26,7 @@ pub(crate) use keys::words;
 pub use overlay::Overlay;
 pub(crate) use ptq_place::nearest;
 pub use reference::reference;
+pub use remote::RemoteConfig;
 pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
@@ -50,6 +52,8 @@ pub struct Manifest {
     pub out: String,
     /// Store folder, relative to the manifest.
     pub cache_dir: String,
+    /// The team's cache.
+    pub remote: Option<RemoteConfig>,
     /// Variants by name.
     pub variants: BTreeMap<String, Variant>,
     /// External stages by name.

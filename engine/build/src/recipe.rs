@@ -25,8 +25,11 @@ pub struct StageRecord {
     /// Input digests by name: the first digits for a blob, all after `tree:` for a tree. Large tensors of a graph are
     /// left out.
     pub inputs: BTreeMap<String, String>,
-    /// `ran` or `hit` in the last build that changed it.
+    /// `ran`, `hit` or `remote` in the last build that changed it.
     pub outcome: String,
+    /// Who made it, where the team's cache gave it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub made_by: String,
     /// Why it ran.
     pub why: Vec<String>,
 }

@@ -20,6 +20,8 @@ pub(crate) struct Session {
 struct State {
     done: BTreeMap<Digest, Digest>,
     failed: BTreeMap<Digest, Failure>,
+    /// Results that the team's cache gave, with who made them.
+    fetched: BTreeMap<Digest, String>,
 }
 
 impl Session {
@@ -57,6 +59,24 @@ impl Session {
 
     pub(crate) fn finish(&self, key: Digest, tree: Digest) {
         self.state().done.insert(key, tree);
+    }
+
+    /// Takes a result that the team's cache gave.
+    pub(crate) fn fetch(&self, key: Digest, tree: Digest, worker: String) {
+        let mut state = self.state();
+        state.done.insert(key, tree);
+        state.fetched.insert(key, worker);
+    }
+
+    /// Who made a result that the team's cache gave in this build.
+    pub(crate) fn fetched(&self, key: &Digest) -> Option<String> {
+        self.state().fetched.get(key).cloned()
+    }
+
+    /// Whether remembered results of a rule do not count.
+    #[cfg(feature = "remote")]
+    pub(crate) fn is_forced(&self, rule: &str) -> bool {
+        self.forced.contains(rule)
     }
 
     pub(crate) fn fail(&self, key: Digest, failure: Failure) {

@@ -1,10 +1,12 @@
 //! Arguments: one definition for parsing, help and shell completions.
 
 mod analyze;
+mod cache;
 mod cluster;
 mod perf;
 
 pub(crate) use analyze::Analyze;
+pub(crate) use cache::{Cache, CacheAction};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use cluster::{ExecStage, SlurmScript};
 pub(crate) use perf::Perf;
@@ -170,6 +172,9 @@ pub(crate) struct Build {
     /// With --watch: look at the files every so many seconds, for network folders that tell nothing
     #[arg(long, value_name = "SECONDS", requires = "watch", num_args = 0..=1, default_missing_value = "2")]
     pub(crate) poll: Option<f64>,
+    /// Leave the remote cache of the manifest alone
+    #[arg(long)]
+    pub(crate) no_remote: bool,
     /// Write events as JSON lines to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
@@ -447,48 +452,9 @@ pub(crate) struct Rule {
 }
 
 #[derive(ClapArgs)]
-pub(crate) struct Cache {
-    #[command(subcommand)]
-    pub(crate) action: CacheAction,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum CacheAction {
-    /// Count entries and bytes
-    Stats {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Read everything; remove what is corrupt, forget results that are not complete
-    Verify {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Forget old results that no variant of the manifest needs
-    Gc {
-        /// Bytes that may stay, such as "2 GiB"; 0 keeps only what variants need
-        #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
-        max_size: u64,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Forget everything
-    Clear,
-}
-
-#[derive(ClapArgs)]
 pub(crate) struct Completions {
     /// Shell
     pub(crate) shell: clap_complete::Shell,
-}
-
-/// A number of bytes, also with KiB, MiB or GiB.
-fn size(text: &str) -> Result<u64, String> {
-    if text == "0" { Some(0) } else { ptq_engine::manifest::bytes(text) }
-        .ok_or_else(|| format!("{text:?} is not a number of bytes, such as 2 GiB"))
 }
 
 /// Splits `NAME=VALUE`.

@@ -41,20 +41,19 @@ impl Reporter {
 
     fn show(&self, state: &mut State, event: &Event) {
         match event {
-            Event::Started { variant, stage } => {
-                if let Some(bars) = &self.bars {
-                    let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} {eta}")
-                        .unwrap_or_else(|_| ProgressStyle::default_bar());
-                    let bar = bars.add(ProgressBar::new(1).with_style(style));
-                    bar.set_message(format!("{variant} {stage}"));
-                    bar.enable_steady_tick(std::time::Duration::from_millis(120));
-                    state.running.insert((variant.clone(), stage.clone()), bar);
-                }
-            }
+            Event::Started { variant, stage } => self.begin(state, variant, stage),
             Event::Progress { variant, stage, done, total } => {
-                if let Some(bar) = state.running.get(&(variant.clone(), stage.clone())) {
+                // Transfers have no start of their own.
+                let (key, is_upload) = ((variant.clone(), stage.clone()), variant == "cache");
+                if is_upload && done < total && !state.running.contains_key(&key) {
+                    self.begin(state, variant, stage);
+                }
+                if let Some(bar) = state.running.get(&key) {
                     bar.set_length(*total as u64);
                     bar.set_position(*done as u64);
+                }
+                if is_upload && done == total {
+                    self.finish(state, variant, stage);
                 }
             }
             Event::Ran { variant, stage, seconds, why } => {
@@ -79,6 +78,17 @@ impl Reporter {
                     self.line(&format!("  {variant} {stage}: {message}"));
                 }
             }
+        }
+    }
+
+    fn begin(&self, state: &mut State, variant: &str, stage: &str) {
+        if let Some(bars) = &self.bars {
+            let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} {eta}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = bars.add(ProgressBar::new(1).with_style(style));
+            bar.set_message(format!("{variant} {stage}"));
+            bar.enable_steady_tick(std::time::Duration::from_millis(120));
+            state.running.insert((variant.to_owned(), stage.to_owned()), bar);
         }
     }
 

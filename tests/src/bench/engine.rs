@@ -30,13 +30,13 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
     move |e| format!("{}: {e}", path.display())
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(io(path))?;
     std::fs::write(path, bytes).map_err(io(path))
 }
 
 /// Milliseconds of a program in a folder; it must succeed.
-fn timed(dir: &Path, name: &Path, args: &[&str]) -> Result<f64, String> {
+pub(crate) fn timed(dir: &Path, name: &Path, args: &[&str]) -> Result<f64, String> {
     let start = Instant::now();
     let output = Command::new(name).args(args).current_dir(dir).stdin(Stdio::null()).output();
     let output = output.map_err(io(name))?;
@@ -49,7 +49,7 @@ fn best(repeats: usize, mut once: impl FnMut() -> Result<f64, String>) -> Result
 }
 
 /// `y = x + w` on four numbers.
-fn model() -> Vec<u8> {
+pub(crate) fn model() -> Vec<u8> {
     let shape = || proto::TensorShapeProto {
         dim: [1, 4].map(|n| proto::DimensionProto { dim_value: Some(n), ..Default::default() }).to_vec(),
     };
@@ -87,12 +87,12 @@ fn model() -> Vec<u8> {
     })
 }
 
-fn sample(seed: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn sample(seed: usize) -> Result<Vec<u8>, String> {
     let values = (0..4).map(|i| ((seed * 7 + i * 3) % 101) as f32 / 50.0 - 1.0).collect();
     ptq_sample::write_npy(&ptq_ir::Tensor::from_f32([1, 4], values).map_err(|e| e.to_string())?)
 }
 
-fn manifest(count: usize, level: &str) -> String {
+pub(crate) fn manifest(count: usize, level: &str) -> String {
     let percentiles: Vec<String> = (0..count / 8).map(|i| format!("{:.5}", 0.9 + i as f64 * 1e-5)).collect();
     format!(
         "[model.m]\npath = \"m.onnx\"\ncalibration.data = \"calib\"\n[[variant]]\nname = \"edited\"\nmodel = \"m\"\n\

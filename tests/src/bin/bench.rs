@@ -2,7 +2,9 @@
 //!
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
 //! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
-//! goes. `calibrate`: time and memory beside `quantize_static`. `compile`: how fast plans are found and how good they are. `engine`: builds that have nothing to do, or little, beside `ninja`. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
+//! goes. `calibrate`: time and memory beside `quantize_static`. `compile`: how fast plans are found and how good they are.
+//! `engine`: builds that have nothing to do, or little, beside `ninja`. `remote`: what a team's cache saves, and what a dead one costs.
+//! Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
 //! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -30,6 +32,8 @@ mod nodes;
 mod options;
 #[path = "../bench/peer.rs"]
 mod peer;
+#[path = "../bench/remote.rs"]
+mod remote;
 #[path = "../bench/subject.rs"]
 mod subject;
 
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         "compile" => compile::run(&options),
         "gemm" => gemm::run(&options),
         "engine" => engine::run(),
+        "remote" => remote::run(&options),
         "nodes" => nodes::run(&options),
         other => Err(format!("unknown benchmark {other:?}\n{}", options::USAGE)),
     });

@@ -2,7 +2,7 @@
 
 use super::overlay::Overlay;
 use super::settings::{Reader, Setting, Settings, Spot, override_value, parts, unknown_key};
-use super::{Manifest, keys, matrix, stage};
+use super::{Manifest, keys, matrix, remote, stage};
 use ptq_ir::Diagnostic;
 use ptq_place::nearest;
 use std::collections::BTreeMap;
@@ -55,7 +55,8 @@ pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -
     }
     environment(r, &root, overlay);
     texts(r, &root, "project", &["env"], &mut [("out", &mut out.out)]);
-    texts(r, &root, "cache", &[], &mut [("dir", &mut out.cache_dir)]);
+    texts(r, &root, "cache", &["remote"], &mut [("dir", &mut out.cache_dir)]);
+    out.remote = remote::remote(r, &root, &overlay.define);
     out.stages = stage::stages(r, &root, overlay);
     let base = base(r, &root, overlay);
     if let Some(DeValue::Array(list)) = root.get("variant").map(Spanned::get_ref) {
@@ -156,7 +157,7 @@ fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> Base {
     }
     for (key, raw) in &overlay.define {
         let path = parts(key);
-        if path.first().is_some_and(|p| p == "stage") {
+        if path.first().is_some_and(|p| p == "stage") || key.starts_with("cache.remote.") {
             continue;
         }
         let result = match keys::find(&path) {

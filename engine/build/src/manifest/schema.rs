@@ -42,9 +42,14 @@ pub fn schema() -> String {
                 "out": { "type": "string", "default": "out", "description": "folder for artifacts: OUT/VARIANT/" },
                 "env": { "type": "array", "items": text, "description": "environment variables that texts may use as ${NAME}" },
             } }),
-            "cache" => json!({ "type": "object", "additionalProperties": false, "properties": {
-                "dir": { "type": "string", "default": ".ptq", "description": "folder of the store" },
-            } }),
+            "cache" => {
+                let keys: Map<String, Value> =
+                    super::remote::KEYS.iter().map(|k| (k.path.to_owned(), described(k, same))).collect();
+                json!({ "type": "object", "additionalProperties": false, "properties": {
+                    "dir": { "type": "string", "default": ".ptq", "description": "folder of the store" },
+                    "remote": { "type": "object", "additionalProperties": false, "properties": keys, "required": ["url"] },
+                } })
+            }
             "variant" => json!({ "type": "array", "items": variant }),
             "stage" => {
                 let keys: Map<String, Value> =

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::terminal::{error, table};
 use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport, is_up_to_date};
+use std::collections::BTreeMap;
 
 /// Exit code of `--dry-run --exit-code` when something would run.
 const WORK_FOUND: u8 = 3;
@@ -42,6 +43,7 @@ fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
         force: args.force.iter().cloned().collect(),
         jobs: args.jobs.unwrap_or(BuildOptions::default().jobs).max(1),
         keep_going: args.keep_going,
+        no_remote: args.no_remote,
     };
     let reporter =
         Reporter::new(global, args.events.as_deref()).map_err(|e| Failure::Failed(format!("error: --events: {e}")))?;
@@ -61,7 +63,7 @@ fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
     }
     let failed: Vec<&VariantReport> = report.variants.iter().filter(|v| !v.is_done()).collect();
     if !global.quiet {
-        print!("{}{}", tables(&report), summary(&report));
+        print!("{}{}{}", tables(&report), summary(&report), remote(&report.remote));
         let done = report.variants.len() - failed.len();
         println!(
             "{done} of {} variants done in {:.1} s; {}",
@@ -118,6 +120,28 @@ fn tables(report: &BuildReport) -> String {
     measured.iter().map(|(name, text)| format!("\n{name}\n{text}\n")).collect()
 }
 
+/// One line about the team's cache, where it was asked.
+pub(super) fn remote(counts: &BTreeMap<&'static str, u64>) -> String {
+    let count = |name: &str| counts.get(name).copied().unwrap_or(0);
+    if counts.is_empty() {
+        return String::new();
+    }
+    let mut parts = vec![format!("{} hits", count("hits")), format!("{} misses", count("misses"))];
+    let told = ["skipped", "errors", "denied", "evicted", "corrupt", "poisoned", "unsigned", "retries"];
+    parts.extend(told.into_iter().filter(|n| count(n) > 0).map(|n| format!("{} {n}", count(n))));
+    let mib = |name: &str| count(name) as f64 / (1 << 20) as f64;
+    let mut line = format!("remote cache: {}; {:.1} MiB received", parts.join(", "), mib("received_bytes"));
+    if count("stored") + count("not_stored") > 0 {
+        line += &format!(
+            "; {} stored, {} not stored, {:.1} MiB sent",
+            count("stored"),
+            count("not_stored"),
+            mib("sent_bytes")
+        );
+    }
+    line + "\n"
+}
+
 /// One row a variant.
 fn summary(report: &BuildReport) -> String {
     let head = ["variant", "march", "level", "stages", "cosine", "model.bin"].map(str::to_owned).to_vec();
@@ -129,7 +153,11 @@ fn summary(report: &BuildReport) -> String {
             Some((stage, _)) => format!("{stage} failed"),
             None if !v.problems.is_empty() => "failed".into(),
             None if !v.is_done() => "not finished".into(),
-            None => format!("{} ran, {} hit", count(&Outcome::Ran), count(&Outcome::Hit)),
+            None => {
+                let fetched = count(&Outcome::Fetched);
+                let remote = if fetched > 0 { format!(", {fetched} remote") } else { String::new() };
+                format!("{} ran, {} hit{remote}", count(&Outcome::Ran), count(&Outcome::Hit))
+            }
         };
         rows.push(vec![
             v.name.clone(),
