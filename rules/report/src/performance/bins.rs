@@ -12,6 +12,8 @@ const MOST: usize = 10_000;
 /// One interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Bin {
+    /// Its length in microseconds: the last one's is shorter.
+    pub(super) us: f64,
     /// Share in which a computing unit is busy.
     pub(super) busy: f64,
     /// Bytes loaded.
@@ -52,9 +54,14 @@ pub(super) fn bins(p: &Performance) -> (Vec<Bin>, f64) {
             }
         }
         for (from, to) in union(computing) {
-            spread(from, to, &mut |bin, part| bin.busy += part / length);
+            spread(from, to, &mut |bin, part| bin.busy += part);
         }
         before += p.us(call.timing.cycles);
+    }
+    // The last interval ends with the run.
+    for (i, bin) in out.iter_mut().enumerate() {
+        bin.us = length.min((total - i as f64 * length).max(0.0));
+        bin.busy = super::ratio(bin.busy, bin.us);
     }
     // Whole bursts occupied the connection; the bytes that moved are what counts.
     let (loaded, stored): (f64, f64) = out.iter().fold((0.0, 0.0), |(l, s), b| (l + b.loaded, s + b.stored));

@@ -68,7 +68,7 @@ impl Performance {
         let working = 2.0 * self.working_macs();
         let (bins, length) = bins(self);
         let round = |v: f64| (v * 1e3).round() / 1e3;
-        let bandwidth = |bytes: f64| round(bytes / mega / (length / 1e6));
+        let bandwidth = |bytes: f64, us: f64| round(ratio(bytes / mega, us / 1e6));
         let mut out = Map::new();
         let mut put = |key: &str, value: Value| drop(out.insert(key.to_owned(), value));
         put("BPU OPs per frame (effective)", json!(ops / frames));
@@ -93,7 +93,7 @@ impl Performance {
         put("interval time (ms)", json!(length / 1e3));
         let busy = |b: &super::bins::Bin| round(b.busy);
         put("interval computing unit(s) utilization", json!(bins.iter().map(busy).collect::<Vec<_>>()));
-        let per = |of: fn(&super::bins::Bin) -> f64| bins.iter().map(|b| bandwidth(of(b))).collect::<Vec<_>>();
+        let per = |of: fn(&super::bins::Bin) -> f64| bins.iter().map(|b| bandwidth(of(b), b.us)).collect::<Vec<_>>();
         put("interval loading bandwidth (megabytes/s)", json!(per(|b| b.loaded)));
         put("interval storing bandwidth (megabytes/s)", json!(per(|b| b.stored)));
         put("latency (ms)", json!(ms));

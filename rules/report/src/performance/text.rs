@@ -68,7 +68,7 @@ impl Performance {
             ),
         ];
         if self.cores_per_run() > 1 {
-            let sync = ms(self.multicore_sync_us());
+            let sync = format!("{:.1} us", self.multicore_sync_us());
             out.push(("cores of one run", format!("{}, {sync} for meeting each other", self.cores_per_run())));
         }
         let calls = self.calls.iter().map(|c| c.timing.calls.len()).sum::<usize>();

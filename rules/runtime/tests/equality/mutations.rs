@@ -139,6 +139,7 @@ fn watch(model: artifact::Model, inputs: &[Tensor]) -> Seen {
 struct Tally {
     changes: usize,
     survivors: BTreeMap<(String, String, &'static str), usize>,
+    unexplained: Vec<String>,
 }
 
 fn mutate(bin: &[u8], graph: &QGraph, tally: &mut Tally) {
@@ -168,13 +169,11 @@ fn mutate(bin: &[u8], graph: &QGraph, tally: &mut Tally) {
                         npu.program.commands[index] = changed;
                     }
                     if watch(model, &inputs) == good {
-                        let why = reason(record, &changed, &field.name);
-                        let why = why.unwrap_or_else(|| {
-                            panic!(
-                                "command {index}: nobody notices that {record:?} becomes {changed:?} ({})",
-                                field.name
-                            )
-                        });
+                        let Some(why) = reason(record, &changed, &field.name) else {
+                            let (was, is) = (&record.command, &changed.command);
+                            tally.unexplained.push(format!("command {index} {}: {was:?} -> {is:?}", field.name));
+                            continue;
+                        };
                         *tally.survivors.entry((name.to_owned(), field.name.clone(), why)).or_default() += 1;
                     }
                 }
@@ -217,6 +216,7 @@ fn nearly_every_change_of_a_field_is_refused_trapped_or_visible() {
     for ((command, field, why), count) in &tally.survivors {
         println!("  {count:5} {command} {field}: {why}");
     }
+    assert!(tally.unexplained.is_empty(), "nobody notices, for no reason:\n{}", tally.unexplained.join("\n"));
     assert!(tally.changes > 5_000, "{}", tally.changes);
     assert!(survivors * 100 <= tally.changes, "{survivors} of {} changes were not noticed", tally.changes);
 }

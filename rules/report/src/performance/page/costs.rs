@@ -1,7 +1,7 @@
 //! Bars and table of what each row costs.
 
 use super::super::{PerfKind, PerfRow, ratio};
-use super::{COMPUTE, CPU, LOAD, STORE, escape, short};
+use super::{COMPUTE, LOAD, STORE, device_fill, escape, short};
 use std::fmt::Write as _;
 
 const NAME_WIDTH: f64 = 260.0;
@@ -43,7 +43,7 @@ pub(super) fn chart(rows: &[PerfRow]) -> String {
             let at = NAME_WIDTH + x(r.bound_us);
             let _ = write!(marks, "<path d=\"M{at:.1} {:.1}v15\" stroke=\"#000\"/>", y);
         } else {
-            bar(0.0, r.time_us, 4.0, CPU);
+            bar(0.0, r.time_us, 4.0, device_fill(r));
         }
         let shown = format!("{:.1} us, {}", r.own_us(), r.limit);
         let _ = write!(

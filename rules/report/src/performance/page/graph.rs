@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 const BOX: (f64, f64) = (210.0, 36.0);
-const STEP: (f64, f64) = (230.0, 58.0);
+const STEP: (f64, f64) = (280.0, 58.0);
+/// Room beside a column for edges that pass it.
+const SIDE: f64 = 66.0;
 
 /// A box a row below everything that it reads.
 pub(super) fn chart(rows: &[PerfRow]) -> String {
@@ -34,13 +36,17 @@ pub(super) fn chart(rows: &[PerfRow]) -> String {
     for (i, row) in &rows {
         let Some((x, y)) = place(i) else { continue };
         for (fx, fy) in row.from.iter().filter_map(place) {
-            let (fx, fy, tx) = (fx + BOX.0 / 2.0, fy + BOX.1, x + BOX.0 / 2.0);
-            let _ = write!(
-                lines,
-                "<path d=\"M{fx:.0} {fy:.0}C{fx:.0} {:.0} {tx:.0} {:.0} {tx:.0} {y:.0}\"/>",
-                fy + 18.0,
-                y - 18.0
-            );
+            // An edge over several steps passes beside the boxes between.
+            let far = y - fy > STEP.1 * 1.5;
+            let path = if far {
+                let (x1, y1, x2, y2) = (fx + BOX.0, fy + BOX.1 / 2.0, x + BOX.0, y + BOX.1 / 2.0);
+                let out = x1.max(x2) + 18.0 + ((y2 - y1) / 40.0).min(SIDE - 24.0);
+                format!("M{x1:.0} {y1:.0}C{out:.0} {y1:.0} {out:.0} {y2:.0} {x2:.0} {y2:.0}")
+            } else {
+                let (x1, y1, x2) = (fx + BOX.0 / 2.0, fy + BOX.1, x + BOX.0 / 2.0);
+                format!("M{x1:.0} {y1:.0}C{x1:.0} {:.0} {x2:.0} {:.0} {x2:.0} {y:.0}", y1 + 18.0, y - 18.0)
+            };
+            let _ = write!(lines, "<path d=\"{path}\"/>");
         }
         let title =
             format!("{} {} on {}: {:.1} us, limited by {}", row.name, row.op, row.kind.on(), row.own_us(), row.limit);
@@ -63,7 +69,7 @@ pub(super) fn chart(rows: &[PerfRow]) -> String {
             row.own_us()
         );
     }
-    let width = column.values().max().map_or(0.0, |c| (*c as f64 + 1.0) * STEP.0 + 20.0);
+    let width = column.values().max().map_or(0.0, |c| (*c as f64 + 1.0) * STEP.0 + SIDE);
     let height = level.values().max().map_or(0.0, |l| (*l as f64 + 1.0) * STEP.1 + 20.0);
     format!(
         "<div class=\"scroll\"><svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" font-size=\"11\">\
