@@ -34,17 +34,21 @@ pub fn program() -> &'static Path {
     })
 }
 
-/// Path of the program as workers of a cluster run it: static, without anything for remotes, built on first use.
+/// Path of the program as workers of a cluster run it: static, without anything for remotes, built on first use. `PTQ_WORKER`
+/// names one that was built before.
 ///
 /// # Panics
 /// When it does not build.
 pub fn static_program() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
+        if let Some(given) = std::env::var_os("PTQ_WORKER") {
+            return given.into();
+        }
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
         let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--quiet", "--package", "ptq", "--message-format", "json"]);
+        command.args(["build", "--quiet", "--package", "ptq", "--no-default-features", "--message-format", "json"]);
         // A folder of its own, and dependencies as the profile has them: nothing of the other builds is made again.
         command.args(["--target", &target]).env(flags, "-C target-feature=+crt-static");
         if !cfg!(debug_assertions) {

@@ -108,10 +108,22 @@ impl Project {
             untouched = fingerprints.iter().filter_map(found).collect();
         }
         let rest: Vec<String> = names.iter().filter(|n| !untouched.contains_key(*n)).cloned().collect();
-        let session = Arc::new(Session::new(self.store.clone(), options.force.clone()).watched(watch));
+        let session = Session::new(self.store.clone(), options.force.clone()).watched(watch);
+        let session = Arc::new(session.cancelled_by(&options.cancel));
+        #[cfg(feature = "remote")]
+        let cluster = self.cluster(options)?;
+        #[cfg(not(feature = "remote"))]
+        if !options.dry_run && (options.remote_exec || self.manifest.execution.execute) {
+            let what = "this ptq was built without the feature `remote`, so it cannot run actions elsewhere";
+            return Err(EngineError::Manifest(vec![ptq_ir::Diagnostic::error("MANIFEST18", what)]));
+        }
         let mut driver = self.driver(&session, &scan, options, &rest, events);
         let tier = if rest.is_empty() || options.dry_run || options.no_remote { None } else { self.tier(events) };
         driver.executor.tier = tier;
+        #[cfg(feature = "remote")]
+        if let Some(cluster) = &cluster {
+            driver.executor.run_on(cluster, options.jobs);
+        }
         let work = driver.waves(&rest)?;
         let ran: BTreeSet<(&str, &str)> = work.iter().map(|w| (w.variant.as_str(), w.stage.as_str())).collect();
         let cancelled = session.cancelled();

@@ -14,6 +14,7 @@ use ptq_rule::Failure;
 use salsa::Setter as _;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Name of a variant's stage; `stage:NAME` for one of the manifest.
@@ -21,6 +22,22 @@ pub type StageName = Cow<'static, str>;
 
 /// Stages of a variant and the queries behind them.
 pub(crate) const STAGES: [&str; 6] = ["parse", "fuse", "calibrate", "partition", "compile", "measure"];
+
+/// Ends a build from outside: work that runs is left, what is finished stays.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Ends the builds that have it.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether builds that have it end.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -37,6 +54,10 @@ pub struct BuildOptions {
     pub keep_going: bool,
     /// Leave the team's cache alone.
     pub no_remote: bool,
+    /// Run actions on the workers of the manifest's server; also by `[remote] execute`.
+    pub remote_exec: bool,
+    /// Who may end the build.
+    pub cancel: Cancel,
 }
 
 impl Default for BuildOptions {
@@ -49,6 +70,8 @@ impl Default for BuildOptions {
             jobs,
             keep_going: false,
             no_remote: false,
+            remote_exec: false,
+            cancel: Cancel::default(),
         }
     }
 }
@@ -128,7 +151,7 @@ pub struct BuildReport {
     pub up_to_date: bool,
     /// What happened with the team's cache, by name of the count; empty where it was not asked.
     pub remote: BTreeMap<&'static str, u64>,
-    /// Whether it stopped because an input changed meanwhile.
+    /// Whether it stopped because an input changed meanwhile, or because somebody ended it.
     pub cancelled: bool,
 }
 
@@ -233,7 +256,7 @@ impl Driver<'_> {
     /// Runs actions on `jobs` threads; threads that are left over serve inside actions. Returns whether one failed.
     fn execute(&self, missing: &[Missing]) -> bool {
         let jobs = self.options.jobs.max(1);
-        let workers = jobs.min(missing.len());
+        let workers = self.executor.at_once(jobs).min(missing.len());
         let threads = (jobs / workers.max(1)).max(1);
         let threads: BTreeMap<Digest, usize> =
             missing.iter().map(|item| (item.spec.key(), self.threads(item, threads))).collect();

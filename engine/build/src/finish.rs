@@ -191,6 +191,8 @@ impl Project {
             .to_owned();
             record.made_by = fetched.unwrap_or_default();
             record.why = old.differences(&f.name, spec, &self.store);
+            let run = driver.executor.session.remote_run(&spec.key());
+            record.place = run.map_or_else(String::new, |run| run.place());
             recipe.stages.insert(f.name.to_string(), record);
         }
         if recipe.stages != old.stages

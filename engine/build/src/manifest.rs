@@ -5,6 +5,7 @@
 mod compile;
 mod config;
 mod evaluation;
+mod execution;
 mod expand;
 mod inputs;
 mod key;
@@ -21,6 +22,7 @@ mod stage;
 pub use compile::CompileConfig;
 pub use config::{SampleSource, VariantConfig};
 pub use evaluation::{EvalConfig, GateConfig};
+pub use execution::ExecutionConfig;
 pub use expand::Variant;
 pub(crate) use keys::words;
 pub use overlay::Overlay;
@@ -58,6 +60,8 @@ pub struct Manifest {
     pub variants: BTreeMap<String, Variant>,
     /// External stages by name.
     pub stages: BTreeMap<String, StageConfig>,
+    /// Whether, and how, actions run on other machines.
+    pub execution: ExecutionConfig,
 }
 
 impl Manifest {

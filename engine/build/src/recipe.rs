@@ -32,6 +32,9 @@ pub struct StageRecord {
     pub made_by: String,
     /// Why it ran.
     pub why: Vec<String>,
+    /// When and where it ran, when not here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
 }
 
 /// What a variant's last success was made from.

@@ -1,5 +1,7 @@
 //! What one build knows besides the store: results of this run, failures, what to run again.
 
+use crate::build::Cancel;
+use crate::events::RemoteRun;
 use crate::watch::Watch;
 use ptq_cache::{Digest, Store};
 use ptq_rule::Failure;
@@ -13,6 +15,8 @@ pub(crate) struct Session {
     forced: BTreeSet<String>,
     /// Who may cancel this build.
     watch: Option<Arc<Watch>>,
+    /// Whoever started the build may, too.
+    cancel: Cancel,
     state: Mutex<State>,
 }
 
@@ -22,11 +26,12 @@ struct State {
     failed: BTreeMap<Digest, Failure>,
     /// Results that the team's cache gave, with who made them.
     fetched: BTreeMap<Digest, String>,
+    remote: BTreeMap<Digest, RemoteRun>,
 }
 
 impl Session {
     pub(crate) fn new(store: Arc<Store>, forced: BTreeSet<String>) -> Session {
-        Session { store, forced, watch: None, state: Mutex::default() }
+        Session { store, forced, watch: None, cancel: Cancel::default(), state: Mutex::default() }
     }
 
     /// This session under a watch.
@@ -35,9 +40,28 @@ impl Session {
         self
     }
 
-    /// Whether the build is of no use any more, because an input has changed.
+    /// This session, ended when this says so.
+    pub(crate) fn cancelled_by(mut self, cancel: &Cancel) -> Session {
+        self.cancel = cancel.clone();
+        self
+    }
+
+    /// Whether the build is of no use any more: an input has changed, or whoever started it wants it to end.
     pub(crate) fn cancelled(&self) -> bool {
-        self.watch.as_ref().is_some_and(|w| w.cancelled())
+        self.cancel.is_set() || self.watch.as_ref().is_some_and(|w| w.cancelled())
+    }
+
+    /// [`Session::cancelled`] for those who wait elsewhere.
+    #[cfg(feature = "remote")]
+    pub(crate) fn stop(&self) -> Arc<ptq_cache::remote::Stop> {
+        let (cancel, watch) = (self.cancel.clone(), self.watch.clone());
+        Arc::new(move || cancel.is_set() || watch.as_ref().is_some_and(|w| w.cancelled()))
+    }
+
+    /// Whether remembered results of a rule do not count.
+    #[cfg(feature = "remote")]
+    pub(crate) fn is_forced(&self, rule: &str) -> bool {
+        self.forced.contains(rule)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -73,10 +97,14 @@ impl Session {
         self.state().fetched.get(key).cloned()
     }
 
-    /// Whether remembered results of a rule do not count.
-    #[cfg(feature = "remote")]
-    pub(crate) fn is_forced(&self, rule: &str) -> bool {
-        self.forced.contains(rule)
+    /// Remembers where an action of this build ran.
+    pub(crate) fn ran_remotely(&self, key: Digest, run: RemoteRun) {
+        self.state().remote.insert(key, run);
+    }
+
+    /// Where an action of this build ran, when not here.
+    pub(crate) fn remote_run(&self, key: &Digest) -> Option<RemoteRun> {
+        self.state().remote.get(key).cloned()
     }
 
     pub(crate) fn fail(&self, key: Digest, failure: Failure) {

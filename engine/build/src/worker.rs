@@ -273,9 +273,9 @@ mod tests {
         let (end, answer, dir) = run(&request(""));
         assert!(matches!(end.unwrap(), WorkerEnd::Answered));
         let Some(Answer::Need(wanted)) = answer else { panic!("{answer:?}") };
-        let from: Vec<&files::From> = wanted[0].inputs.iter().map(|(_, f)| f).collect();
-        let inline = files::From::File("0".into());
-        assert_eq!(from, [&files::From::Own("in".into()), &inline, &files::From::OwnPrefix("sample/".into())]);
+        let from: Vec<&files::Origin> = wanted[0].inputs.iter().map(|(_, f)| f).collect();
+        let inline = files::Origin::File("0".into());
+        assert_eq!(from, [&files::Origin::Own("in".into()), &inline, &files::Origin::OwnPrefix("sample/".into())]);
         assert_eq!(fs::read(dir.path().join("out/0")).unwrap(), b"inline");
         let next = Request { results: vec![vec![("r".into(), Some("in/1".into()))]], ..request("") };
         let (_, answer, dir) = run(&next);

@@ -113,7 +113,7 @@ pub(crate) enum Command {
     Cache(Cache),
     /// Print a script for Slurm that builds variants as an array of jobs
     SlurmScript(SlurmScript),
-    /// Run one step of one action in a folder, as workers of a cluster do
+    /// Run one step of one action in a folder, as workers of a cluster do; docs/remote-execution.md
     #[command(hide = true)]
     ExecStage(ExecStage),
     /// Print completions for a shell
@@ -181,6 +181,9 @@ pub(crate) struct Build {
     /// Follow the plan of this compiled model without a search
     #[arg(long, value_name = "FILE.bin")]
     pub(crate) replay_plan: Option<PathBuf>,
+    /// Run actions on the workers of the manifest's server, as [remote] execute = true does
+    #[arg(long)]
+    pub(crate) remote_exec: bool,
 }
 
 #[derive(ClapArgs)]

@@ -56,12 +56,13 @@ impl Reporter {
                     self.finish(state, variant, stage);
                 }
             }
-            Event::Ran { variant, stage, seconds, why } => {
+            Event::Ran { variant, stage, seconds, why, remote, .. } => {
                 self.finish(state, variant, stage);
                 if !self.quiet {
+                    let place = remote.as_ref().map(|r| format!(" {}", r.place())).unwrap_or_default();
                     let why =
                         if self.verbose && !why.is_empty() { format!(": {}", why.join("; ")) } else { String::new() };
-                    self.line(&format!("  ran  {variant} {stage} in {seconds:.2} s{why}"));
+                    self.line(&format!("  ran  {variant} {stage} in {seconds:.2} s{place}{why}"));
                 }
             }
             Event::Hit { variant, stage, tier } => {

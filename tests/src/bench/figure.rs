@@ -39,6 +39,11 @@ impl Figure<'_> {
         Figure { name, ours: round(ours), peer: round(bound), ratio: round(bound / ours), unit: "Mcycles" }.print();
     }
 
+    /// Something of which more is better.
+    pub(crate) fn rate(name: &str, ours: f64, peer: f64, unit: &str) {
+        Figure { name, ours: round(ours), peer: round(peer), ratio: round(ours / peer), unit }.print();
+    }
+
     fn print(&self) {
         println!("{}", serde_json::to_string(self).expect("invariant: numbers and text are JSON"));
     }

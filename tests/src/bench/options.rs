@@ -1,7 +1,7 @@
 //! What the command line asks for.
 
 /// How to call the program.
-pub(crate) const USAGE: &str = "usage: bench inference|gemm|nodes|compile|calibrate|engine|remote [--rounds N] [--threads N,N] [--only NAME,NAME] [--isa NAME,NAME] [--ours]";
+pub(crate) const USAGE: &str = "usage: bench inference|gemm|nodes|compile|calibrate|engine|remote|workers|scale [--rounds N] [--threads N,N] [--only NAME,NAME] [--isa NAME,NAME] [--ours]";
 
 /// Parsed arguments.
 pub(crate) struct Options {

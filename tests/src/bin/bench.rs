@@ -3,8 +3,8 @@
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
 //! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
 //! goes. `calibrate`: time and memory beside `quantize_static`. `compile`: how fast plans are found and how good they are.
-//! `engine`: builds that have nothing to do, or little, beside `ninja`. `remote`: what a team's cache saves, and what a dead one costs.
-//! Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
+//! `engine`: builds that have nothing to do, or little, beside `ninja`. `remote`: what a team's cache saves, and what a dead one costs. `workers`: whether
+//! executions in parallel keep a server busy. `scale`: what a large sweep costs on a cluster. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
 //! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -34,8 +34,12 @@ mod options;
 mod peer;
 #[path = "../bench/remote.rs"]
 mod remote;
+#[path = "../bench/scale.rs"]
+mod scale;
 #[path = "../bench/subject.rs"]
 mod subject;
+#[path = "../bench/workers.rs"]
+mod workers;
 
 use options::Options;
 use std::process::ExitCode;
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         "gemm" => gemm::run(&options),
         "engine" => engine::run(),
         "remote" => remote::run(&options),
+        "scale" => scale::run(),
+        "workers" => workers::run(),
         "nodes" => nodes::run(&options),
         other => Err(format!("unknown benchmark {other:?}\n{}", options::USAGE)),
     });

@@ -2,7 +2,7 @@
 
 use super::overlay::Overlay;
 use super::settings::{Reader, Setting, Settings, Spot, override_value, parts, unknown_key};
-use super::{Manifest, keys, matrix, remote, stage};
+use super::{Manifest, execution, keys, matrix, remote, stage};
 use ptq_ir::Diagnostic;
 use ptq_place::nearest;
 use std::collections::BTreeMap;
@@ -21,8 +21,8 @@ pub struct Variant {
 }
 
 /// Tables of a manifest.
-pub(super) const TABLES: [&str; 9] =
-    ["project", "cache", "defaults", "gate", "model", "variant", "matrix", "profile", "stage"];
+pub(super) const TABLES: [&str; 10] =
+    ["project", "cache", "remote", "defaults", "gate", "model", "variant", "matrix", "profile", "stage"];
 /// Tables of later versions, refused by name.
 const LATER_TABLES: [&str; 1] = ["rule"];
 
@@ -57,6 +57,7 @@ pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -
     texts(r, &root, "project", &["env"], &mut [("out", &mut out.out)]);
     texts(r, &root, "cache", &["remote"], &mut [("dir", &mut out.cache_dir)]);
     out.remote = remote::remote(r, &root, &overlay.define);
+    out.execution = execution::execution(r, &root);
     out.stages = stage::stages(r, &root, overlay);
     let base = base(r, &root, overlay);
     if let Some(DeValue::Array(list)) = root.get("variant").map(Spanned::get_ref) {

@@ -6,7 +6,7 @@ use super::keys::{KEYS, KeyType, LATER};
 pub fn reference() -> String {
     let mut out = String::from(
         "# Keys of `ptq.toml`\n\nGenerated from the table in `engine/build/src/manifest/keys.rs`; a test keeps it fresh.\n\n\
-         Tables: `[project]` (`out`; `env`, the environment variables that texts may use as `${NAME}`), `[cache]` (`dir`; `remote`, a table of the keys `cache.remote.*` below), \
+         Tables: `[project]` (`out`; `env`, the environment variables that texts may use as `${NAME}`), `[cache]` (`dir`; `remote`, a table of the keys `cache.remote.*` below), `[remote]` (keys `remote.*` below; see `remote-execution.md`), \
          `[defaults]`, `[model.NAME]`, `[[variant]]` (`name`, `model`, any key), `[matrix.NAME]`, `[profile.NAME]`, `[stage.NAME]` (keys \
          `stage.*` below; see `custom-rules.md`).\n\n\
          A variant's settings are laid over each other in this order, later ones win: `[defaults]`, its `[model.NAME]`, its own \
@@ -20,7 +20,8 @@ pub fn reference() -> String {
     );
     let stages = super::stage::KEYS.iter().map(|k| ("stage.*.", k));
     let cache = super::remote::KEYS.iter().map(|k| ("cache.remote.", k));
-    for (group, k) in KEYS.iter().map(|k| ("", k)).chain(stages).chain(cache) {
+    let remote = super::execution::KEYS.iter().map(|k| ("remote.", k));
+    for (group, k) in KEYS.iter().map(|k| ("", k)).chain(stages).chain(cache).chain(remote) {
         let kind = match k.kind {
             KeyType::Text => "text".to_owned(),
             KeyType::Word(words) => words.join(", "),

@@ -50,6 +50,11 @@ pub fn schema() -> String {
                     "remote": { "type": "object", "additionalProperties": false, "properties": keys, "required": ["url"] },
                 } })
             }
+            "remote" => {
+                let keys: Map<String, Value> =
+                    super::execution::KEYS.iter().map(|k| (k.path.to_owned(), described(k, same))).collect();
+                json!({ "type": "object", "additionalProperties": false, "properties": keys })
+            }
             "variant" => json!({ "type": "array", "items": variant }),
             "stage" => {
                 let keys: Map<String, Value> =

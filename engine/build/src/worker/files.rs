@@ -59,13 +59,13 @@ pub(crate) struct Wanted {
     /// Its canonical JSON parameters.
     pub(crate) params: String,
     /// Its inputs.
-    pub(crate) inputs: Vec<(String, From)>,
+    pub(crate) inputs: Vec<(String, Origin)>,
 }
 
 /// Where an input of a wanted action comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum From {
+pub(crate) enum Origin {
     /// The asking action's input of this name.
     Own(String),
     /// All inputs of the asking action with this prefix.
@@ -83,9 +83,9 @@ impl Wanted {
         let mut inputs = Vec::with_capacity(request.inputs.len());
         for (name, from) in &request.inputs {
             let from = match from {
-                InputRef::Own(n) => From::Own(n.clone()),
-                InputRef::OwnPrefix(prefix) => From::OwnPrefix(prefix.clone()),
-                InputRef::Inline(bytes) => From::File(keep(bytes)?),
+                InputRef::Own(n) => Origin::Own(n.clone()),
+                InputRef::OwnPrefix(prefix) => Origin::OwnPrefix(prefix.clone()),
+                InputRef::Inline(bytes) => Origin::File(keep(bytes)?),
             };
             inputs.push((name.clone(), from));
         }

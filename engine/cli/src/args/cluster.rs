@@ -20,7 +20,7 @@ pub(crate) struct ExecStage {
 
 #[derive(ClapArgs)]
 #[command(
-    after_help = "Examples:\n  ptq slurm-script > sweep.sh && sbatch sweep.sh\n  ptq slurm-script 'lite0-*' --tasks 50 --cpus 4 --time 2:00:00 -o sweep.sh\n  ptq slurm-script --scratch '$TMPDIR'          a store on each node; results meet in cache.remote\n\nTasks share the manifest's store, which must be on a folder that all nodes see, or the manifest's cache.remote.\nTake the second for hundreds of tasks: network folders are slow at small files."
+    after_help = "Examples:\n  ptq slurm-script > sweep.sh && sbatch sweep.sh\n  ptq slurm-script 'lite0-*' --tasks 50 --cpus 4 --time 2:00:00 -o sweep.sh\n  ptq slurm-script --scratch '$TMPDIR'          a store on each node; results meet in cache.remote\n\nTasks share the manifest's store, which must be on a folder that all nodes see, or the manifest's cache.remote.\ndocs/remote-execution.md says when which."
 )]
 pub(crate) struct SlurmScript {
     #[command(flatten)]

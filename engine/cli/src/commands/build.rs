@@ -5,7 +5,7 @@ use crate::args::{Build, Global};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::terminal::{error, table};
-use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport, is_up_to_date};
+use ptq_engine::{BuildOptions, BuildReport, Cancel, Outcome, VariantReport, is_up_to_date};
 use std::collections::BTreeMap;
 
 /// Exit code of `--dry-run --exit-code` when something would run.
@@ -44,11 +44,18 @@ fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
         jobs: args.jobs.unwrap_or(BuildOptions::default().jobs).max(1),
         keep_going: args.keep_going,
         no_remote: args.no_remote,
+        remote_exec: args.remote_exec,
+        cancel: Cancel::default(),
     };
     let reporter =
         Reporter::new(global, args.events.as_deref()).map_err(|e| Failure::Failed(format!("error: --events: {e}")))?;
     if args.watch {
         return super::watch::run(global, args, project, &options, &reporter);
+    }
+    #[cfg(feature = "remote")]
+    if args.remote_exec || project.manifest().execution.execute {
+        let cancel = options.cancel.clone();
+        ptq_cache::remote::on_interrupt(move || cancel.set()).map_err(|e| Failure::Failed(format!("error: {e}")))?;
     }
     let start = std::time::Instant::now();
     let report = project.build(&options, &reporter)?;
@@ -57,6 +64,9 @@ fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
             println!("up to date");
         }
         return Ok(0);
+    }
+    if report.cancelled {
+        return Err(Failure::Failed("error: cancelled\n  help: finished work is kept; build again to go on".into()));
     }
     if args.dry_run {
         return Ok(dry_run(args, global.verbose, &report));
