@@ -14,6 +14,7 @@ use ptq_rule::Failure;
 use salsa::Setter as _;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Name of a variant's stage; `stage:NAME` for one of the manifest.
@@ -37,6 +38,8 @@ pub struct BuildOptions {
     pub keep_going: bool,
     /// Leave the team's cache alone.
     pub no_remote: bool,
+    /// Set from outside to end the build as soon as what runs can be left; finished actions are kept.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl Default for BuildOptions {
@@ -49,6 +52,7 @@ impl Default for BuildOptions {
             jobs,
             keep_going: false,
             no_remote: false,
+            stop: None,
         }
     }
 }
@@ -83,6 +87,8 @@ pub struct VariantReport {
     pub min_cosine: Option<f64>,
     /// Size of `model.bin`, when made.
     pub bin_bytes: Option<u64>,
+    /// Time on the accelerator by the timed simulator, microseconds, when the march has one.
+    pub latency_us: Option<f64>,
     /// The node table and the output table, when they were measured in this build.
     pub tables: Option<String>,
     /// Problems outside stages: files that are not there, a gate that failed.
@@ -196,6 +202,9 @@ impl Driver<'_> {
                 work.extend(missing.iter().map(Missing::work));
                 break;
             }
+            let mut actions: BTreeMap<String, usize> = BTreeMap::new();
+            missing.iter().for_each(|m| *actions.entry(m.spec.rule.clone()).or_default() += 1);
+            self.executor.events.event(Event::Wave { variants: names.len(), actions });
             ran.extend(missing.iter().map(|m| m.spec.key()));
             let failed = self.execute(&missing);
             let session = self.executor.session;

@@ -4,6 +4,7 @@
 
 mod compile;
 mod config;
+mod custom;
 mod evaluation;
 mod expand;
 mod inputs;
@@ -13,6 +14,7 @@ mod matrix;
 mod overlay;
 mod reference;
 mod remote;
+mod rewrite;
 mod schema;
 mod select;
 mod settings;
@@ -20,6 +22,8 @@ mod stage;
 
 pub use compile::CompileConfig;
 pub use config::{SampleSource, VariantConfig};
+pub use custom::CustomOpConfig;
+pub(crate) use custom::PREFIX as CUSTOM_PREFIX;
 pub use evaluation::{EvalConfig, GateConfig};
 pub use expand::Variant;
 pub(crate) use keys::words;
@@ -27,6 +31,8 @@ pub use overlay::Overlay;
 pub(crate) use ptq_place::nearest;
 pub use reference::reference;
 pub use remote::RemoteConfig;
+pub use rewrite::RewriteConfig;
+pub(crate) use rewrite::files as rewrite_files;
 pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
@@ -41,6 +47,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 use ptq_ir::Diagnostic;
 use settings::Reader;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Store folder where the manifest names none.
 pub(crate) const CACHE_DIR: &str = ".ptq";
@@ -58,6 +65,10 @@ pub struct Manifest {
     pub variants: BTreeMap<String, Variant>,
     /// External stages by name.
     pub stages: BTreeMap<String, StageConfig>,
+    /// Graph rewrites by name.
+    pub rewrites: BTreeMap<String, RewriteConfig>,
+    /// Custom operators by the names of their declarations.
+    pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
 }
 
 impl Manifest {

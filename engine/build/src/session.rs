@@ -4,6 +4,7 @@ use crate::watch::Watch;
 use ptq_cache::{Digest, Store};
 use ptq_rule::Failure;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shared by the queries and the executor.
@@ -13,6 +14,7 @@ pub(crate) struct Session {
     forced: BTreeSet<String>,
     /// Who may cancel this build.
     watch: Option<Arc<Watch>>,
+    stop: Option<Arc<AtomicBool>>,
     state: Mutex<State>,
 }
 
@@ -26,7 +28,7 @@ struct State {
 
 impl Session {
     pub(crate) fn new(store: Arc<Store>, forced: BTreeSet<String>) -> Session {
-        Session { store, forced, watch: None, state: Mutex::default() }
+        Session { store, forced, watch: None, stop: None, state: Mutex::default() }
     }
 
     /// This session under a watch.
@@ -35,9 +37,16 @@ impl Session {
         self
     }
 
-    /// Whether the build is of no use any more, because an input has changed.
+    /// This session with a flag that ends it from outside.
+    pub(crate) fn stopped_by(mut self, stop: Option<&Arc<AtomicBool>>) -> Session {
+        self.stop = stop.cloned();
+        self
+    }
+
+    /// Whether nobody wants the build any more: an input has changed, or it is ended from outside.
     pub(crate) fn cancelled(&self) -> bool {
-        self.watch.as_ref().is_some_and(|w| w.cancelled())
+        let stopped = self.stop.as_ref().is_some_and(|s| s.load(Ordering::Relaxed));
+        stopped || self.watch.as_ref().is_some_and(|w| w.cancelled())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

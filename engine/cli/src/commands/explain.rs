@@ -27,6 +27,11 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Result<u8, Failure> {
         let why = if record.why.is_empty() { String::new() } else { format!(": {}", record.why.join("; ")) };
         let by = if record.made_by.is_empty() { String::new() } else { format!(", made by {}", record.made_by) };
         println!("  {name:<9} {}{by}{why}", record.outcome);
+        if name == "fuse" {
+            for rewritten in project.rewritten(variant) {
+                println!("            {rewritten}");
+            }
+        }
         if global.verbose || stage.is_some() {
             println!("            key {}, rule version {}", &record.key[..record.key.len().min(12)], record.version);
             for (param, value) in &record.params {
