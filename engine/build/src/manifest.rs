@@ -141,13 +141,6 @@ exclude = [{ march = "cpu", optimize_level = "O3" }]
         }
     }
 
-    #[test]
-    fn keys_of_later_versions_are_refused_by_name() {
-        let text = "[model.n]\npath = \"a\"\ncompile.core_num = 2\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n";
-        let problems = Manifest::parse(text, "ptq.toml", &Overlay::default()).expect_err("later");
-        assert!(problems[0].message.contains("not supported yet"), "{problems:?}");
-    }
-
     const SWEEP: &str = r#"
 [project]
 env = ["DATA", "UNSET"]

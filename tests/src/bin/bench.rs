@@ -3,7 +3,8 @@
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
 //! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
 //! goes. `calibrate`: time and memory beside `quantize_static`. `compile`: how fast plans are found and how good they are.
-//! `engine`: builds that have nothing to do, or little, beside `ninja`. `remote`: what a team's cache saves, and what a dead one costs.
+//! `engine`: builds that have nothing to do, or little, beside other build tools. `scale`: memory and disk of a sweep
+//! of a real model. `remote`: what a team's cache saves, and what a dead one costs.
 //! Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
 //! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -32,6 +33,10 @@ mod nodes;
 mod options;
 #[path = "../bench/peer.rs"]
 mod peer;
+#[path = "../bench/peers.rs"]
+mod peers;
+#[path = "../bench/scale.rs"]
+mod scale;
 #[path = "../bench/remote.rs"]
 mod remote;
 #[path = "../bench/subject.rs"]
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         "gemm" => gemm::run(&options),
         "engine" => engine::run(),
         "remote" => remote::run(&options),
+        "scale" => scale::run(options.variants),
         "nodes" => nodes::run(&options),
         other => Err(format!("unknown benchmark {other:?}\n{}", options::USAGE)),
     });

@@ -51,6 +51,9 @@ pub fn reference() -> String {
     for (key, meaning) in super::custom::KEYS {
         out += &format!("| `{key}` | {meaning} |\n");
     }
+    if LATER.is_empty() {
+        return out;
+    }
     out + "\nNot supported yet by this version, and refused by name: "
         + &LATER.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")
         + ".\n"
