@@ -93,15 +93,15 @@ fn workers_make_the_bytes_that_this_machine_makes_and_the_server_remembers_them(
 #[test]
 fn a_rule_that_fails_there_says_what_it_says_here() {
     let Some(server) = need(casd::execution()) else { return };
-    let mend = |project: &TestProject| {
+    let broken = |project: TestProject| {
         project.write("net.onnx", b"not a model");
         project
     };
-    let (here, there) = (project(""), project(&on(&server, "execute = true\n")));
-    let here = ptq(mend(&here).path(), &["build", "-q", "cpu"]);
+    let (here, there) = (broken(project("")), broken(project(&on(&server, "execute = true\n"))));
+    let here = ptq(here.path(), &["build", "-q", "cpu"]);
     // Twice: the server remembers failures, and we do not believe it.
     for _ in 0..2 {
-        let there = ptq(mend(&there).path(), &["build", "-q", "cpu"]);
+        let there = ptq(there.path(), &["build", "-q", "cpu"]);
         assert_eq!((there.code, here.code), (1, 1));
         assert!(here.stderr.contains("PARSE") && there.stderr == here.stderr, "{} / {}", there.stderr, here.stderr);
     }

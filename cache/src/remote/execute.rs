@@ -139,7 +139,6 @@ pub(crate) struct Shared {
     pub(crate) client: GrpcClient,
     pub(crate) life: Arc<Life>,
     pub(crate) store: Arc<Store>,
-    pub(crate) stall: Duration,
     pub(crate) counters: ExecutionCounters,
     brought: Brought,
     offer: OnceCell<Offer>,
@@ -204,7 +203,6 @@ impl Executions {
             client,
             life: Arc::new(Life::default()),
             store,
-            stall: settings.patience.stall,
             counters: ExecutionCounters::default(),
             brought: Brought::default(),
             offer: OnceCell::new(),
@@ -348,7 +346,8 @@ enum Again {
 
 /// The action's bytes, and all blobs that it consists of.
 fn action_of(execution: &Execution) -> (Vec<u8>, Vec<(RemoteDigest, BlobSource)>) {
-    let properties = execution.platform.iter().map(|(name, value)| Property { name: name.clone(), value: value.clone() });
+    let properties =
+        execution.platform.iter().map(|(name, value)| Property { name: name.clone(), value: value.clone() });
     let platform = Platform { properties: properties.collect() };
     let platform = (!platform.properties.is_empty()).then_some(platform);
     let command = Command {
@@ -385,7 +384,9 @@ fn of_status(code: i32, message: String, note: &str, execution: &Execution) -> A
         Code::NotFound | Code::FailedPrecondition => Again::Bring,
         Code::DeadlineExceeded => Again::Never(ExecutionFailure::Late(execution.time_limit)),
         // We did not cancel it, so somebody took the worker away.
-        Code::Cancelled => Again::Later(RemoteError::new(ErrorKind::Busy, format!("cancelled there: {message}{note}")).into()),
+        Code::Cancelled => {
+            Again::Later(RemoteError::new(ErrorKind::Busy, format!("cancelled there: {message}{note}")).into())
+        }
         other => {
             let mut error = RemoteError::from(tonic::Status::new(other, message));
             error.what += &note;
@@ -449,7 +450,9 @@ mod tests {
     fn each_status_has_its_way_of_trying_again() {
         let of = |code| of_status(code, "m".into(), "", &execution());
         assert!(matches!(of(5), Again::Bring) && matches!(of(9), Again::Bring));
-        assert!(matches!(of(8), Again::Later(_)) && matches!(of(14), Again::Later(_)) && matches!(of(1), Again::Later(_)));
+        assert!(
+            matches!(of(8), Again::Later(_)) && matches!(of(14), Again::Later(_)) && matches!(of(1), Again::Later(_))
+        );
         assert!(matches!(of(4), Again::Never(ExecutionFailure::Late(_))));
         assert!(matches!(of(3), Again::Never(_)) && matches!(of(7), Again::Never(_)));
     }

@@ -55,8 +55,8 @@ impl Store {
         }
     }
 
-    /// The file of a large blob, not verified.
+    /// The file that holds the bytes of a large blob, not verified; `None` for one that shares pieces with others.
     pub fn blob_file(&self, digest: &Digest) -> Option<PathBuf> {
-        Some(self.blobs.path(digest)).filter(|path| path.is_file())
+        self.blobs.whole(digest)
     }
 }

@@ -106,6 +106,8 @@ pub struct VariantReport {
     pub min_cosine: Option<f64>,
     /// Size of `model.bin`, when made.
     pub bin_bytes: Option<u64>,
+    /// Time on the accelerator by the timed simulator, microseconds, when the march has one.
+    pub latency_us: Option<f64>,
     /// The node table and the output table, when they were measured in this build.
     pub tables: Option<String>,
     /// Problems outside stages: files that are not there, a gate that failed.
@@ -219,6 +221,9 @@ impl Driver<'_> {
                 work.extend(missing.iter().map(Missing::work));
                 break;
             }
+            let mut actions: BTreeMap<String, usize> = BTreeMap::new();
+            missing.iter().for_each(|m| *actions.entry(m.spec.rule.clone()).or_default() += 1);
+            self.executor.events.event(Event::Wave { variants: names.len(), actions });
             ran.extend(missing.iter().map(|m| m.spec.key()));
             let failed = self.execute(&missing);
             let session = self.executor.session;

@@ -6,6 +6,18 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
+    /// A wave of actions begins: all whose inputs are there now.
+    Wave {
+        /// Variants that this build is about.
+        variants: usize,
+        /// Actions of the wave by rule; those that rules ask for as they go are not known yet.
+        actions: std::collections::BTreeMap<String, usize>,
+    },
+    /// A variant is done and its files are written.
+    Finished {
+        /// Variant.
+        variant: String,
+    },
     /// A rule starts.
     Started {
         /// Variant on whose behalf.

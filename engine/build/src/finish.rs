@@ -7,7 +7,7 @@ use crate::evaluate::Evaluator;
 use crate::events::Event;
 use crate::gate;
 use crate::history;
-use crate::manifest::{STAGE_PREFIX, Variant, VariantConfig};
+use crate::manifest::{CUSTOM_PREFIX, STAGE_PREFIX, Variant, VariantConfig};
 use crate::materialize;
 use crate::project::Project;
 use crate::queries::{ActionState, StageState};
@@ -45,6 +45,7 @@ impl Project {
             stages: finished.iter().map(|f| (f.name.clone(), self.outcome(driver, &config, f))).collect(),
             min_cosine: None,
             bin_bytes: None,
+            latency_us: None,
             tables: None,
             problems: self.source_problems(scan, &variant, &config),
         };
@@ -102,10 +103,12 @@ impl Project {
         ];
         let external =
             scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| ("path", Some(path.clone())));
+        let customs = config.customs.keys().map(|name| ("custom_op", Some(format!("{CUSTOM_PREFIX}{name}"))));
         let own = scan.stages_of(&variant.name).map(|stage| ("stage", Some(format!("{STAGE_PREFIX}{stage}"))));
         keys.into_iter()
             .chain(external)
             .chain(own)
+            .chain(customs)
             .filter_map(|(setting, key)| {
                 let mut d = scan.problems.get(&key?)?.clone();
                 d.place.file = Some(file.clone());
@@ -137,7 +140,9 @@ impl Project {
         }
         let measured = artifacts::tree(session, &stages, "measure").and_then(|b| artifacts::measure(&b));
         let compiled = stages.trees.get("compile").and_then(|tree| session.store.tree(tree)).unwrap_or_default();
-        report.bin_bytes = compiled.iter().find(|e| e.name == "model.bin").map(|e| e.size);
+        let bin = compiled.iter().find(|e| e.name == "model.bin");
+        report.bin_bytes = bin.map(|e| e.size);
+        report.latency_us = bin.and_then(|e| self.latency_us(scan, &config.march, &e.digest));
         for stage in ["parse", "calibrate", "partition", "compile"] {
             if finished.iter().any(|f| f.name == stage && f.ran) {
                 self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
@@ -158,6 +163,7 @@ impl Project {
             Evaluator { driver, scan, root: &self.root, variant: &variant.name, config, trees: &stages.trees };
         gate::hold(&evaluator, variant, &stages, &outputs, &self.out(), report, seen)?;
         self.keep_recipe(driver, variant, finished, report);
+        driver.executor.events.event(Event::Finished { variant: variant.name.clone() });
         Ok(())
     }
 

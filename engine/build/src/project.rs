@@ -80,7 +80,7 @@ impl Project {
         let text =
             std::fs::read_to_string(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
         let shown = path.file_name().map_or_else(|| "ptq.toml".into(), |n| n.to_string_lossy().into_owned());
-        let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
+        let overlay = completed(overlay, &text, folder(path));
         let manifest = Manifest::parse(&text, &shown, &overlay).map_err(EngineError::Manifest)?;
         let root = folder(path);
         let folder = overlay.store.clone().unwrap_or_else(|| root.join(&manifest.cache_dir));
@@ -154,9 +154,11 @@ impl Project {
         None
     }
 
-    /// The manifest's path.
-    pub(crate) fn manifest_path(&self) -> &Path {
-        &self.manifest_path
+    /// The manifest and the files that its text, as it is now, names as parts of it.
+    pub(crate) fn manifest_files(&self) -> Vec<PathBuf> {
+        let text = std::fs::read_to_string(&self.manifest_path).unwrap_or_default();
+        let parts = crate::manifest::rewrite_files(&text).into_iter().map(|file| self.root.join(file));
+        std::iter::once(self.manifest_path.clone()).chain(parts).collect()
     }
 
     /// Folders that only we write.
@@ -294,6 +296,12 @@ impl Project {
 /// The folder of a manifest.
 pub(crate) fn folder(manifest: &Path) -> PathBuf {
     manifest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// An overlay with what a manifest's text asks of the environment and of files beside it.
+pub(crate) fn completed(overlay: &Overlay, text: &str, folder: PathBuf) -> Overlay {
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).map_err(|e| e.to_string());
+    overlay.clone().with_environment(text, |name| std::env::var(name).ok()).with_files(text, read)
 }
 
 fn decode(session: &Session, stages: &Stages<'_>, config: VariantConfig) -> Result<Loaded, Failure> {

@@ -450,7 +450,7 @@ pub(crate) struct Ops {
 
 #[derive(ClapArgs)]
 pub(crate) struct Rule {
-    /// Code, such as FUSE03; lists all when not given
+    /// Code, such as FUSE03, or name of a rewrite of the manifest; lists all when not given
     pub(crate) code: Option<String>,
 }
 

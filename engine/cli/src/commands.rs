@@ -6,6 +6,7 @@ pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
+mod custom;
 pub(crate) mod dump;
 pub(crate) mod eval;
 pub(crate) mod exec_stage;

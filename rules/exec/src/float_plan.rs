@@ -6,7 +6,7 @@ use crate::eval::apply;
 use crate::lifetimes::release_after;
 use crate::ops::conv::{convolve, multiply, packed, packed_gemm};
 use crate::vanish::followers;
-use crate::{ExecError, is_supported};
+use crate::{ExecError, runs};
 use ptq_ir::{Graph, Node, Tensor, ValueId};
 use ptq_kernels::{Activation, FloatConv};
 
@@ -291,7 +291,7 @@ fn releases(graph: &Graph, computes: &[Option<usize>]) -> Vec<Vec<usize>> {
 
 /// Checks that a node is supported; packs a Conv or Gemm whose weights and bias are constant.
 fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
-    if !is_supported(&node.op, &node.domain) {
+    if !runs(&node.op, &node.domain, &node.attrs) {
         return Err(ExecError::Unsupported { op: node.op.clone(), domain: node.domain.clone() });
     }
     let constant = |i: usize| node.input(i).map(|v| graph.constant(v));

@@ -9,6 +9,7 @@ mod broadcast;
 mod buffers;
 mod call;
 mod columns;
+mod custom;
 mod elements;
 mod error;
 mod eval;
@@ -23,8 +24,9 @@ mod vanish;
 
 pub use alone::{AlonePlan, FoundAlone, Part};
 pub use columns::columns;
+pub use custom::{CustomCall, CustomProgram, is_provided, provide};
 pub use error::ExecError;
-pub use eval::{eval, eval_on, eval_outputs, is_supported, supported_ops};
+pub use eval::{eval, eval_on, eval_outputs, is_supported, runs, supported_ops};
 pub use fake_quant::FakeQuantPlan;
 pub use float_plan::{FloatPlan, FloatSink};
 pub use integer::{IntegerSink, Interpreter};

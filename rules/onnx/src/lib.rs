@@ -7,6 +7,7 @@
 
 pub mod convert;
 mod export;
+mod foreign;
 mod import;
 pub mod infer;
 mod meter;
@@ -20,8 +21,9 @@ mod testing;
 
 pub use convert::{ConvertEnv, convert};
 pub use export::{ExportMeta, export_fake_quant, export_float, export_qdq};
+pub use foreign::foreign_ops;
 pub use import::{external_files, import, is_quantized};
-pub use infer::{InferCtx, infer, is_known_op, known_ops, operators};
+pub use infer::{InferCtx, attributes_of, infer, is_known_op, known_ops, operators};
 pub use ports::{FilePort, INPUT_METADATA, file_ports, metadata};
 pub use ranges::quantized_ranges;
 pub use raw::{RawBody, RawControl, RawDim, RawInput, RawModel, RawNode};

@@ -44,6 +44,11 @@ impl Figure<'_> {
         Figure { name, ours: round(ours), peer: round(peer), ratio: round(ours / peer), unit }.print();
     }
 
+    /// An amount beside its limit, where less is better.
+    pub(crate) fn amount(name: &str, ours: f64, limit: f64, unit: &str) {
+        Figure { name, ours: round(ours), peer: round(limit), ratio: round(limit / ours), unit }.print();
+    }
+
     fn print(&self) {
         println!("{}", serde_json::to_string(self).expect("invariant: numbers and text are JSON"));
     }

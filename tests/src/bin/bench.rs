@@ -3,8 +3,9 @@
 //! `inference`: whole runs of models, ours and ONNX Runtime's interleaved, on one thread and two. `gemm`: integer
 //! products of the shapes of ResNet against the measured peak of their instructions. `nodes`: where the time of a run
 //! goes. `calibrate`: time and memory beside `quantize_static`. `compile`: how fast plans are found and how good they are.
-//! `engine`: builds that have nothing to do, or little, beside `ninja`. `remote`: what a team's cache saves, and what a dead one costs. `workers`: whether
-//! executions in parallel keep a server busy. `scale`: what a large sweep costs on a cluster. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
+//! `engine`: builds that have nothing to do, or little, beside other build tools. `sweep`: memory and disk of a sweep of a
+//! real model. `remote`: what a team's cache saves, and what a dead one costs. `workers`: whether executions in parallel keep a
+//! server busy. `scale`: what a large sweep costs on a cluster. Every figure ends in one line of JSON. Times are CPU time of the process and wall time; on a busy machine the
 //! minimum of CPU time says most.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -32,12 +33,16 @@ mod nodes;
 mod options;
 #[path = "../bench/peer.rs"]
 mod peer;
+#[path = "../bench/peers.rs"]
+mod peers;
 #[path = "../bench/remote.rs"]
 mod remote;
 #[path = "../bench/scale.rs"]
 mod scale;
 #[path = "../bench/subject.rs"]
 mod subject;
+#[path = "../bench/sweep.rs"]
+mod sweep;
 #[path = "../bench/workers.rs"]
 mod workers;
 
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         "remote" => remote::run(&options),
         "scale" => scale::run(),
         "workers" => workers::run(),
+        "sweep" => sweep::run(options.variants),
         "nodes" => nodes::run(&options),
         other => Err(format!("unknown benchmark {other:?}\n{}", options::USAGE)),
     });

@@ -172,7 +172,8 @@ impl Shared {
         if !raw.is_empty() {
             return Bytes::copy_from_slice(&raw[..raw.len().min(MAX_SAID as usize)]);
         }
-        let Some(digest) = digest.and_then(RemoteDigest::from_proto).filter(|d| d.size > 0 && d.size <= MAX_SAID) else {
+        let Some(digest) = digest.and_then(RemoteDigest::from_proto).filter(|d| d.size > 0 && d.size <= MAX_SAID)
+        else {
             return Bytes::new();
         };
         self.small(digest).await.unwrap_or_default()

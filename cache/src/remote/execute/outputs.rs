@@ -45,7 +45,8 @@ impl Shared {
         let mut files = BTreeMap::new();
         for folder in result.output_directories.iter().filter(|d| d.path == output) {
             let digest = folder.tree_digest.as_ref().and_then(RemoteDigest::from_proto);
-            let digest = digest.filter(|d| d.size <= MAX_TREE).ok_or_else(|| poisoned("an output folder without a tree"))?;
+            let digest =
+                digest.filter(|d| d.size <= MAX_TREE).ok_or_else(|| poisoned("an output folder without a tree"))?;
             let tree = Tree::decode(self.small(digest).await?);
             let tree = tree.map_err(|e| poisoned(format!("an output folder that is none: {e}")))?;
             for FileNode { name, digest, .. } in tree.root.unwrap_or_default().files {

@@ -131,7 +131,10 @@ struct Nothing {}
 /// What a finished operation holds.
 fn response(operation: Operation) -> Result<ExecuteResponse, ExecutionFailure> {
     if let Some(Status { code, message, .. }) = operation.error {
-        return Ok(ExecuteResponse { status: Some(Status { code, message, ..Status::default() }), ..ExecuteResponse::default() });
+        return Ok(ExecuteResponse {
+            status: Some(Status { code, message, ..Status::default() }),
+            ..ExecuteResponse::default()
+        });
     }
     let Some(any) = operation.response else {
         return Err(RemoteError::new(ErrorKind::Protocol, "an operation is done without an answer").into());

@@ -131,9 +131,9 @@ pub(super) const KEYS: &[Key] = &[
     key(COMPILER, "ability_entry", Text, Comment("a switch of the vendor's compiler")),
     key(COMPILER, "extra_params", Mapping, Comment("switches of the vendor's compiler")),
     old(key(COMPILER, "hbdk3_compatible_mode", Flag, Comment("a switch of the vendor's compiler"))),
-    key(CUSTOM, "custom_op_method", Text, To("custom_op")),
-    key(CUSTOM, "op_register_files", List, To("custom_op")),
-    key(CUSTOM, "custom_op_dir", Text, To("custom_op")),
+    key(CUSTOM, "custom_op_method", Text, Part("custom_op")),
+    key(CUSTOM, "op_register_files", List, Part("custom_op")),
+    key(CUSTOM, "custom_op_dir", Text, Part("custom_op")),
 ];
 
 /// The key of a group.

@@ -4,11 +4,12 @@
 //! table, so that it becomes a live line when support lands.
 
 use super::inputs::Input;
-use super::keys::{CALIBRATION, COMPILER, Fate, INPUT, MODEL};
+use super::keys::{CALIBRATION, COMPILER, CUSTOM, Fate, INPUT, MODEL};
 use super::node_info::Nodes;
 use super::settings::{Settings, flag};
 use crate::manifest::accepts;
 use crate::paths::relative;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use toml::Value;
@@ -123,6 +124,20 @@ pub(super) fn manifest(
         let _ = write!(out, "\n# Without counterpart:\n{}\n", left.join("\n"));
     }
     out
+}
+
+/// What the file says of custom operators, as declarations to fill in: what computes them is in files for another tool.
+pub(super) fn customs(s: &Settings, ops: &BTreeSet<String>, paths: &Paths<'_>) -> String {
+    let dir = s.text(CUSTOM, "custom_op_dir").map_or("", |(dir, _)| dir);
+    let files = s.list(CUSTOM, "op_register_files").map(|(list, _)| list).unwrap_or_default();
+    let files: Vec<String> = files.iter().map(|f| paths.moved(&Path::new(dir).join(f).to_string_lossy())).collect();
+    if ops.is_empty() && !files.is_empty() {
+        return format!(
+            "\n# custom_op: the model has no operator of another domain; not needed: {}\n",
+            files.join(", ")
+        );
+    }
+    crate::declare::declarations(ops, &files)
 }
 
 fn model(s: &Settings, name: &str, march: &str, paths: &Paths<'_>) -> Table {

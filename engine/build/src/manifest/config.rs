@@ -1,16 +1,17 @@
 //! A variant's settings as the stages want them.
 
-use super::Variant;
 use super::compile::{CompileConfig, compile};
 use super::evaluation::{EvalConfig, GateConfig};
 use super::inputs::inputs;
 use super::settings::{number, size};
+use super::{CustomOpConfig, Variant};
 use crate::artifacts::FILES;
 use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding, WeightScale};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::{Cut, ParseParams, Quantized};
 use ptq_place::Requests;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where calibration samples are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,10 @@ pub struct VariantConfig {
     pub quantized: Quantized,
     /// Nodes to make outputs, nodes to remove at the ends.
     pub cut: Cut,
+    /// Graph rewrites by name.
+    pub rewrites: BTreeMap<String, Arc<ptq_fuse::Rewrite>>,
+    /// Custom operators by the names of their declarations.
+    pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
     /// March name or path.
     pub march: String,
     /// Optimization level.
@@ -69,13 +74,20 @@ impl VariantConfig {
         self.inputs.get(input).is_some_and(bytes)
     }
 
-    /// What the parse stage reads of the variant.
+    /// What the fuse stage reads of the variant.
+    pub fn fuse_params(&self) -> ptq_fuse::FuseParams {
+        let rewrites = self.rewrites.iter().map(|(name, r)| (name.clone(), r.as_ref().clone())).collect();
+        ptq_fuse::FuseParams { rewrites }
+    }
+
+    /// What the parse stage reads of the variant, custom operators apart.
     pub fn parse_params(&self) -> ParseParams {
         ParseParams {
             inputs: self.inputs.clone(),
             memory_budget: self.memory_budget,
             quantized: self.quantized,
             cut: self.cut.clone(),
+            custom: BTreeMap::new(),
         }
     }
 
@@ -145,6 +157,8 @@ impl VariantConfig {
                 remove_node_type: texts(variant, "remove_node_type"),
                 remove_node_name: texts(variant, "remove_node_name"),
             },
+            rewrites: variant.rewrites.clone(),
+            customs: variant.customs.clone(),
             march: text("march").unwrap_or_else(|| "cpu".into()),
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
             compile: compile(variant, &mut problems),
@@ -272,8 +286,12 @@ pub(super) fn data(variant: &Variant, key: &str) -> SampleSource {
 
 /// The texts of a list; none where it is not set.
 pub(super) fn texts(variant: &Variant, path: &str) -> Vec<String> {
-    let values = variant.settings.get(path).and_then(|s| s.value.as_array());
-    values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    variant.settings.get(path).map(|s| texts_of(&s.value)).unwrap_or_default()
+}
+
+/// The texts of a list.
+pub(super) fn texts_of(value: &toml::Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
 fn requests(variant: &Variant) -> Requests {

@@ -121,6 +121,22 @@ pub const KEYS: &[Key] = &[
         "parse",
         "an already quantized model: refused, turned into float and calibrated anew, or with its own thresholds kept"
     ),
+    key!(
+        "rewrites",
+        KeyType::Texts,
+        "all",
+        "-",
+        "fuse",
+        "names or patterns of the `[[rewrite]]` tables that the variant takes; an empty list for none"
+    ),
+    key!(
+        "custom_op",
+        KeyType::Texts,
+        "all",
+        "custom_op",
+        "parse",
+        "names or patterns of the `[custom_op.NAME]` tables that the variant may use"
+    ),
     key!("input.*.shape", KeyType::Integers, "the model's", "input_shape", "parse", "fixes dynamic dimensions"),
     key!(
         "input.*.batch",
@@ -469,4 +485,4 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Keys that are part of the manifest's language but not of this version; refused by name, never ignored.
-pub const LATER: &[&str] = &["custom_op"];
+pub const LATER: &[&str] = &[];

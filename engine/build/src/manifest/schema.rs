@@ -62,7 +62,13 @@ pub fn schema() -> String {
                 named(json!({ "type": "object", "additionalProperties": false, "properties": keys,
                     "required": ["command", "outputs"] }))
             }
+            "custom_op" => {
+                let keys: Map<String, Value> =
+                    super::stage::KEYS.iter().map(|k| (k.path.to_owned(), described(k, same))).collect();
+                named(super::custom::schema(&keys))
+            }
             "matrix" => named(matrix.clone()),
+            "rewrite" => super::rewrite::schema(),
             "defaults" => settings(&[], same),
             "gate" => root.below.get("gate").map_or(Value::Null, |gate| schema_of(gate, same)),
             _ => named(settings(&[], same)),

@@ -260,7 +260,8 @@ pub(super) fn override_value(kind: KeyType, raw: &str) -> Result<toml::Value, St
     check(kind, &value).map(|()| value)
 }
 
-fn to_value(value: &DeValue<'_>) -> toml::Value {
+/// The value without its places.
+pub(super) fn to_value(value: &DeValue<'_>) -> toml::Value {
     match value {
         DeValue::String(s) => toml::Value::String(s.to_string()),
         DeValue::Integer(i) => {

@@ -5,11 +5,13 @@ use crate::args::{Build, Global};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::terminal::{error, table};
-use ptq_engine::{BuildOptions, BuildReport, Cancel, Outcome, VariantReport, is_up_to_date};
+use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport, is_up_to_date};
 use std::collections::BTreeMap;
 
 /// Exit code of `--dry-run --exit-code` when something would run.
 const WORK_FOUND: u8 = 3;
+/// Exit code of a build that was interrupted, as shells have it for Ctrl-C.
+const INTERRUPTED: u8 = 130;
 /// Most variants whose tables are printed; a sweep's are in its reports.
 const MAX_TABLES: usize = 8;
 
@@ -45,20 +47,22 @@ fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
         keep_going: args.keep_going,
         no_remote: args.no_remote,
         remote_exec: args.remote_exec,
-        cancel: Cancel::default(),
+        cancel: crate::interrupt::listen(),
     };
     let reporter =
         Reporter::new(global, args.events.as_deref()).map_err(|e| Failure::Failed(format!("error: --events: {e}")))?;
     if args.watch {
-        return super::watch::run(global, args, project, &options, &reporter);
-    }
-    #[cfg(feature = "remote")]
-    if args.remote_exec || project.manifest().execution.execute {
-        let cancel = options.cancel.clone();
-        ptq_cache::remote::on_interrupt(move || cancel.set()).map_err(|e| Failure::Failed(format!("error: {e}")))?;
+        let code = super::watch::run(global, args, project, &options, &reporter)?;
+        return Ok(if crate::interrupt::came(&options) { INTERRUPTED } else { code });
     }
     let start = std::time::Instant::now();
-    let report = project.build(&options, &reporter)?;
+    let report = project.build(&options, &reporter);
+    reporter.settle();
+    let report = report?;
+    if crate::interrupt::came(&options) {
+        eprintln!("interrupted: what was finished is kept");
+        return Ok(INTERRUPTED);
+    }
     if report.up_to_date {
         if !global.quiet {
             println!("up to date");
@@ -154,7 +158,7 @@ pub(super) fn remote(counts: &BTreeMap<&'static str, u64>) -> String {
 
 /// One row a variant.
 fn summary(report: &BuildReport) -> String {
-    let head = ["variant", "march", "level", "stages", "cosine", "model.bin"].map(str::to_owned).to_vec();
+    let head = ["variant", "march", "level", "stages", "cosine", "latency", "model.bin"].map(str::to_owned).to_vec();
     let mut rows = vec![head];
     for v in &report.variants {
         let count = |wanted: &Outcome| v.stages.iter().filter(|(_, o)| o == wanted).count();
@@ -175,6 +179,7 @@ fn summary(report: &BuildReport) -> String {
             v.optimize_level.clone(),
             stages,
             v.min_cosine.map_or_else(|| "-".into(), |c| format!("{c:.6}")),
+            v.latency_us.map_or_else(|| "-".into(), |us| format!("{us:.1} us")),
             v.bin_bytes.map_or_else(|| "-".into(), |b| format!("{:.1} KiB", b as f64 / 1024.0)),
         ]);
     }
