@@ -50,7 +50,8 @@ fn swish(swapped: bool) -> Graph {
     let mut b = GraphBuilder::new("g");
     let x = b.input("x", &[1, 8]);
     let s = b.node("Sigmoid", "s", &[x], Attrs::default(), &[1, 8]);
-    let y = b.node("Mul", "y", if swapped { &[s, x] } else { &[x, s] }, Attrs::default(), &[1, 8]);
+    let factors = if swapped { [s, x] } else { [x, s] };
+    let y = b.node("Mul", "y", &factors, Attrs::default(), &[1, 8]);
     b.output(y);
     b.finish()
 }
