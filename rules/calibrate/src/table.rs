@@ -4,7 +4,7 @@ use crate::Histogram;
 use crate::channels::ChannelRanges;
 use crate::equalize::{equalized, factors};
 use crate::kept::kept_activation;
-use crate::params::{Way, WeightScale, per_channel, quant_params};
+use crate::params::{Way, WeightScale, from_range, per_channel, quant_params};
 use crate::values::origin;
 use crate::weights::weight_params;
 use ptq_ir::{ActScheme, ActivationQuant, DType, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
@@ -98,7 +98,10 @@ impl Observations<'_> {
             let widened = wants && is_uniform(row) && row.class != Class::Passive;
             if (has && !wants) || (!has && widened) {
                 let root = shared_root(scales, v);
-                let read = self.chosen(root, way(root), self.scheme(widened))?;
+                let read = match widened && self.is_image(root) {
+                    true => ActivationQuant { params: from_range(own.lo, own.hi, self.scheme(true)), ..own.clone() },
+                    false => self.chosen(root, way(root), self.scheme(widened))?,
+                };
                 table.activations.insert(QuantTable::reader_key(name, &node.name), read);
             }
         }

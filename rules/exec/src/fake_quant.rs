@@ -14,6 +14,8 @@ pub struct FakeQuantPlan {
     plan: FloatPlan,
     /// Parameters of activations, by value number.
     activations: Vec<Option<QuantParams>>,
+    /// Values of the graph; those behind them are copies for readers of another width.
+    values: usize,
 }
 
 impl FakeQuantPlan {
@@ -27,9 +29,11 @@ impl FakeQuantPlan {
         table: &QuantTable,
         weights: &BTreeMap<ValueId, QuantParams>,
     ) -> Result<FakeQuantPlan, ExecError> {
+        let values = graph.values.len();
         let graph = &*table.with_readers(graph);
         let activations = activation_params(graph, table);
-        Ok(FakeQuantPlan { plan: FloatPlan::new(&with_rounded_weights(graph, table, weights)?)?, activations })
+        let plan = FloatPlan::new(&with_rounded_weights(graph, table, weights)?)?;
+        Ok(FakeQuantPlan { plan, activations, values })
     }
 
     /// The same plan with this many threads inside large kernels. Results do not depend on it.
@@ -50,7 +54,7 @@ impl FakeQuantPlan {
     }
 
     /// Runs this graph and the float one side by side, node by node: `found` gets each value that is not constant, in float and
-    /// rounded, once. Both plans must be of one graph and observe the same values.
+    /// rounded, once. Both plans must be of one graph (with its readers: [`QuantTable::with_readers`]) and observe the same values.
     ///
     /// # Errors
     /// As [`FakeQuantPlan::run`].
@@ -93,7 +97,12 @@ impl FakeQuantPlan {
             Some(params) => fake_quantize(&t, params, false),
             None => Ok(t),
         };
-        self.plan.run_with(inputs, &mut change, sink)
+        let mut own = |v: ValueId, t: &Tensor| {
+            if (v.0 as usize) < self.values {
+                sink(v, t);
+            }
+        };
+        self.plan.run_with(inputs, &mut change, &mut own)
     }
 }
 
