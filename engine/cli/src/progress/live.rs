@@ -140,7 +140,9 @@ impl Live {
     }
 
     pub(super) fn hit(&mut self, stage: &str) {
-        self.stages.entry(stage.to_owned()).or_default().hit += 1;
+        let known = self.stages.entry(stage.to_owned()).or_default();
+        known.hit += 1;
+        known.ahead = known.ahead.saturating_sub(1);
     }
 
     /// A variant's files are written.
