@@ -10,7 +10,7 @@
 //! coarser than that of the whole tensor.
 
 use crate::channels::absorbable;
-use crate::params::{Way, from_range};
+use crate::params::{Way, channel_range, from_range};
 use ptq_ir::{ActScheme, ActivationQuant, Graph, Node, NodeId, QuantParams, Tensor, ValueId};
 use ptq_place::Placement;
 use std::collections::BTreeMap;
@@ -145,7 +145,7 @@ pub(crate) fn equalized(
     }
     let scheme = if way.asymmetric { scheme.asymmetric() } else { scheme };
     let step = |lo: f32, hi: f32| from_range(lo, hi, scheme);
-    let clipped = |&(min, max): &(f32, f32)| (min.max(whole.lo).min(0.0), max.min(whole.hi).max(0.0));
+    let clipped = |range: &(f32, f32)| channel_range(whole, range);
     let needed: Vec<QuantParams> = ranges
         .iter()
         .map(|r| {

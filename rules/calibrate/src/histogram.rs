@@ -260,7 +260,7 @@ mod tests {
             values in proptest::collection::vec(proptest::num::f32::ANY, 0..2500),
             plain in proptest::collection::vec(-3f32..3.0, 0..2500),
         ) {
-            for values in [values, plain.into_iter().map(|v| v.max(-1.0).min(2.0)).collect()] {
+            for values in [values, plain.into_iter().map(|v| v.clamp(-1.0, 2.0)).collect()] {
                 let mut fast = Histogram::default();
                 fast.observe(&values);
                 prop_assert_eq!(fast, slow(&values));

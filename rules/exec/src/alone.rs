@@ -19,6 +19,9 @@ pub enum Part {
     Activations,
 }
 
+/// What a run of [`AlonePlan`] calls: node, what of it was quantized, the compared values (`None` where they do not depend on the node).
+pub type FoundAlone<'a> = dyn FnMut(NodeId, Part, &[Option<Tensor>]) + 'a;
+
 /// Runs a graph in float once, and from each asked node on once more with only that node's inputs and weights rounded to
 /// their grids: the float run in front of a node is shared, and behind it only what depends on it runs again.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ impl AlonePlan {
         inputs: &[Tensor],
         nodes: &[NodeId],
         parts: &[Part],
-        found: &mut dyn FnMut(NodeId, Part, &[Option<Tensor>]),
+        found: &mut FoundAlone<'_>,
     ) -> Result<(), ExecError> {
         let buffers = self.float.take_buffers();
         let result = self.forks(inputs, nodes, parts, found, &buffers);
@@ -77,7 +80,7 @@ impl AlonePlan {
         inputs: &[Tensor],
         nodes: &[NodeId],
         parts: &[Part],
-        found: &mut dyn FnMut(NodeId, Part, &[Option<Tensor>]),
+        found: &mut FoundAlone<'_>,
         buffers: &Buffers,
     ) -> Result<(), ExecError> {
         let mut same = |_, t| Ok(t);

@@ -64,7 +64,8 @@ impl FakeQuantPlan {
             Some(params) => fake_quantize(&t, params, false),
             None => Ok(t),
         };
-        let (mut made, mut rounded): (Vec<(ValueId, Tensor)>, Vec<(ValueId, Tensor)>) = (Vec::new(), Vec::new());
+        let mut made: Vec<(ValueId, Tensor)> = Vec::new();
+        let mut rounded: Vec<(ValueId, Tensor)> = Vec::new();
         let (own, other) = (self.plan.take_buffers(), float.take_buffers());
         let mut ours = self.plan.start(inputs, &mut change, &mut |v, t| rounded.push((v, t.clone())))?;
         let mut theirs = float.start(inputs, &mut |_, t| Ok(t), &mut |v, t| made.push((v, t.clone())))?;

@@ -21,7 +21,7 @@ pub mod metrics;
 mod ops;
 mod vanish;
 
-pub use alone::{AlonePlan, Part};
+pub use alone::{AlonePlan, FoundAlone, Part};
 pub use columns::columns;
 pub use error::ExecError;
 pub use eval::{eval, eval_on, eval_outputs, is_supported, supported_ops};

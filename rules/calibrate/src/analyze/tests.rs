@@ -37,7 +37,13 @@ fn graph() -> Graph {
     let d = conv(&mut b, "d", rb, 4, 0.5);
     b.output(c);
     b.output(d);
-    b.finish()
+    let mut graph = b.finish();
+    // As fuse marks them.
+    for (node, conv) in [("ra", "a"), ("rb", "b")] {
+        let id = graph.find_node(node).unwrap();
+        graph.nodes[id.0 as usize].fusible_into = Some(conv.to_owned());
+    }
+    graph
 }
 
 fn sample(i: u64) -> Tensor {
