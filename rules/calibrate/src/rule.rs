@@ -66,7 +66,7 @@ impl BuildRule for CalibrateRule {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
@@ -125,13 +125,16 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         weights: params.calibration.weights,
         memo: ctx.memo,
     };
-    let per_channel = channels_of(&params, &graph, &placement, &files)?;
+    // Samples that a search scores on take no part in corrections and in ranges of channels where there are others enough: what only
+    // fits the samples that it was made from must not win.
+    let count = scored(&params.calibration, files.len());
+    let apart = params.calibration.method.is_search() && files.len() >= 2 * count;
+    let others = if apart { &files[count..] } else { &files[..] };
+    let per_channel = channels_of(&params, &graph, &placement, others)?;
     let mut out = Blobs::new();
     let table = if params.calibration.method.is_search() {
-        let count = scored(&params.calibration, files.len());
         let samples = blobs(files.iter().take(count));
-        // Those that are scored on do not take part in corrections where there are others enough.
-        let others = blobs(files.iter().skip(if files.len() >= 2 * count { count } else { 0 }));
+        let others = blobs(others.iter());
         let at = compared(&observations, params.calibration.score_at);
         let score = ScoreParams { inputs: params.inputs.clone(), at, nodes: Vec::new() };
         let mut scorer = Scorer::new(answers, score, samples, per_channel);

@@ -3,7 +3,7 @@
 //! After the candidates of `default` it tries MSE, and cross-layer equalization and thresholds per channel for max and MSE; then, on the best so far, scales
 //! of weights by MSE; then, on the best again, bias correction and error-compensated rounding, the latter also on MSE: it makes
 //! up for clipping less than for coarse steps. The best of all wins, so `auto` is never worse than `default` on the samples
-//! scored on. Those take no part in the corrections where there are twice as many.
+//! scored on. Those take no part in the corrections and in ranges of channels where there are twice as many.
 
 use super::{Candidates, Scorer, default};
 use crate::answers::Stop;
