@@ -21,7 +21,7 @@ pub struct Machine {
 /// Settings of a server, with little patience.
 pub fn settings(url: &str, mode: Mode) -> RemoteSettings {
     let ms = Duration::from_millis;
-    let patience = Patience { connect: ms(1000), lookup: ms(1500), stall: ms(1500) };
+    let patience = Patience { connect: ms(1000), lookup: ms(1500), stall: ms(1500), ..Patience::default() };
     RemoteSettings { url: url.to_owned(), mode, patience, ..RemoteSettings::default() }
 }
 
@@ -40,6 +40,16 @@ impl Machine {
     /// A machine that uses this server in this way.
     pub fn new(url: &str, mode: Mode) -> Machine {
         Machine::with(&settings(url, mode))
+    }
+
+    /// The same machine, with what it knows of the server forgotten.
+    ///
+    /// # Panics
+    /// When the settings cannot work.
+    pub fn again(&self, settings: &RemoteSettings) -> Machine {
+        let dir = tempfile::tempdir().expect("a folder");
+        let remote = Remote::open(settings, self.store.clone()).expect("settings that work");
+        Machine { store: self.store.clone(), remote, _dir: dir }
     }
 
     /// Makes a result here and stores it there.
