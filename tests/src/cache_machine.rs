@@ -4,7 +4,10 @@ use bytes::Bytes;
 use ptq_cache::remote::{CacheAction, Lookup, Mode, Patience, Remote, RemoteDigest, RemoteSettings, RuleCall};
 use ptq_cache::{Digest, Store};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Longest wait for what becomes of a look-up.
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// One machine: a store in a folder of its own, and the server as it sees it.
 pub struct Machine {
@@ -18,7 +21,7 @@ pub struct Machine {
 /// Settings of a server, with little patience.
 pub fn settings(url: &str, mode: Mode) -> RemoteSettings {
     let ms = Duration::from_millis;
-    let patience = Patience { connect: ms(1000), lookup: ms(1500), stall: ms(1500) };
+    let patience = Patience { connect: ms(1000), lookup: ms(1500), stall: ms(1500), ..Patience::default() };
     RemoteSettings { url: url.to_owned(), mode, patience, ..RemoteSettings::default() }
 }
 
@@ -39,6 +42,16 @@ impl Machine {
         Machine::with(&settings(url, mode))
     }
 
+    /// The same machine, with what it knows of the server forgotten.
+    ///
+    /// # Panics
+    /// When the settings cannot work.
+    pub fn again(&self, settings: &RemoteSettings) -> Machine {
+        let dir = tempfile::tempdir().expect("a folder");
+        let remote = Remote::open(settings, self.store.clone()).expect("settings that work");
+        Machine { store: self.store.clone(), remote, _dir: dir }
+    }
+
     /// Makes a result here and stores it there.
     ///
     /// # Panics
@@ -50,12 +63,27 @@ impl Machine {
         tree
     }
 
-    /// Asks for a result and waits for the answer.
+    /// Asks for a result and waits for what becomes of it, longer than a build would.
     pub fn find(&self, name: &str) -> Option<Digest> {
+        let (key, begin) = (Digest::of(name.as_bytes()), Instant::now());
+        self.remote.ask(key, action(name).digest);
+        while self.remote.lookup(&key).is_some_and(|l| !l.is_over()) && begin.elapsed() < LONGEST {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.found(&key)
+    }
+
+    /// Asks for a result and waits as long as a build would.
+    pub fn glance(&self, name: &str) -> Option<Digest> {
         let key = Digest::of(name.as_bytes());
         self.remote.ask(key, action(name).digest);
-        match self.remote.wait_for(&key) {
-            Lookup::Found { tree, .. } => Some(tree),
+        self.remote.wait_for(&key);
+        self.found(&key)
+    }
+
+    fn found(&self, key: &Digest) -> Option<Digest> {
+        match self.remote.lookup(key) {
+            Some(Lookup::Found { tree, .. }) => Some(tree),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ptq_cache::Digest;
 use ptq_cache::remote::proto::{self, OutputSymlink};
-use ptq_cache::remote::{Lookup, Mode, PATIENCE, Remote, RemoteDigest, RemoteSettings};
+use ptq_cache::remote::{Mode, PATIENCE, RemoteDigest, RemoteSettings};
 use ptq_tests::cache_machine::{Machine, action, noise, outputs, settings};
 use ptq_tests::hostile::{Fault, HttpServer, ReapiServer};
 use std::time::Instant;
@@ -23,10 +23,9 @@ fn a_result_travels_between_machines_over_grpc_and_http() {
         assert_eq!((stats.hits, stats.misses, stats.errors, stats.unusable()), (1, 1, 0, 0));
         assert_eq!(reader.store.action(&Digest::of(b"r")), Some(tree));
         // What is here already is not brought again.
-        let again = Remote::open(&settings(url, Mode::Read), writer.store.clone()).expect("settings that work");
-        again.ask(Digest::of(b"r"), action("r").digest);
-        assert!(matches!(again.wait_for(&Digest::of(b"r")), Lookup::Found { .. }));
-        assert_eq!(again.stats().received_bytes, 0);
+        let again = writer.again(&settings(url, Mode::Read));
+        assert_eq!(again.find("r"), Some(tree));
+        assert_eq!(again.remote.stats().received_bytes, 0);
     }
 }
 
@@ -48,7 +47,7 @@ fn many_small_results_share_batches() {
     for (i, key) in keys.iter().enumerate() {
         reader.remote.ask(*key, action(&format!("r{i}")).digest);
     }
-    let found = keys.iter().filter(|k| matches!(reader.remote.wait_for(k), Lookup::Found { .. })).count();
+    let found = (0..300).filter(|i| reader.find(&format!("r{i}")).is_some()).count();
     assert_eq!(found, 300, "{:?}", reader.remote.stats());
     assert!(server.calls()["BatchReadBlobs"] < 150, "{:?}", server.calls());
 }
@@ -237,7 +236,7 @@ fn servers_that_are_gone_or_silent_cost_one_short_wait() {
         let machine = Machine::new(url, Mode::ReadWrite);
         let begin = Instant::now();
         for i in 0..40 {
-            assert_eq!(machine.find(&format!("r{i}")), None);
+            assert_eq!(machine.glance(&format!("r{i}")), None);
         }
         let waited = begin.elapsed();
         assert!(waited < PATIENCE * 2, "{url}: {waited:?}");

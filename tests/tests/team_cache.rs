@@ -11,11 +11,19 @@ use serde_json::Value;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The sweep on a machine of its own, with this cache.
+/// The sweep on a machine of its own, with this cache. It is patient: machines that run tests are busy.
 fn machine(url: &str, mode: &str) -> TestProject {
+    machine_with(url, mode, 20_000)
+}
+
+/// As [`machine`], which waits this many milliseconds for an answer.
+fn machine_with(url: &str, mode: &str, patience: u64) -> TestProject {
     let p = sweep();
     let text = std::fs::read_to_string(p.file("ptq.toml")).expect("manifest");
-    p.write("ptq.toml", format!("[cache]\nremote = {{ url = \"{url}\", mode = \"{mode}\" }}\n{text}").as_bytes());
+    p.write(
+        "ptq.toml",
+        format!("[cache]\nremote = {{ url = \"{url}\", mode = \"{mode}\", patience = {patience} }}\n{text}").as_bytes(),
+    );
     p
 }
 
@@ -123,7 +131,7 @@ fn a_server_that_is_silent_or_dies_does_not_stop_a_build() {
     let alone = alone.elapsed();
     for link in [Link::Refuse, Link::Hang, Link::CutAfter(3000), Link::StallAfter(3000), Link::GarbleAfter(500)] {
         proxy.set(link);
-        let p = machine(&url, "read-write");
+        let p = machine_with(&url, "read-write", 200);
         let begin = Instant::now();
         let session = build(&p);
         // Wide, since other tests run beside; the benchmark measures.
@@ -134,7 +142,7 @@ fn a_server_that_is_silent_or_dies_does_not_stop_a_build() {
     }
     // It dies in the middle of a build, and is back for the next.
     proxy.set(Link::Good);
-    let (p, before) = (machine(&url, "read-write"), server.writes());
+    let (p, before) = (machine_with(&url, "read-write", 200), server.writes());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while server.writes() == before && begin_of_test.elapsed() < Duration::from_secs(120) {

@@ -21,14 +21,10 @@ fn everything(server: &Server, reach: Reach) {
     reader.make("r", &outputs());
     let writer = Machine::with(&direct(Mode::ReadWrite));
     assert_eq!(writer.find("r"), None, "a reader stores nothing");
-    let begin = Instant::now();
     let tree = writer.make("r", &outputs());
     assert_eq!(writer.remote.stats().stored, 1, "{:?} {}", writer.remote.warnings(), server.said());
-    let wrote = begin.elapsed();
     let reader = Machine::with(&direct(Mode::Read));
-    let begin = Instant::now();
     assert_eq!(reader.find("r"), Some(tree), "{:?} {:?}", reader.remote.stats(), reader.remote.warnings());
-    eprintln!("{}: stored in {wrote:?}, found in {:?}", direct(Mode::Read).url, begin.elapsed());
     assert_eq!(reader.content(&tree), outputs());
     let proxy = FaultProxy::start(&address);
     let links = [
@@ -44,7 +40,7 @@ fn everything(server: &Server, reach: Reach) {
         let reader = Machine::with(&reach(&proxy.address, Mode::Read));
         let begin = Instant::now();
         let found = reader.find("r");
-        assert!(begin.elapsed() < Duration::from_secs(10), "{link:?}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(20), "{link:?}: {:?}", begin.elapsed());
         if let Some(tree) = found {
             assert_eq!(reader.content(&tree), outputs(), "{link:?}");
         }

@@ -88,7 +88,10 @@ impl Backend {
             }),
         };
         let offer = self.offer.get_or_try_init(ask).await.copied();
-        self.heard(&offer);
+        // Other servers were not asked anything.
+        if self.grpc().is_some() {
+            self.heard(&offer);
+        }
         offer
     }
 

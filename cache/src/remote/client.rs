@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
-/// Longest silence that work waits for.
+/// Longest silence that work waits for, unless the settings say otherwise.
 pub const PATIENCE: Duration = Duration::from_millis(200);
 /// Longest silence of a server that has spoken before, at the end of a build.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
@@ -118,6 +118,8 @@ pub struct Remote {
     fetcher: Arc<Fetcher>,
     uploads: Uploads,
     mode: Mode,
+    /// Longest silence that work waits for.
+    patience: Duration,
     shared: Arc<Shared>,
     // Last: everything above is dropped while it still lives.
     runtime: Option<Runtime>,
@@ -144,7 +146,15 @@ impl Remote {
         tokio::spawn(async move { hello.backend.offer().await.map(drop) });
         drop(entered);
         let shared = Arc::new(Shared { board: Mutex::default(), changed: Condvar::new() });
-        Ok(Remote { core, fetcher, uploads, mode: settings.mode, shared, runtime: Some(runtime) })
+        Ok(Remote {
+            core,
+            fetcher,
+            uploads,
+            mode: settings.mode,
+            patience: settings.patience.answer,
+            shared,
+            runtime: Some(runtime),
+        })
     }
 
     fn runtime(&self) -> Option<&Runtime> {
@@ -294,17 +304,17 @@ impl Remote {
         }
         let asking = board.asking_since.map_or(Duration::ZERO, |since| since.elapsed());
         let silence = self.core.life.silence().map_or(asking, |s| s.min(asking));
-        if silence >= PATIENCE {
+        if silence >= self.patience {
             board.mute_since = Some(Instant::now());
             return true;
         }
         // A result is worth the wait for as long as making it takes.
         let late = |key: &Digest| match board.lookups.get(key).map(|(l, _)| l) {
-            Some(Lookup::Asked { since }) => since.elapsed() >= PATIENCE,
-            Some(Lookup::Coming { since, took }) => since.elapsed() >= took.unwrap_or(PATIENCE).max(PATIENCE),
+            Some(Lookup::Asked { since }) => since.elapsed() >= self.patience,
+            Some(Lookup::Coming { since, took }) => since.elapsed() >= took.unwrap_or(self.patience).max(self.patience),
             _ => true,
         };
-        begin.elapsed() >= PATIENCE && waiting().iter().any(late)
+        begin.elapsed() >= self.patience && waiting().iter().any(late)
     }
 
     /// Of these undecided look-ups, the one to give up first: whose work costs least, as far as that is known.
@@ -359,7 +369,7 @@ impl Remote {
             if progress.done >= progress.results {
                 break;
             }
-            let patience = if self.core.life.silence().is_some() { LAST_PATIENCE } else { PATIENCE };
+            let patience = if self.core.life.silence().is_some() { LAST_PATIENCE } else { self.patience };
             let silence = self.core.life.silence().unwrap_or(Duration::MAX).min(begin.elapsed());
             if !tick(progress) || silence >= patience {
                 let left = progress.results - progress.done;
@@ -376,7 +386,7 @@ impl Remote {
     /// Warnings since the last call, each kind once.
     pub fn warnings(&self) -> Vec<String> {
         if self.is_mute() {
-            let what = format!("no answer within {:.1} s", PATIENCE.as_secs_f64());
+            let what = format!("no answer within {:.1} s", self.patience.as_secs_f64());
             self.core.warn(false, &RemoteError::new(ErrorKind::Late, what));
         }
         self.core.warnings()

@@ -83,12 +83,14 @@ pub struct Patience {
     pub lookup: Duration,
     /// For the next piece of a blob.
     pub stall: Duration,
+    /// For a sign of life before work begins here.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Patience {
         let ms = Duration::from_millis;
-        Patience { connect: ms(2000), lookup: ms(5000), stall: ms(10_000) }
+        Patience { connect: ms(2000), lookup: ms(5000), stall: ms(10_000), answer: super::client::PATIENCE }
     }
 }
 

@@ -6,8 +6,8 @@ use crate::events::{Event, EventSink};
 use crate::executor::Executor;
 use crate::manifest::{RemoteConfig, STAGE_PREFIX};
 use ptq_cache::remote::{
-    CacheAction, ClientCertificate, ErrorKind, Login, Lookup, Mode, Remote, RemoteDigest, RemoteError, RemoteSettings,
-    RuleCall, Secret, public_key,
+    CacheAction, ClientCertificate, ErrorKind, Login, Lookup, Mode, Patience, Remote, RemoteDigest, RemoteError,
+    RemoteSettings, RuleCall, Secret, public_key,
 };
 use ptq_cache::{Digest, Store};
 use std::collections::BTreeMap;
@@ -212,6 +212,10 @@ pub(crate) fn settings(config: &RemoteConfig, root: &Path) -> Result<RemoteSetti
         let key = public_key(&pem).ok_or_else(|| wrong(format!("{} is no ed25519 public key", path.display())))?;
         trusted.push(key);
     }
+    let mut patience = Patience::default();
+    if let Some(ms) = config.number("patience") {
+        patience.answer = Duration::from_millis(ms);
+    }
     Ok(RemoteSettings {
         url: config.url().to_owned(),
         mode: if config.text("mode") == Some("read-write") { Mode::ReadWrite } else { Mode::Read },
@@ -224,6 +228,6 @@ pub(crate) fn settings(config: &RemoteConfig, root: &Path) -> Result<RemoteSetti
         sign: secret("sign_key_env", "sign_key_file")?,
         endpoint: config.text("endpoint").map(str::to_owned),
         region: config.text("region").map(str::to_owned),
-        ..RemoteSettings::default()
+        patience,
     })
 }

@@ -33,6 +33,12 @@ pub(super) const KEYS: &[Key] = &[
     key("token_file", KeyType::Text, "none", "file with a bearer token"),
     key("password_env", KeyType::Text, "none", "environment variable with `USER:PASSWORD`"),
     key("password_file", KeyType::Text, "none", "file with `USER:PASSWORD`"),
+    key(
+        "patience",
+        KeyType::Integer,
+        "200",
+        "milliseconds of silence after which work begins here; more where the way is long and the work is, too",
+    ),
     key("ca", KeyType::Text, "the system's", "PEM file of authorities to trust beside the system's"),
     key("certificate", KeyType::Text, "none", "PEM file of a client certificate, needs `key`"),
     key("key", KeyType::Text, "none", "PEM file of its private key"),
@@ -73,6 +79,11 @@ impl RemoteConfig {
     /// Whether a flag is set.
     pub fn flag(&self, key: &str) -> bool {
         self.values.get(key).and_then(toml::Value::as_bool).unwrap_or(false)
+    }
+
+    /// The number of a key.
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.values.get(key).and_then(toml::Value::as_integer).and_then(|n| u64::try_from(n).ok())
     }
 
     /// The URL.
