@@ -93,11 +93,9 @@ fn workers_make_the_bytes_that_this_machine_makes_and_the_server_remembers_them(
 #[test]
 fn a_rule_that_fails_there_says_what_it_says_here() {
     let Some(server) = need(casd::execution()) else { return };
-    let broken = |project: TestProject| {
-        project.write("net.onnx", b"not a model");
-        project
-    };
-    let (here, there) = (broken(project("")), broken(project(&on(&server, "execute = true\n"))));
+    let (here, there) = (project(""), project(&on(&server, "execute = true\n")));
+    here.write("net.onnx", b"not a model");
+    there.write("net.onnx", b"not a model");
     let here = ptq(here.path(), &["build", "-q", "cpu"]);
     // Twice: the server remembers failures, and we do not believe it.
     for _ in 0..2 {

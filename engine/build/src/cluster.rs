@@ -56,7 +56,14 @@ pub(crate) struct Cluster {
     warned: AtomicBool,
 }
 
-/// A blob by both digests.
+/// What came of a step: the answer, all files of its folder in the store, how it ran.
+struct Answered {
+    answer: Answer,
+    files: BTreeMap<String, Output>,
+    executed: Executed,
+}
+
+/// A named blob of the store.
 #[derive(Clone, Debug)]
 pub(crate) struct Blob {
     pub(crate) name: String,
@@ -125,16 +132,16 @@ impl Cluster {
         let mut steps = 0;
         while steps < MAX_STEPS {
             let step = StepOf { cluster: self, executor, spec, own: &own, results: &results, whole, forced };
-            let (answer, executed) = self.step(&step)?;
+            let Answered { answer, files, executed } = self.step(&step)?;
             add(&mut run, &executed);
             match answer {
-                Answer::Done(files) => {
-                    let tree = self.record(executor, key, &files, &executed)?;
+                Answer::Done(named) => {
+                    let tree = self.record(executor, key, &named, &files)?;
                     return Ok((tree, run));
                 }
                 Answer::Need(wanted) => {
                     steps += 1;
-                    results.extend(self.need(executor, &own, wanted, &executed, variant)?);
+                    results.extend(self.need(executor, &own, wanted, &files, variant)?);
                 }
                 // It reads what we took for handed on: from now on everything travels.
                 Answer::Absent(_) if !whole => whole = true,
@@ -149,9 +156,15 @@ impl Cluster {
     }
 
     /// One execution.
-    fn step(&self, step: &StepOf<'_>) -> Result<(Answer, Executed), Failure> {
+    fn step(&self, step: &StepOf<'_>) -> Result<Answered, Failure> {
         if self.broken.load(Ordering::Relaxed) >= GIVE_UP {
             return Err(failure("the server did not answer before, so it is not asked any more", None));
+        }
+        // Asked once: what the server offers is remembered.
+        if let Err(error) = self.executions.check() {
+            let refused = ExecutionFailure::Remote(error);
+            self.note(&refused);
+            return Err(self.of_failure(&step.spec.rule, refused));
         }
         let execution = step.execution()?;
         let stop = step.executor.session.stop();
@@ -162,75 +175,68 @@ impl Cluster {
         let mut execution = execution;
         let executed = loop {
             let answer = self.executions.run(&execution, &*stop).and_then(|executed| {
-                let answer = self.answer(step.executor, &executed)?;
-                Ok((answer, executed))
+                let (answer, files) = self.answer(step.executor, &executed)?;
+                Ok(Answered { answer, files, executed })
             });
             match answer {
-                // What it made was lost or damaged before we read it.
+                // What it made was lost or damaged before we had it.
                 Err(ExecutionFailure::Remote(e)) if lost(&e) && !execution.forced => execution.forced = true,
                 other => break other,
             }
         };
-        self.note(&executed);
-        executed.map_err(|f| self.of_failure(&step.spec.rule, f))
+        match executed {
+            Ok(done) => {
+                self.broken.store(0, Ordering::Relaxed);
+                Ok(done)
+            }
+            Err(failure) => {
+                self.note(&failure);
+                Err(self.of_failure(&step.spec.rule, failure))
+            }
+        }
     }
 
     /// A server that does not answer several times in a row is not asked any more in this build.
-    fn note<T>(&self, executed: &Result<T, ExecutionFailure>) {
-        match executed {
-            Err(ExecutionFailure::Remote(e)) if e.is_transient() => drop(self.broken.fetch_add(1, Ordering::Relaxed)),
-            Err(ExecutionFailure::Cancelled) => {}
-            _ => self.broken.store(0, Ordering::Relaxed),
+    fn note(&self, failure: &ExecutionFailure) {
+        if matches!(failure, ExecutionFailure::Remote(e) if e.is_transient()) {
+            self.broken.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn answer(&self, executor: &Executor<'_>, executed: &Executed) -> Result<Answer, ExecutionFailure> {
-        let poisoned = |what: String| RemoteError::new(ErrorKind::Poisoned, what);
-        let file = executed.files.get(crate::worker::files::ANSWER);
-        let file = file.ok_or_else(|| poisoned("a worker's output has no answer".into()))?;
-        let digest = self.fetch(executor, &[*file])?[0];
-        let bytes = executor.session.store.get(&digest).ok_or_else(|| poisoned("an answer is lost".into()))?;
-        Ok(serde_json::from_slice(&bytes).map_err(|e| poisoned(format!("a worker's answer does not parse: {e}")))?)
-    }
-
-    fn fetch(&self, executor: &Executor<'_>, blobs: &[RemoteDigest]) -> Result<Vec<Digest>, RemoteError> {
-        let found = self.executions.fetch(blobs, &*executor.session.stop())?;
-        for (local, remote) in found.iter().zip(blobs) {
-            executor.session.store.note_remote_digest(local, *remote);
-        }
-        Ok(found)
-    }
-
-    /// Files of an answer, in the store.
-    fn files<'a>(
+    /// Takes all files of an output folder into the store, and reads the answer among them.
+    fn answer(
         &self,
         executor: &Executor<'_>,
-        files: impl Iterator<Item = &'a String>,
         executed: &Executed,
-    ) -> Result<Vec<(Digest, u64)>, Failure> {
-        let digest = |file: &String| {
-            let found = executed.files.get(file).copied();
-            found.ok_or_else(|| failure(&format!("a worker's answer names {file}, which it did not make"), None))
-        };
-        let remote = files.map(digest).collect::<Result<Vec<_>, _>>()?;
-        let local = self.fetch(executor, &remote).map_err(|e| failure(&e.to_string(), None))?;
-        Ok(local.into_iter().zip(remote.iter().map(|r| r.size)).collect())
+    ) -> Result<(Answer, BTreeMap<String, Output>), ExecutionFailure> {
+        let poisoned = |what: String| RemoteError::new(ErrorKind::Poisoned, what);
+        let store = &executor.session.store;
+        let remote: Vec<RemoteDigest> = executed.files.values().copied().collect();
+        let local = self.executions.fetch(&remote, &*executor.session.stop())?;
+        let mut files = BTreeMap::new();
+        for ((name, remote), digest) in executed.files.iter().zip(local) {
+            store.note_remote_digest(&digest, *remote);
+            files.insert(name.clone(), Output { name: name.clone(), digest, size: remote.size });
+        }
+        let answer = files.get(crate::worker::files::ANSWER).and_then(|file| store.get(&file.digest));
+        let answer = answer.ok_or_else(|| poisoned("a worker's output has no answer".into()))?;
+        let answer = serde_json::from_slice(&answer);
+        Ok((answer.map_err(|e| poisoned(format!("a worker's answer does not parse: {e}")))?, files))
     }
 
     fn record(
         &self,
         executor: &Executor<'_>,
         key: &Digest,
-        files: &[(String, String)],
-        executed: &Executed,
+        named: &[(String, String)],
+        files: &BTreeMap<String, Output>,
     ) -> Result<Digest, Failure> {
-        let blobs = self.files(executor, files.iter().map(|(_, file)| file), executed)?;
-        let mut outputs = Vec::with_capacity(files.len());
-        for ((name, _), (digest, size)) in files.iter().zip(blobs) {
+        let mut outputs = Vec::with_capacity(named.len());
+        for (name, file) in named {
             if !is_name(name) {
                 return Err(failure(&format!("a worker made an output with the name {name:?}"), None));
             }
-            outputs.push(Output { name: name.clone(), digest, size });
+            outputs.push(Output { name: name.clone(), ..made(files, file)?.clone() });
         }
         executor.session.store.record_known(key, &outputs).map_err(|e| internal(&e.to_string()))
     }
@@ -241,17 +247,10 @@ impl Cluster {
         executor: &Executor<'_>,
         own: &[Blob],
         wanted: Vec<Wanted>,
-        executed: &Executed,
+        files: &BTreeMap<String, Output>,
         variant: &str,
     ) -> Result<Vec<Vec<Blob>>, Failure> {
-        let inline = wanted.iter().flat_map(|w| &w.inputs).filter_map(|(_, from)| match from {
-            Origin::File(file) => Some(file),
-            _ => None,
-        });
-        let names: Vec<&String> = inline.collect();
-        let here = self.files(executor, names.iter().copied(), executed)?;
-        let files: BTreeMap<&String, Digest> = names.iter().copied().zip(here.iter().map(|(d, _)| *d)).collect();
-        let specs = wanted.iter().map(|w| requested(executor, own, w, &files)).collect::<Result<Vec<_>, _>>()?;
+        let specs = wanted.iter().map(|w| requested(executor, own, w, files)).collect::<Result<Vec<_>, _>>()?;
         executor.announce(&specs);
         let helpers = self.helpers.some(specs.len().saturating_sub(1));
         let next = std::sync::atomic::AtomicUsize::new(0);
@@ -390,6 +389,11 @@ fn lost(error: &RemoteError) -> bool {
     matches!(error.kind, ErrorKind::Absent | ErrorKind::Corrupt | ErrorKind::Poisoned)
 }
 
+/// The file that an answer names.
+fn made<'a>(files: &'a BTreeMap<String, Output>, file: &str) -> Result<&'a Output, Failure> {
+    files.get(file).ok_or_else(|| failure(&format!("a worker's answer names {file}, which it did not make"), None))
+}
+
 /// Whether a name is a relative path without parts that lead elsewhere.
 fn is_name(name: &str) -> bool {
     ptq_cache::remote::name_of_file(&ptq_cache::remote::file_name(name)).is_some()
@@ -446,7 +450,7 @@ fn requested(
     executor: &Executor<'_>,
     own: &[Blob],
     wanted: &Wanted,
-    files: &BTreeMap<&String, Digest>,
+    files: &BTreeMap<String, Output>,
 ) -> Result<ActionSpec, Failure> {
     let rule = executor.registry.iter().find(|r| r.name() == wanted.rule);
     let rule = rule.ok_or_else(|| failure(&format!("a worker asks for the rule {:?}", wanted.rule), None))?;
@@ -456,8 +460,8 @@ fn requested(
             Origin::Own(n) => InputRef::Own(n.clone()),
             Origin::OwnPrefix(prefix) => InputRef::OwnPrefix(prefix.clone()),
             Origin::File(file) => {
-                let digest = files.get(&file).ok_or_else(|| internal("an inline input without its file"))?;
-                let bytes = executor.session.store.get(digest).ok_or_else(|| crate::executor::lost(digest))?;
+                let digest = made(files, file)?.digest;
+                let bytes = executor.session.store.get(&digest).ok_or_else(|| crate::executor::lost(&digest))?;
                 InputRef::Inline(bytes)
             }
         };

@@ -4,6 +4,8 @@
 const LEAST: u64 = 256;
 /// Memory of a rule beside each byte of its inputs, for decoded tensors, plans and values of a sample: on the safe side.
 const TIMES: u64 = 8;
+/// Most threads that a worker's command line takes.
+const MOST: usize = 255;
 /// Rules whose work splits over threads.
 const PARALLEL: [&str; 11] = [
     "inspect",
@@ -31,7 +33,7 @@ pub(crate) struct Resources {
 /// For a rule on inputs of that many bytes, where a worker gives at most `threads`. Memory is rounded up to a power of two, so
 /// that equal work asks for equal workers.
 pub(crate) fn of(rule: &str, bytes: u64, threads: usize) -> Resources {
-    let threads = if PARALLEL.contains(&rule) { threads.max(1) } else { 1 };
+    let threads = if PARALLEL.contains(&rule) { threads.clamp(1, MOST) } else { 1 };
     let memory = LEAST + (bytes.saturating_mul(TIMES) >> 20);
     Resources { threads, memory: memory.checked_next_power_of_two().unwrap_or(memory) }
 }

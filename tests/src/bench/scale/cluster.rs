@@ -4,8 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
-/// Seconds that an execution costs beside its work: the request, the queue, preparing the root. Measured with `bench workers`
-/// against buildbox-casd on this loopback.
+/// Seconds that an execution costs beside its work: the request, the queue, preparing the root. buildbox-casd took 0.03 to 0.25
+/// on a busy machine of two cores; `bench workers` prints it.
 pub(super) const OVERHEAD: f64 = 0.1;
 /// Bytes a second between a worker and the storage.
 const LINK: f64 = 1.25e8;
