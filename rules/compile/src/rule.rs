@@ -159,7 +159,8 @@ fn findings(model: &Model, march: &March, params: &CompileParams) -> Vec<Diagnos
                 continue;
             }
             let by = if l.compute >= l.load + l.store { Occupied::Compute } else { Occupied::Ddr };
-            let why = losses.iter().find(|loss| loss.of == by);
+            // A cause of less than a twentieth explains nothing.
+            let why = losses.iter().find(|loss| loss.of == by && loss.cycles * 20.0 >= own as f64);
             let why = why.map_or_else(String::new, |loss| {
                 format!(". {}: {:.0}% of this layer's time", loss.what, (loss.cycles / own as f64 * 100.0).min(100.0))
             });

@@ -160,6 +160,18 @@ impl<'a> Rows<'a> {
                 Maker::Layer(layer) => Some(first + usize::from(*layer)),
                 Maker::Input(input) => self.made.get(&given[*input].tensor).copied(),
             });
+            // A layer without commands renames what lies at the same place.
+            let same = npu.placed.iter().find(|p| p.layer == Some(i as u16)).and_then(|own| {
+                let before = |p: &&ptq_sim::artifact::Placed| {
+                    p.address == own.address && p.layer.is_none_or(|l| usize::from(l) < i)
+                };
+                npu.placed.iter().rev().find(before)
+            });
+            let renamed = same.filter(|_| makers[i].is_empty()).and_then(|p| match p.layer {
+                Some(layer) => Some(first + usize::from(layer)),
+                None => self.made.get(&p.tensor).copied(),
+            });
+            let from = from.chain(renamed);
             // A layer without commands stands where the one before it has ended.
             let idle = l.end == 0;
             end = if idle { end } else { l.end };

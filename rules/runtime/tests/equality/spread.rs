@@ -5,15 +5,16 @@ use crate::compare::{assert_timing, inputs, march, reference, searched, trace};
 use ptq_compile::{CompileMode, Followed, OptimizeLevel, Options, Search, Spread, compile_with};
 use ptq_ir::ops::{ConvGeom, PoolGeom};
 use ptq_ir::{DType, QGraph, Rounding, TensorId};
-use ptq_march::{Hardware, March};
+use ptq_march::{Hardware, MacArray, March};
 use ptq_sim::artifact::{self, Body, Npu};
 use ptq_sim::timing::Timing;
 use ptq_sim::{Command, ProgramError};
 
-/// A march with this many cores.
+/// A march with this many cores, each slow enough that a second one is worth something.
 fn cores(graph: &QGraph, sram: u32, cores: u32) -> March {
     let mut march = march(graph, Some(sram));
-    march.hardware = march.hardware.map(|h| Hardware { cores, ..h });
+    let mac = MacArray { ic: 4, oc: 8, px: 1, dw_lanes: 16, channel_multiple: 4 };
+    march.hardware = march.hardware.map(|h| Hardware { cores, mac, vector_lanes: 16, ..h });
     march
 }
 
