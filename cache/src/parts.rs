@@ -39,6 +39,9 @@ struct Piece {
     length: u64,
 }
 
+/// File of a piece (`None` for the new one), place, length.
+type Place = (Option<Digest>, u64, u64);
+
 /// Where pieces of known hashes are; read when the first large blob is written.
 #[derive(Default)]
 pub(crate) struct Parts {
@@ -87,8 +90,9 @@ impl Parts {
         let known = known.get_or_insert_with(|| load(blobs));
         let mut files: BTreeMap<Digest, Option<File>> = BTreeMap::new();
         let mut open = |file: Digest| files.entry(file).or_insert_with(|| blobs.open_whole(&file)).as_ref().map(clone);
-        let (mut fresh, mut list, mut start): (Vec<u8>, Vec<(Option<Digest>, u64, u64)>, usize) =
-            (Vec::new(), Vec::new(), 0);
+        let mut fresh: Vec<u8> = Vec::new();
+        let mut list: Vec<Place> = Vec::new();
+        let mut start = 0;
         let mut names = Vec::new();
         for end in cuts(bytes) {
             let piece = &bytes[start..end];

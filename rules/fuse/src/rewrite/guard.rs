@@ -36,7 +36,7 @@ fn check(rewrite: &Rewrite, graph: &Graph, links: &Links, place: &mut Place) -> 
         if outside {
             return Err(format!("{word} is {size}, outside {}", range(guard.min, guard.max)));
         }
-        if let Some(step) = guard.multiple_of.filter(|step| *step == 0 || size % step != 0) {
+        if let Some(step) = guard.multiple_of.filter(|step| !size.is_multiple_of(*step)) {
             return Err(format!("{word} is {size}, no multiple of {step}"));
         }
     }
@@ -95,6 +95,11 @@ pub(super) fn leaving(
     }
 }
 
+/// Whether a number lies in a range; NaN lies in none that has an end.
+fn within(v: f64, min: Option<f64>, max: Option<f64>) -> bool {
+    min.is_none_or(|m| v >= m) && max.is_none_or(|m| v <= m)
+}
+
 fn range<T: std::fmt::Display>(min: Option<T>, max: Option<T>) -> String {
     let end = |v: Option<T>| v.map_or_else(String::new, |v| v.to_string());
     format!("{}..{}", end(min), end(max))
@@ -135,7 +140,7 @@ fn tensor(graph: &Graph, links: &Links, place: &mut Place, v: ValueId, guard: &T
     if let Some(wanted) = &guard.equals {
         equals(constant, wanted, guard.tolerance)?;
     }
-    let outside = |e: &f64| guard.min.is_some_and(|m| !(*e >= m)) || guard.max.is_some_and(|m| !(*e <= m));
+    let outside = |e: &f64| !within(*e, guard.min, guard.max);
     match constant.to_f64s().iter().find(|e| outside(e)) {
         Some(e) => Err(format!("holds {e}, outside {}", range(guard.min, guard.max))),
         None => Ok(()),
@@ -216,7 +221,7 @@ fn attribute(guard: &AttributeGuard, found: Option<&Attr>) -> Result<Option<Attr
         Attr::Floats(v) => v.iter().map(|v| f64::from(*v)).collect(),
         _ => Vec::new(),
     };
-    let outside = |e: &&f64| guard.min.is_some_and(|m| !(**e >= m)) || guard.max.is_some_and(|m| !(**e <= m));
+    let outside = |e: &&f64| !within(**e, guard.min, guard.max);
     match numbers.iter().find(outside) {
         Some(e) => Err(format!("is {e}, outside {}", range(guard.min, guard.max))),
         None => Ok(value),
