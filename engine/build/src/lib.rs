@@ -32,6 +32,7 @@ mod session;
 mod sources;
 mod stage;
 mod stamp;
+mod tables;
 mod tools;
 pub mod watch;
 mod worker;
