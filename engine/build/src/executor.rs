@@ -7,6 +7,7 @@ use crate::registry::Registry;
 use crate::session::Session;
 use crate::sources::Scan;
 use crate::stage;
+use crate::tables::StoredTables;
 use crate::tier::Tier;
 use bytes::Bytes;
 use ptq_cache::Digest;
@@ -199,8 +200,8 @@ impl<'a> Executor<'a> {
     fn steps(&self, rule: &dyn BuildRule, spec: &ActionSpec, variant: &str, threads: usize) -> Result<Blobs, Failure> {
         let inputs = StoreInputs::new(self, &spec.inputs)?;
         let progress = Ticks { session: self.session, events: self.events, variant, stage: &spec.rule };
-        let ctx =
-            Context { inputs: &inputs, params: &spec.params, progress: &progress, threads, memo: &Memo::default() };
+        let memo = Memo::with_tables(Box::new(StoredTables::new(&self.session.store, spec)));
+        let ctx = Context { inputs: &inputs, params: &spec.params, progress: &progress, threads, memo: &memo };
         let mut results = Vec::new();
         for _ in 0..MAX_STEPS {
             // Not held while the actions that it needs run: they want permits of their own.

@@ -44,6 +44,7 @@ mod share;
 mod sources;
 mod stage;
 mod stamp;
+mod tables;
 #[cfg(feature = "remote")]
 mod tier;
 #[cfg(not(feature = "remote"))]

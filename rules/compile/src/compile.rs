@@ -3,12 +3,13 @@
 use crate::division::Followed;
 use crate::lowering;
 use crate::segment::{SegmentNodes, split};
-use crate::{Report, Search};
+use crate::{CostTable, Report, Search};
 use ptq_ir::{Device, Diagnostic, QGraph, QNode, QTensor, TensorId};
 use ptq_march::March;
 use ptq_sim::artifact::{Body, LayerPlan, Model, Npu, Segment};
 use ptq_sim::check::{CheckError, check_node, check_tensor};
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 /// What compile does apart from the search.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct Options<'a> {
     pub without_debug: bool,
     /// Threads; never changes the result.
     pub threads: usize,
+    /// What groups cost on this march's hardware, as far as it is known: read and extended, never a part of the result.
+    pub costs: Option<&'a Mutex<CostTable>>,
 }
 
 /// Compiles an integer program for a march. `march_hash` is recorded in the model. The report sums up all segments.
@@ -120,7 +123,7 @@ fn programs(
     }
     let one = |i: usize| {
         let replay = options.replay.and_then(|plans| plans.get(i));
-        lowering::lower(graph, on_bpu[i], hardware, search, replay)
+        lowering::lower(graph, on_bpu[i], hardware, search, replay, options.costs)
     };
     let threads = options.threads.clamp(1, on_bpu.len().max(1));
     let worker = |first: usize| (first..on_bpu.len()).step_by(threads).map(|i| (i, one(i))).collect::<Vec<_>>();

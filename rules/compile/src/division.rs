@@ -1,6 +1,7 @@
 //! A plan spread over several cores and cut into function calls: which groups are divided among cores by rows, where a call
 //! begins. The program falls into sections behind SYNCs; each section gets its SRAM anew. Called by `search`.
 
+use crate::allocate::Effort;
 use crate::arrange::arrange;
 use crate::base::Base;
 use crate::emit::{emit_groups, emit_part};
@@ -134,7 +135,7 @@ impl Followed {
                 } else {
                     emit_groups(base, &self.plan, section.groups.clone())?
                 };
-                let arranged = arrange(&flow, base.target, ahead as usize)?;
+                let arranged = arrange(&flow, base.target, ahead as usize, Effort::Exact)?;
                 all.extend(arranged.into_iter().map(|(record, place)| (Record { core, ..record }, place)));
             }
         }

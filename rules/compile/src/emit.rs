@@ -7,11 +7,11 @@
 use crate::base::Base;
 use crate::ddr::Place;
 use crate::flow::{Flow, Operand};
-use crate::fusable::{Fusable, Input, Rows};
+use crate::fusable::{Extents, Fusable, Input, Rows};
 use crate::plan::{Form, Plan};
 use crate::transfer::BoxTransfer;
 use ptq_ir::TensorId;
-use ptq_sim::{CHANNEL_CONSTANT_BYTES, Command, Conv, Ddr, QUEUES, Record, Sram, TAP_CONSTANT_BYTES};
+use ptq_sim::{CHANNEL_CONSTANT_BYTES, Command, Conv, Ddr, Elem, QUEUES, Record, Sram, TAP_CONSTANT_BYTES, Trans};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -61,12 +61,30 @@ pub(crate) fn emit_part(
     Some(e.flow)
 }
 
-/// The steps of one group by itself, all its inputs in DDR.
-pub(crate) fn emit_group(base: &Base<'_>, nodes: Range<usize>, form: Form) -> Option<Flow> {
+/// The steps of one group by itself. Inputs come from DDR, apart from `resident` ones, which are in SRAM; the last result
+/// stays there where `stays`.
+pub(crate) fn emit_group(
+    base: &Base<'_>,
+    nodes: Range<usize>,
+    form: Form,
+    resident: Option<TensorId>,
+    stays: bool,
+) -> Option<Flow> {
     let mut e = Emission { base, flow: Flow::default(), kept: BTreeSet::new(), resident: BTreeMap::new() };
     match form {
         Form::Layer => e.flow.import(&base.layers[nodes.start])?,
-        Form::Fused { stripes, cache, stream } => e.fused(nodes, usize::from(stripes), cache, stream, ALONE)?,
+        Form::Fused { stripes, cache, stream } => {
+            if let Some(id) = resident {
+                let extents = base.fusable[nodes.clone()].iter().flatten().flat_map(|f| &f.inputs);
+                let extents = extents.clone().find(|i| i.tensor == id)?.extents;
+                let buffer = e.flow.buffer(extents.h * extents.row());
+                e.resident.insert(id, buffer);
+            }
+            if stays {
+                e.kept.insert(base.fusable[nodes.end - 1].as_ref()?.output);
+            }
+            e.fused(nodes, usize::from(stripes), cache, stream, ALONE)?;
+        }
     }
     Some(e.flow)
 }
@@ -90,6 +108,8 @@ fn kept(base: &Base<'_>, plan: &Plan) -> Option<BTreeSet<TensorId>> {
 struct Tile {
     buffer: u32,
     first_row: usize,
+    /// Behind the last row.
+    end: usize,
 }
 
 /// A convolution's weights in SRAM: output channels (start, count), weights, channel constants.
@@ -114,6 +134,10 @@ struct Stripes {
     delivered: BTreeMap<TensorId, usize>,
     /// Buffers of whole tensors.
     whole: BTreeMap<TensorId, u32>,
+    /// Tensors whose rows move from one stripe's tile to the next one's where both read them.
+    rolling: BTreeSet<TensorId>,
+    /// Tiles of the stripe before.
+    before: BTreeMap<TensorId, Tile>,
     weights: BTreeMap<usize, Weights>,
     tables: BTreeMap<(usize, usize), u32>,
     tiles: BTreeMap<TensorId, Tile>,
@@ -142,15 +166,19 @@ impl Emission<'_, '_> {
         for (i, layer) in layers.iter().enumerate() {
             let id = layer.output;
             let inside = cache && count > 1 && self.halo(&layers[i..], id);
-            if self.kept.contains(&id) || inside {
+            if inside && !self.kept.contains(&id) && self.rolls(layer.extents) {
+                state.rolling.insert(id);
+            } else if self.kept.contains(&id) || inside {
                 let buffer = self.flow.buffer(layer.extents.h * layer.extents.row());
                 state.whole.insert(id, buffer);
             }
+            let outside = layer.inputs.iter().filter(|x| cache && count > 1 && x.overlaps() && self.rolls(x.extents));
+            state.rolling.extend(outside.map(|x| x.tensor).filter(|t| layers.iter().all(|l| l.output != *t)));
         }
         for s in 0..count {
             let rows = (own.start + s * step, own.end.min(own.start + (s + 1) * step));
             let (need, work) = self.needs(&nodes, &layers, &state, rows, (s + 1, count))?;
-            state.tiles.clear();
+            state.before = std::mem::take(&mut state.tiles);
             if stream {
                 state.weights.clear();
             }
@@ -158,6 +186,12 @@ impl Emission<'_, '_> {
                 if let Some(rows) = work[i] {
                     self.layer(nodes.start + i, layer, rows, &need, &mut state)?;
                     self.leave(&nodes, nodes.start + i, layer, rows, &mut state)?;
+                } else if let Some(&tile) = state.before.get(&layer.output)
+                    && need.contains_key(&layer.output)
+                    && state.rolling.contains(&layer.output)
+                {
+                    // All its rows are there already.
+                    state.tiles.insert(layer.output, tile);
                 }
             }
         }
@@ -166,9 +200,14 @@ impl Emission<'_, '_> {
         Some(())
     }
 
+    /// Whether rows of such a tensor can move between tiles: each begins at an aligned address.
+    fn rolls(&self, e: Extents) -> bool {
+        e.row().is_multiple_of(self.base.target.align as usize)
+    }
+
     /// Whether a layer behind reads rows of this tensor twice.
     fn halo(&self, behind: &[&Fusable], id: TensorId) -> bool {
-        behind.iter().any(|l| l.overlaps() && l.inputs.iter().any(|i| i.tensor == id))
+        behind.iter().any(|l| l.inputs.iter().any(|i| i.tensor == id && i.overlaps()))
     }
 
     /// The rows of every tensor that this stripe reads, and those that each layer computes.
@@ -199,8 +238,12 @@ impl Emission<'_, '_> {
             let Some(&(start, end)) = need.get(&id) else { continue };
             // A core that is not the first begins where its neighbour's rows are needed too.
             let first = if state.part.0 == 0 { 0 } else { start };
-            let from =
-                if state.whole.contains_key(&id) { state.covered.get(&id).copied().unwrap_or(first) } else { start };
+            let from = match state.tiles.get(&id) {
+                _ if state.whole.contains_key(&id) => state.covered.get(&id).copied().unwrap_or(first),
+                // Tiles are still those of the stripe before.
+                Some(t) if state.rolling.contains(&id) && t.first_row <= start && start < t.end => t.end,
+                _ => start,
+            };
             if from >= end {
                 continue;
             }
@@ -228,10 +271,10 @@ impl Emission<'_, '_> {
             .map(|(i, input)| self.input(node, i, input, rows, need, state).map(Some))
             .collect::<Option<_>>()?;
         let y = match state.whole.get(&layer.output) {
-            Some(&buffer) => Tile { buffer, first_row: 0 },
+            Some(&buffer) => Tile { buffer, first_row: 0, end: layer.extents.h },
             None => {
-                let buffer = self.flow.buffer((rows.1 - rows.0) * layer.extents.row());
-                Tile { buffer, first_row: rows.0 }
+                let first = need.get(&layer.output).map_or(rows.0, |n| n.0).min(rows.0);
+                self.rolled(node, layer.output, layer.extents, (first, rows.0, rows.1), state)?
             }
         };
         state.tiles.insert(layer.output, y);
@@ -289,6 +332,33 @@ impl Emission<'_, '_> {
         Some(Conv { in_hwc: [in_rows, c.in_hwc[1], channels], pad_top, ofm_pixel: c.out_hwc[2], ..c })
     }
 
+    /// A tile for rows `first..end`, of which those before `from` come from the stripe before.
+    fn rolled(
+        &mut self,
+        node: usize,
+        id: TensorId,
+        extents: Extents,
+        (first, from, end): (usize, usize, usize),
+        state: &Stripes,
+    ) -> Option<Tile> {
+        let row = extents.row();
+        let tile = Tile { buffer: self.flow.buffer((end - first) * row), first_row: first, end };
+        if from > first {
+            let before = state.before.get(&id)?;
+            let bytes = u32::try_from((from - first) * row).ok()?;
+            let at = (first.checked_sub(before.first_row)? * row) as u64;
+            let copy = Trans {
+                src: Sram(0),
+                dst: Sram(0),
+                dims: [1, 1, 1, bytes],
+                src_strides: [0, 0, 0, u32::from(bytes > 1)],
+                elem: Elem::I8,
+            };
+            self.compute(node, Command::Trans(copy), vec![Some((before.buffer, at)), Some((tile.buffer, 0))]);
+        }
+        Some(tile)
+    }
+
     fn compute(&mut self, node: usize, command: Command, operands: Vec<Operand>) {
         self.flow.push(record(node, command), None, operands);
     }
@@ -325,13 +395,24 @@ impl Emission<'_, '_> {
         }
         let (start, _) = input_rows(input, rows)?;
         let tile = match (state.tiles.get(&input.tensor), self.whole(input.tensor, state)) {
-            (_, Some(buffer)) => Tile { buffer, first_row: 0 },
+            (_, Some(buffer)) => Tile { buffer, first_row: 0, end: input.extents.h },
             (Some(tile), _) => *tile,
             (None, None) => {
                 let &(first, end) = need.get(&input.tensor)?;
-                let row = input.extents.row();
-                let place = self.base.place(input.tensor)?.offset(first * row);
-                let tile = Tile { buffer: self.load(node, place, (end - first) * row)?, first_row: first };
+                let there = state.before.get(&input.tensor).filter(|_| state.rolling.contains(&input.tensor));
+                let from = there.filter(|t| t.first_row <= first && first < t.end).map_or(first, |t| t.end.min(end));
+                let tile = match there {
+                    Some(&tile) if from == end => tile,
+                    _ => {
+                        let tile = self.rolled(node, input.tensor, input.extents, (first, from, end), state)?;
+                        let row = input.extents.row();
+                        let place = self.base.place(input.tensor)?.offset(from * row);
+                        let command = Command::Load(BoxTransfer::linear((end - from) * row)?.at(Ddr(0), Sram(0)));
+                        let at = ((from - first) * row) as u64;
+                        self.flow.push(record(node, command), Some(place), vec![Some((tile.buffer, at))]);
+                        tile
+                    }
+                };
                 state.tiles.insert(input.tensor, tile);
                 tile
             }

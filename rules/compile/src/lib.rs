@@ -6,6 +6,7 @@
 //! nodes, whose weights the runtime packs when it loads them. Not here: the file and the commands (`ptq-sim`), running
 //! them (`ptq-runtime`).
 
+pub mod allocate;
 mod arrange;
 mod base;
 mod compile;
@@ -28,4 +29,4 @@ pub use division::{Division, Followed};
 pub use level::OptimizeLevel;
 pub use plan::{Form, Group, Plan};
 pub use rule::{CompileParams, CompileRule, REPLAY};
-pub use search::{CompileMode, Report, Search, Spread};
+pub use search::{CompileMode, CostTable, Report, Search, Spread, Without};

@@ -27,7 +27,7 @@ use crate::base::{Base, Notes};
 use crate::ddr::{DdrBump, Place};
 use crate::division::Followed;
 use crate::flow::Emitted;
-use crate::search::{Found, Report, Search};
+use crate::search::{CostTable, Found, Report, Search};
 use crate::segment::SegmentNodes;
 use crate::transfer::BoxTransfer;
 use ptq_ir::{Diagnostic, QGraph, QNode, QOp, QTensor, TensorId, numel};
@@ -35,6 +35,7 @@ use ptq_march::Hardware;
 use ptq_sim::artifact::{LayerPlan, Npu, Placed, TileAxis};
 use ptq_sim::{Command, Ddr, Elem, Program, QUEUES, Record, Sram, Target, to_storage};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// Lowers one segment.
 ///
@@ -46,6 +47,7 @@ pub(crate) fn lower(
     hardware: &Hardware,
     search: &Search,
     replay: Option<&Followed>,
+    costs: Option<&Mutex<CostTable>>,
 ) -> Result<(Npu, Report), Vec<Diagnostic>> {
     let target = Target::from(hardware);
     let mut l = Lowering::new(graph, target);
@@ -72,7 +74,11 @@ pub(crate) fn lower(
         }
         l.push(Command::Sync);
     }
-    if problems.is_empty() { l.finish(segment, hardware, search, replay).map_err(|d| vec![d]) } else { Err(problems) }
+    if problems.is_empty() {
+        l.finish(segment, hardware, search, replay, costs).map_err(|d| vec![d])
+    } else {
+        Err(problems)
+    }
 }
 
 /// The program under construction; the operator files emit into it. Their diagnostics get the node's name here.
@@ -247,6 +253,7 @@ impl<'a> Lowering<'a> {
         hardware: &Hardware,
         search: &Search,
         replay: Option<&Followed>,
+        costs: Option<&Mutex<CostTable>>,
     ) -> Result<(Npu, Report), Diagnostic> {
         let Lowering { graph, target, ddr, commands, notes, places, order, plan, .. } = self;
         let (constants, arena, total) = ddr.finish();
@@ -264,7 +271,7 @@ impl<'a> Lowering<'a> {
                 Diagnostic::error("COMP11", message)
                     .hint("build without it, and take the plan of a model that was built from this graph")
             })?,
-            None => search.best(&base),
+            None => search.best(&base, costs),
         };
         let Found { commands, calls, followed, report } = found;
         let program = Program {

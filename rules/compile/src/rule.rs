@@ -1,6 +1,6 @@
 //! Compile as a build rule.
 
-use crate::{CompileMode, Followed, OptimizeLevel, Options, Search, Spread, compile_with};
+use crate::{CompileMode, CostTable, Followed, OptimizeLevel, Options, Search, Spread, compile_with};
 use ptq_ir::{Diagnostic, InputSpec};
 use ptq_march::March;
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_qgraph};
@@ -8,6 +8,7 @@ use ptq_sim::artifact::{self, Body, Model, Npu};
 use ptq_sim::timing::{Occupied, Timing, losses};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Name of the optional input: a compiled model whose plans are followed.
 pub const REPLAY: &str = "replay.bin";
@@ -97,11 +98,28 @@ impl BuildRule for CompileRule {
         let march = March::from_toml(text)?;
         let march_hash = *blake3::hash(&march_bytes).as_bytes();
         let spread = Spread { cores: params.core_num, call_us: params.max_time_per_fc };
-        let search = Search { level: params.optimize_level, mode: params.mode, spread };
+        let search = Search { level: params.optimize_level, mode: params.mode, spread, ..Search::default() };
         let replay =
             if ctx.inputs.names().iter().any(|n| n == REPLAY) { Some(plans(&ctx.input(REPLAY)?)?) } else { None };
-        let options = Options { replay: replay.as_deref(), without_debug: !params.debug, threads: ctx.threads };
+        // O0 and a replay ask for no costs.
+        let asks = search.level != OptimizeLevel::O0 && replay.is_none();
+        let kept = costs_name(&march).filter(|_| asks);
+        let load = || kept.as_ref().and_then(|name| CostTable::from_bytes(&ctx.memo.table(name)?)).unwrap_or_default();
+        let costs = Mutex::new(load());
+        let known = costs.lock().map_or(0, |c| c.len());
+        let options = Options {
+            replay: replay.as_deref(),
+            without_debug: !params.debug,
+            threads: ctx.threads,
+            costs: Some(&costs),
+        };
         let (mut model, _) = compile_with(&graph, &march, march_hash, &search, &options)?;
+        let mut costs = costs.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = kept.as_ref().filter(|_| costs.len() > known) {
+            // Another compilation may have kept its own in the meantime.
+            costs.merge(load());
+            ctx.memo.keep_table(name, costs.to_bytes().into());
+        }
         model.input_specs =
             graph.inputs.iter().map(|&id| params.inputs.get(&graph.tensor(id).source).cloned()).collect();
         let mut warnings: Vec<Diagnostic> = params.optimize_level.warning(&march).into_iter().collect();
@@ -113,6 +131,12 @@ impl BuildRule for CompileRule {
         out.insert("warnings.json".into(), warnings.into());
         Ok(Step::Done(out))
     }
+}
+
+/// The name under which costs on this march's hardware are kept; `None` where there is no hardware.
+fn costs_name(march: &March) -> Option<String> {
+    let hardware = serde_json::to_vec(march.hardware.as_ref()?).ok()?;
+    Some(format!("costs-{}", blake3::hash(&hardware).to_hex()))
 }
 
 /// The plans of a compiled model, one a program.
