@@ -63,7 +63,7 @@ fn rows_divided_among_cores_give_the_same_bits_in_no_more_time() {
                 for mode in [CompileMode::Latency, CompileMode::Bandwidth] {
                     let alone = searched(&graph, &march, Search { level, mode, ..Search::default() }).1;
                     let spread = Spread { cores: count, call_us: 0 };
-                    let (bin, report) = searched(&graph, &march, Search { level, mode, spread });
+                    let (bin, report) = searched(&graph, &march, Search { level, mode, spread, ..Search::default() });
                     assert_timing(&bin, &march);
                     assert_eq!(trace(&bin, &inputs, 1).1, expect.1, "{count} cores at {level:?} for {mode:?}");
                     match mode {
