@@ -9,6 +9,7 @@ use crate::ddr::Place;
 use crate::flow::{Flow, Operand};
 use crate::fusable::{Extents, Fusable, Input, Rows};
 use crate::plan::{Form, Plan};
+use crate::rows::{input_rows, join, own_rows, window};
 use crate::transfer::BoxTransfer;
 use ptq_ir::TensorId;
 use ptq_sim::{CHANNEL_CONSTANT_BYTES, Command, Conv, Ddr, Elem, QUEUES, Record, Sram, TAP_CONSTANT_BYTES, Trans};
@@ -477,35 +478,6 @@ impl Emission<'_, '_> {
     }
 }
 
-/// The rows of one core's part.
-fn own_rows(height: usize, (core, cores): (usize, usize)) -> Range<usize> {
-    height * core / cores..height * (core + 1) / cores
-}
-
 fn record(node: usize, command: Command) -> Record {
     Record { layer: node as u16, wait: [0; QUEUES], core: 0, command }
-}
-
-fn join(need: &mut BTreeMap<TensorId, (usize, usize)>, id: TensorId, rows: (usize, usize)) {
-    let n = need.entry(id).or_insert(rows);
-    *n = (n.0.min(rows.0), n.1.max(rows.1));
-}
-
-/// Rows of an input that these output rows read; `None` when they lie wholly in the padding.
-fn input_rows(input: &Input, (start, end): (usize, usize)) -> Option<(usize, usize)> {
-    match input.rows {
-        Rows::Same => Some((start, end)),
-        Rows::Whole => Some((0, input.extents.h)),
-        Rows::Window(w) => {
-            let s = w.stripe(start, end - start);
-            (s.in_rows > 0).then_some((s.input, s.input + s.in_rows))
-        }
-    }
-}
-
-/// Input rows and top padding of a window operator as fields.
-fn window(input: &Input, (start, end): (usize, usize)) -> Option<(u16, u16)> {
-    let Rows::Window(w) = input.rows else { return None };
-    let s = w.stripe(start, end - start);
-    Some((u16::try_from(s.in_rows).ok()?, u16::try_from(s.pad_top).ok()?))
 }

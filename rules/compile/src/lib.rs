@@ -18,6 +18,7 @@ mod fusable;
 mod level;
 mod lowering;
 mod plan;
+mod rows;
 mod rule;
 mod search;
 mod segment;
