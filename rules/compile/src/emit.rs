@@ -22,8 +22,6 @@ const CHANNEL_STEP: usize = 32;
 /// A part of a convolution's weights takes at most this share of the SRAM.
 const WEIGHT_SHARE: usize = 8;
 
-/// Bytes of a look-up table.
-
 /// The whole of something: the only core.
 const ALONE: (usize, usize) = (0, 1);
 

@@ -1,3 +1,4 @@
+//! Tests of the tables and the page of an analysis.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use ptq_calibrate::{GraphNode, NodeAnalysis, Parts, ValueAnalysis, WeightAnalysis};
