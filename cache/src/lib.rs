@@ -10,9 +10,6 @@ mod digest;
 mod error;
 mod gc;
 mod index;
-mod parts;
-#[cfg(feature = "remote")]
-pub mod remote;
 mod stamp;
 mod store;
 

@@ -26,8 +26,6 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_millis(100);
 /// Longest wait for quiet while hints keep coming.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often an idle watch asks whether it is to end.
-const LISTEN: Duration = Duration::from_millis(500);
 /// How often files are looked at where events do not work.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -96,7 +94,7 @@ impl Watch {
     }
 
     /// Waits until hints have come and calmed down, at most this long; tells whether there were any.
-    fn settle(&self, at_most: Option<Duration>, ended: &dyn Fn() -> bool) -> bool {
+    fn settle(&self, at_most: Option<Duration>) -> bool {
         let start = Instant::now();
         let mut state = self.state();
         loop {
@@ -107,12 +105,10 @@ impl Watch {
                     return true;
                 }
                 Some((_, last)) => QUIET.saturating_sub(now - last),
-                None if state.stopped || ended() || at_most.is_some_and(|most| start.elapsed() >= most) => {
-                    return false;
-                }
+                None if state.stopped || at_most.is_some_and(|most| start.elapsed() >= most) => return false,
                 None => at_most.map_or(POLL, |most| most.saturating_sub(start.elapsed())),
             };
-            let wait = wait.clamp(Duration::from_millis(1), LISTEN);
+            let wait = wait.max(Duration::from_millis(1));
             state = self.hinted.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -120,7 +116,7 @@ impl Watch {
     /// Looks after a running build: an input that changes makes it useless.
     fn guard(&self, poll: Option<Duration>) {
         loop {
-            let hinted = self.settle(poll, &|| false);
+            let hinted = self.settle(poll);
             let state = self.state();
             if state.stopped {
                 return;
@@ -163,7 +159,6 @@ pub fn watch(
                 Err(why) => (poll, why_poll) = (Some(POLL), Some(why)),
             }
         }
-        let stopped = || options.cancel.is_set();
         let mut ended_early = false;
         if manifest_holds {
             let start = Instant::now();
@@ -171,9 +166,6 @@ pub fn watch(
             match result {
                 Ok(report) => {
                     ended_early = report.cancelled;
-                    if stopped() {
-                        return Ok(());
-                    }
                     let changes = deltas::changes(&mut last, &report);
                     let silent = !first && changes.is_empty() && report.work.is_empty();
                     first = false;
@@ -182,7 +174,7 @@ pub fn watch(
                     }
                 }
                 Err(error) => {
-                    shared.looked_at(&project.manifest_files());
+                    shared.looked_at(&[project.manifest_path().to_owned()]);
                     if !tell(Watched::Broken(&error)) {
                         return Ok(());
                     }
@@ -194,14 +186,14 @@ pub fn watch(
             (poll, why_poll) = (Some(POLL), Some(why));
             shared.state().roots = None;
         }
-        if !ended_early && !wait(&shared, poll, &why_poll, &stopped, tell) {
+        if !ended_early && !wait(&shared, poll, &why_poll, tell) {
             return Ok(());
         }
         match project.reopen() {
             Ok(next) => (project, manifest_holds) = (next, true),
             Err(error) => {
                 manifest_holds = false;
-                shared.looked_at(&project.manifest_files());
+                shared.looked_at(&[project.manifest_path().to_owned()]);
                 if !tell(Watched::Broken(&error)) {
                     return Ok(());
                 }
@@ -235,7 +227,6 @@ fn wait(
     shared: &Watch,
     poll: Option<Duration>,
     why: &Option<String>,
-    stopped: &dyn Fn() -> bool,
     tell: &mut dyn FnMut(Watched<'_>) -> bool,
 ) -> bool {
     let mut told = false;
@@ -255,10 +246,7 @@ fn wait(
             told = true;
         }
         let most = [poll, recheck].into_iter().flatten().min();
-        let hinted = shared.settle(most, stopped);
-        if stopped() {
-            return false;
-        }
+        let hinted = shared.settle(most);
         // An edit within the clock's grain of the last look need not show in a stamp.
         if hinted && recheck.is_some() {
             return true;

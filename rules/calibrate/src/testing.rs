@@ -1,15 +1,12 @@
 //! Runs the rules of this crate as the engine does, for tests.
 
 use crate::{
-    AccumulatedRule, AnalyzeRule, CalibrateRule, ChannelRule, CorrectRule, InspectRule, IsolatedRule, MomentRule,
-    ObserveRule, ReferenceRule, ScoreRule, SensitivityRule,
+    CalibrateRule, ChannelRule, CorrectRule, InspectRule, MomentRule, ObserveRule, ReferenceRule, ScoreRule,
+    SensitivityRule,
 };
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Memo, Silent, Step};
 
-const RULES: [&dyn BuildRule; 12] = [
-    &AccumulatedRule,
-    &AnalyzeRule,
-    &IsolatedRule,
+const RULES: [&dyn BuildRule; 9] = [
     &CalibrateRule,
     &ChannelRule,
     &CorrectRule,

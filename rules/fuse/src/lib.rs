@@ -19,12 +19,10 @@ mod moving;
 mod norm_region;
 mod registry;
 mod reshape;
-pub mod rewrite;
 mod rules;
 mod scalar_region;
 
-pub use fixed_point::{fuse, fuse_with};
+pub use fixed_point::fuse;
 pub use fuse_rule::{FuseParams, FuseRule};
 pub use log::FuseLog;
 pub use registry::rules;
-pub use rewrite::{REWRITE, Rewrite};

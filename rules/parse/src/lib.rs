@@ -15,7 +15,6 @@ mod budget;
 mod build;
 mod colour;
 mod control;
-mod custom;
 mod cut;
 mod fold;
 mod freeze;

@@ -24,8 +24,6 @@ struct Layer<'a> {
     group_channels: usize,
     filters: usize,
     depthwise: bool,
-    /// Bytes of an input element.
-    elem: usize,
     out: Elem,
     rows: WindowRows,
 }
@@ -65,7 +63,6 @@ impl<'a> Layer<'a> {
             group_channels: c / g.group,
             filters,
             depthwise: c == g.group && filters == 1,
-            elem: l.elem(node.inputs[0])?.bytes(),
             out: l.elem(node.outputs[0])?,
             rows: WindowRows { in_rows: h, out_rows: oh, stride: g.strides[0], span, pad_top: g.pads[0] },
         })
@@ -94,7 +91,7 @@ impl<'a> Layer<'a> {
         [
             chunk.out.1 * self.taps() * self.group_channels,
             chunk.out.1 * CHANNEL_CONSTANT_BYTES,
-            self.rows.rows_for(height) * self.w * chunk.input.1 * self.elem,
+            self.rows.rows_for(height) * self.w * chunk.input.1,
             height * self.ow * chunk.out.1 * self.out.bytes(),
         ]
     }
@@ -178,7 +175,7 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, conv: &QConv) -> Lowered
         load_weights(l, &layer, chunk, weights, constants, tiles).ok_or_else(broken)?;
         for n in 0..layer.n {
             for stripe in layer.rows.stripes(height) {
-                load_rows(l, &layer, chunk, stripe, x.offset(n * layer.h * layer.w * layer.c * layer.elem), tiles)
+                load_rows(l, &layer, chunk, stripe, x.offset(n * layer.h * layer.w * layer.c), tiles)
                     .ok_or_else(broken)?;
                 let command = layer.command(template, chunk, stripe)?;
                 l.push(command);
@@ -254,8 +251,8 @@ fn load_rows(
         return Some(());
     }
     let row = layer.w * layer.c;
-    let shape = BoxTransfer::new(&[stripe.in_rows, layer.w, chunk.input.1], &[row, layer.c, 1], layer.elem)?;
-    l.load(shape, image.offset((stripe.input * row + chunk.input.0) * layer.elem), tiles.ifm);
+    let shape = BoxTransfer::new(&[stripe.in_rows, layer.w, chunk.input.1], &[row, layer.c, 1], 1)?;
+    l.load(shape, image.offset(stripe.input * row + chunk.input.0), tiles.ifm);
     Some(())
 }
 

@@ -6,6 +6,4 @@ mod builder;
 mod chains;
 mod compare;
 mod hostile;
-mod mutations;
 mod operators;
-mod spread;

@@ -6,7 +6,9 @@ use crate::{Elem, Sram};
 use ptq_ir::Rounding;
 use ptq_kernels::requant::MAX_SHIFT;
 
-/// Longest line: the sum of its parts stays inside 44 bits.
+/// Entries of the table.
+pub(crate) const SOFTMAX_ENTRIES: u64 = 256;
+/// Longest line: the sum of its parts stays inside 34 bits.
 const MAX_LINE: u32 = 8192;
 
 fields! {
@@ -15,7 +17,7 @@ fields! {
     pub struct Softmax {
         /// Input tile.
         pub x: Sram,
-        /// One u32 for each difference of two numbers of the type, 256 or 65,536.
+        /// 256 u32.
         pub table: Sram,
         /// Output tile.
         pub ofm: Sram,
@@ -35,11 +37,6 @@ fields! {
 }
 
 impl Softmax {
-    /// Bytes of the table.
-    pub(crate) fn table_bytes(&self) -> u64 {
-        4 << (8 * self.elem.bytes())
-    }
-
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         if self.dims.contains(&0) {
             return Err("an extent is zero");
