@@ -1,5 +1,7 @@
-//! Large blobs: one file each, `cas/<first two digits>/<digest>`, read-only, appearing by rename.
+//! Large blobs: one file each, `cas/<first two digits>/<digest>`, read-only, appearing by rename; very large ones may be lists of
+//! pieces of others (`parts.rs`).
 
+use crate::parts::{self, Parts};
 use crate::{Digest, StoreError};
 use bytes::Bytes;
 use std::fs;
@@ -11,11 +13,12 @@ use std::time::SystemTime;
 pub(crate) struct Blobs {
     root: PathBuf,
     counter: AtomicU64,
+    parts: Parts,
 }
 
 impl Blobs {
     pub(crate) fn new(root: &Path) -> Blobs {
-        Blobs { root: root.to_owned(), counter: AtomicU64::new(0) }
+        Blobs { root: root.to_owned(), counter: AtomicU64::new(0), parts: Parts::default() }
     }
 
     pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
@@ -24,11 +27,45 @@ impl Blobs {
     }
 
     pub(crate) fn write(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
-        let target = self.path(digest);
-        // A file that is here counts as young again, so that a collection beside us leaves it to the new result.
-        if fs::File::open(&target).and_then(|file| file.set_modified(SystemTime::now())).is_ok() || target.exists() {
+        // A file that is here counts as young again, so that a collection beside us leaves it to the new result; so do those that it lists.
+        if self.touch(digest) {
+            parts::needs(self, digest).iter().for_each(|file| _ = self.touch(file));
             return Ok(());
         }
+        if self.parts.write(self, digest, bytes)? { Ok(()) } else { self.write_file(digest, bytes) }
+    }
+
+    /// The folder of the store.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes a file young again; false where it is not there.
+    pub(crate) fn touch(&self, digest: &Digest) -> bool {
+        let target = self.path(digest);
+        fs::File::open(&target).and_then(|file| file.set_modified(SystemTime::now())).is_ok() || target.exists()
+    }
+
+    /// Size of a file.
+    pub(crate) fn size(&self, digest: &Digest) -> u64 {
+        fs::metadata(self.path(digest)).map_or(0, |m| m.len())
+    }
+
+    /// The file that holds exactly the bytes of a blob, not verified; `None` for one that is a list of pieces.
+    #[cfg(feature = "remote")]
+    pub(crate) fn whole(&self, digest: &Digest) -> Option<PathBuf> {
+        let path = self.path(digest);
+        (path.is_file() && parts::needs(self, digest).is_empty()).then_some(path)
+    }
+
+    /// The file of a blob that is kept whole.
+    pub(crate) fn open_whole(&self, digest: &Digest) -> Option<fs::File> {
+        fs::File::open(self.path(digest)).ok()
+    }
+
+    /// Writes these bytes as the file of this digest.
+    pub(crate) fn write_file(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let target = self.path(digest);
         let tmp_dir = self.root.join("tmp");
         let n = self.counter.fetch_add(1, Ordering::Relaxed);
         let tmp = tmp_dir.join(format!("{}-{n}", std::process::id()));
@@ -49,9 +86,28 @@ impl Blobs {
         })
     }
 
+    /// Makes a file of the same folder the blob of a digest.
+    #[cfg(feature = "remote")]
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<(), StoreError> {
+        let target = self.path(digest);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(StoreError::io(parent))?;
+        }
+        let mut permissions = fs::metadata(file).map_err(StoreError::io(file))?.permissions();
+        permissions.set_readonly(true);
+        let moved = fs::set_permissions(file, permissions).and_then(|()| fs::rename(file, &target));
+        moved.map_err(|source| StoreError::Io { path: target, source })
+    }
+
     /// The bytes as they are on disk, not yet verified.
     pub(crate) fn read(&self, digest: &Digest) -> Option<Bytes> {
-        fs::read(self.path(digest)).ok().map(Bytes::from)
+        let bytes = fs::read(self.path(digest)).ok()?;
+        let found = parts::read(self, digest, bytes);
+        if found.is_none() {
+            // A list that lacks a file is no blob: it must not look as if it were there.
+            self.remove(digest);
+        }
+        found
     }
 
     pub(crate) fn remove(&self, digest: &Digest) {

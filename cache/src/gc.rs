@@ -3,9 +3,9 @@
 //! Safe beside running builds: results go before their blobs, young files stay, and small blobs go only while nobody else
 //! can write, after a look at what every result names by then.
 
-use crate::action_result::{ActionResult, tree_entries};
+use crate::action_result::{ActionResult, Output, tree_entries};
 use crate::index::{Index, Kind};
-use crate::{Digest, Store, StoreError};
+use crate::{Digest, Store, StoreError, parts};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -104,6 +104,11 @@ impl Store {
             let small = index.digests(Kind::SmallBlob).into_iter().filter(unneeded);
             small.map(|d| (Kind::SmallBlob, d.0.to_vec())).collect()
         })?;
+        // Lists need the files that they list.
+        let listed: Vec<Digest> = named.iter().flat_map(|d| parts::needs(&self.blobs, d)).collect();
+        named.extend(listed);
+        #[cfg(feature = "remote")]
+        self.forget_remote_digests(&named);
         let now = SystemTime::now();
         let old = |path: &Path| age(path, now).is_some_and(|a| a > YOUNG);
         for digest in self.blobs.digests().into_iter().filter(|d| !named.contains(d)) {
@@ -134,7 +139,7 @@ impl Store {
                     .and_then(|b| tree_entries(b))
                     .unwrap_or_default()
                     .iter()
-                    .map(|o| (o.digest, o.size))
+                    .flat_map(|o| self.takes(o))
                     .collect();
                 let written = |d: &Digest| std::fs::metadata(self.blobs.path(d)).and_then(|m| m.modified()).ok();
                 let at = blobs.iter().filter_map(|(d, _)| written(d)).max();
@@ -142,6 +147,15 @@ impl Store {
                 Action { key, blobs, at }
             })
             .collect()
+    }
+
+    /// Files that an output takes, with their sizes: its own, and those that it lists.
+    fn takes(&self, output: &Output) -> Vec<(Digest, u64)> {
+        let listed = parts::needs(&self.blobs, &output.digest);
+        if listed.is_empty() {
+            return vec![(output.digest, output.size)];
+        }
+        std::iter::once(output.digest).chain(listed).map(|d| (d, self.blobs.size(&d))).collect()
     }
 
     /// Blobs that a result needs: its tree and what the tree names.

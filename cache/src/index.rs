@@ -24,6 +24,9 @@ pub(crate) enum Kind {
     SmallBlob = 2,
     Stamp = 3,
     Note = 4,
+    /// SHA-256 and size of a blob, by its digest.
+    #[cfg(feature = "remote")]
+    Remote = 5,
 }
 
 type Key = (u8, Vec<u8>);

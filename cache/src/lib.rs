@@ -10,6 +10,9 @@ mod digest;
 mod error;
 mod gc;
 mod index;
+mod parts;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod stamp;
 mod store;
 

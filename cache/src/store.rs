@@ -91,6 +91,15 @@ impl Store {
         Ok(digest)
     }
 
+    /// Takes a file of this folder as the blob of a digest that the caller has just computed from its bytes.
+    ///
+    /// # Errors
+    /// When it cannot be moved.
+    #[cfg(feature = "remote")]
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<(), StoreError> {
+        self.blobs.adopt(file, digest)
+    }
+
     /// The bytes of a digest, verified. Corrupt ones are removed and missing from then on.
     pub fn get(&self, digest: &Digest) -> Option<Bytes> {
         let small = self.index().get(Kind::SmallBlob, &digest.0).map(Bytes::copy_from_slice);

@@ -2,13 +2,16 @@
 //!
 //! Suites are one test binary a theme under `tests/tests/`; programs (`fetch`) are under `tests/src/bin/`.
 
+pub mod cache_machine;
 pub mod conformance;
 pub mod goldens;
+pub mod hostile;
 pub mod model_project;
 pub mod oracle;
 pub mod project;
 pub mod ptq;
 pub mod random_graph;
+pub mod servers;
 pub mod skip;
 pub mod sweep;
 

@@ -30,15 +30,44 @@ pub fn program() -> &'static Path {
         if !cfg!(debug_assertions) {
             command.arg("--release");
         }
-        let output = command.current_dir(workspace_root()).output().expect("cargo starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|m| m["target"]["name"] == "ptq")
-            .find_map(|m| m["executable"].as_str().map(PathBuf::from))
-            .expect("cargo names the program")
+        executable(&mut command)
     })
+}
+
+/// Path of the program as workers of a cluster run it: static, without anything for remotes, built on first use. `PTQ_WORKER`
+/// names one that was built before.
+///
+/// # Panics
+/// When it does not build.
+pub fn static_program() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        if let Some(given) = std::env::var_os("PTQ_WORKER") {
+            return given.into();
+        }
+        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+        let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--quiet", "--package", "ptq", "--no-default-features", "--message-format", "json"]);
+        // A folder of its own, and dependencies as the profile has them: nothing of the other builds is made again.
+        command.args(["--target", &target]).env(flags, "-C target-feature=+crt-static");
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        executable(command.env_remove("RUSTFLAGS"))
+    })
+}
+
+/// Builds `ptq` and returns where it is.
+fn executable(command: &mut Command) -> PathBuf {
+    let output = command.current_dir(workspace_root()).output().expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|m| m["target"]["name"] == "ptq")
+        .find_map(|m| m["executable"].as_str().map(PathBuf::from))
+        .expect("cargo names the program")
 }
 
 /// Runs `ptq ARGS` in a folder.

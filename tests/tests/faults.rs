@@ -1,12 +1,14 @@
-//! Sudden ends, full disks, several builds at once: the next build is right, and nothing half-written is ever seen.
+//! Sudden ends, full and read-only disks, clocks that jump, several builds at once: the next build is right, and nothing half-written is ever
+//! seen.
 
 use ptq_tests::project::TestProject;
 use ptq_tests::ptq::{files, program, ptq, ran};
 use ptq_tests::sweep::{edit, sweep};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -123,5 +125,156 @@ fn a_full_disk_is_an_error_and_the_next_build_is_right() {
         assert!(full.stderr.contains("No space left") || full.stderr.contains("os error 28"), "{}", full.stderr);
         ran(p.path(), &[]);
         assert!(files(&p.file("out")) == wanted);
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    let _ = kill_process(pid, signal);
+}
+
+#[test]
+fn an_interrupted_build_keeps_its_finished_work() {
+    let wanted = wanted();
+    let p = sweep();
+    let mut seed = 0x2545_f491_4f6c_dd1du64;
+    let mut interrupted = 0;
+    for round in 0..12 {
+        let mut child = start(p.path(), &["build", "--jobs", "2"]);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis(30 + (seed >> 33) % 300));
+        signal(&child, if round % 3 == 2 { Signal::TERM } else { Signal::INT });
+        let status = child.wait().expect("ends");
+        // Ended before it listened, interrupted, or done.
+        assert!(matches!(status.code(), None | Some(0 | 130)), "{status:?}");
+        interrupted += u32::from(status.code() == Some(130));
+        whole(&p, &wanted, &format!("interruption {round}"));
+        if round % 4 == 3 {
+            assert_eq!(ptq(p.path(), &["cache", "verify"]).code, 0);
+            let _ = std::fs::remove_dir_all(p.file(".ptq"));
+            let _ = std::fs::remove_dir_all(p.file("out"));
+        }
+    }
+    assert!(interrupted > 0, "none was interrupted while it worked");
+    ran(p.path(), &[]);
+    assert!(files(&p.file("out")) == wanted);
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new());
+}
+
+/// Whether a process with this word among its arguments is there.
+fn is_running(word: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut lines = processes.filter_map(|e| std::fs::read(e.path().join("cmdline")).ok());
+    lines.any(|line| line.split(|b| *b == 0).any(|argument| argument == word.as_bytes()))
+}
+
+#[test]
+fn an_interrupted_build_ends_the_commands_that_it_started() {
+    let p = sweep();
+    let nap = format!("61.{}", std::process::id());
+    let stage = format!(
+        "[stage.slow]\ncommand = [\"sleep\", \"{nap}\"]\noutputs = [\"model.onnx\"]\nsandbox = \"off\"\n[model.slow]\npath = \
+         \"stage:slow/model.onnx\"\ncalibration.type = \"skip\"\n[[variant]]\nname = \"slow\"\nmodel = \"slow\"\n"
+    );
+    let text = std::fs::read_to_string(p.file("ptq.toml")).expect("manifest");
+    p.write("ptq.toml", format!("{text}{stage}").as_bytes());
+    let mut child = start(p.path(), &["build", "slow"]);
+    for _ in 0..200 {
+        if is_running(&nap) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(is_running(&nap), "the command runs");
+    signal(&child, Signal::INT);
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+    assert!(!is_running(&nap), "its command ends with it");
+}
+
+/// Sets the modification time of a file, seconds from now.
+fn redate(path: &Path, seconds: i64) {
+    let now = SystemTime::now();
+    let by = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds < 0 { now - by } else { now + by };
+    std::fs::File::options().write(true).open(path).and_then(|f| f.set_modified(time)).expect("a new time");
+}
+
+#[test]
+fn clocks_that_jump_hide_no_edit_and_cause_no_work() {
+    let p = sweep();
+    let image = p.file("calib/003.png");
+    let (first, second) =
+        (std::fs::read(&image).expect("image"), std::fs::read(p.file("calib/004.png")).expect("image"));
+    redate(&image, 7 * 86_400);
+    ran(p.path(), &[]);
+    let original = files(&p.file("out"));
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "a file of next week is read, and it is the same");
+    for (seconds, bytes) in [(-40 * 365 * 86_400, &second), (7 * 86_400, &first), (7 * 86_400, &second), (-1, &first)] {
+        std::fs::write(&image, bytes).expect("an edit");
+        redate(&image, seconds);
+        let changed = bytes == &second;
+        ran(p.path(), &[]);
+        assert_eq!(files(&p.file("out")) == original, !changed, "dated {seconds} s from now");
+    }
+    // The same size and the same time to the nanosecond: only the time of the change itself tells.
+    let stamp = std::fs::metadata(&image).and_then(|m| m.modified()).expect("a time");
+    let (mut one, mut other) = (first.clone(), first.clone());
+    one.extend([0; 16]);
+    other.extend([1; 16]);
+    for bytes in [&one, &other] {
+        std::fs::write(&image, bytes).expect("an edit");
+        std::fs::File::options().write(true).open(&image).and_then(|f| f.set_modified(stamp)).expect("the old time");
+        let listed = ptq(p.path(), &["build", "--dry-run", "--exit-code"]);
+        assert_eq!(listed.code, 3, "an edit with the old time is seen: {}", listed.stdout);
+        ran(p.path(), &[]);
+    }
+}
+
+/// Makes a folder a file system of its own; false without the right to.
+fn mounted(dir: &Path, options: &str) -> bool {
+    let mut command = Command::new("mount");
+    command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir).stderr(Stdio::null());
+    command.status().is_ok_and(|s| s.success())
+}
+
+#[test]
+fn folders_that_are_read_only_are_named_and_the_next_build_is_right() {
+    let wanted = wanted();
+    for sub in [".ptq", "out"] {
+        let p = sweep();
+        let dir = p.file(sub);
+        std::fs::create_dir_all(&dir).expect("made");
+        if !mounted(&dir, "size=64m") {
+            let _: Option<()> = ptq_tests::skip::need(Err("the right to mount a small file system".to_owned()));
+            return;
+        }
+        let remount = |how: &str| {
+            let done = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&dir).status();
+            assert!(done.is_ok_and(|s| s.success()), "{}", dir.display());
+        };
+        remount("ro");
+        let first = ptq(p.path(), &["build"]);
+        remount("rw");
+        // Sources that were written a moment ago are not trusted by their stamps alone.
+        std::thread::sleep(Duration::from_millis(2200));
+        let second = ptq(p.path(), &["build"]);
+        remount("ro");
+        let null = ptq(p.path(), &["build"]);
+        edit(&p, "optimize_level = \"O0\"", "optimize_level = \"O1\"");
+        let edited = ptq(p.path(), &["build"]);
+        remount("rw");
+        edit(&p, "optimize_level = \"O1\"", "optimize_level = \"O0\"");
+        let last = ptq(p.path(), &["build"]);
+        let made = files(&p.file("out"));
+        let unmounted = Command::new("umount").arg(&dir).status().is_ok_and(|s| s.success());
+        assert!(unmounted, "{}", dir.display());
+        for failed in [&first, &edited] {
+            assert_eq!(failed.code, 1, "{sub}: {}{}", failed.stdout, failed.stderr);
+            let named = failed.stderr.contains(sub) && failed.stderr.contains("Read-only file system");
+            assert!(named, "{sub}: {}", failed.stderr);
+        }
+        assert_eq!((second.code, null.code, last.code), (0, 0, 0), "{sub}: {}{}", null.stderr, last.stderr);
+        let made = if sub == "out" { made } else { files(&p.file("out")) };
+        assert!(made == wanted, "{sub}");
     }
 }

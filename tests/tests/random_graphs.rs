@@ -17,6 +17,8 @@ use std::cell::RefCell;
 
 /// Graphs of a usual run.
 const GRAPHS: u32 = 60;
+/// Graphs of a usual run in 16 bits.
+const WORD_GRAPHS: u32 = 25;
 /// Largest difference from ONNX Runtime, relative to the largest output.
 const FLOAT_ERROR: f64 = 1e-4;
 const SAMPLES: usize = 2;
@@ -24,6 +26,7 @@ const SAMPLES: usize = 2;
 const MANIFEST: &str = "
 [model.m]
 path = \"model.onnx\"
+SETTINGS
 [model.m.calibration]
 data = \"data\"
 [matrix.all]
@@ -34,10 +37,19 @@ march = [\"cpu\", \"bayes\"]
 
 #[test]
 fn random_graphs_agree_with_onnx_runtime_and_with_themselves() {
+    run(GRAPHS, "");
+}
+
+#[test]
+fn random_graphs_in_16_bits_agree_with_onnx_runtime_and_with_themselves() {
+    run(WORD_GRAPHS, "optimization = [\"set_all_nodes_int16\"]");
+}
+
+fn run(graphs: u32, settings: &str) {
     let Some(server) = need(Server::start()) else { return };
     let server = RefCell::new(server);
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    let cases = number("PTQ_RANDOM_GRAPHS").unwrap_or(GRAPHS);
+    let cases = number("PTQ_RANDOM_GRAPHS").unwrap_or(graphs);
     let mut seed = [7u8; 32];
     seed[..4].copy_from_slice(&number("PTQ_RANDOM_SEED").unwrap_or(1).to_le_bytes());
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
@@ -45,15 +57,15 @@ fn random_graphs_agree_with_onnx_runtime_and_with_themselves() {
     let choices = proptest::collection::vec(proptest::num::u32::ANY, 8..90);
     let result = runner.run(&choices, |choices| {
         let graph = graph(&choices);
-        check(&graph, &mut server.borrow_mut()).map_err(|why| TestCaseError::fail(format!("{why}\n{graph}")))
+        check(&graph, settings, &mut server.borrow_mut()).map_err(|why| TestCaseError::fail(format!("{why}\n{graph}")))
     });
     if let Err(e) = result {
         panic!("{e}");
     }
 }
 
-fn check(graph: &Graph, server: &mut Server) -> Result<(), String> {
-    let project = TestProject::new(MANIFEST);
+fn check(graph: &Graph, settings: &str, server: &mut Server) -> Result<(), String> {
+    let project = TestProject::new(&MANIFEST.replace("SETTINGS", settings));
     project.write("model.onnx", &ptq_onnx::export_float(graph, &ptq_onnx::ExportMeta::default()));
     let samples: Vec<Tensor> = (0..SAMPLES).map(|k| sample(graph, k)).collect();
     for (k, sample) in samples.iter().enumerate() {

@@ -121,7 +121,7 @@ impl Drop for Watching<'_> {
 /// The outputs of a build of a copy of a project's inputs.
 fn fresh(project: &Path) -> BTreeMap<String, Vec<u8>> {
     let copy = TestProject::new("");
-    for name in ["ptq.toml", "models", "marches", "calib", "elsewhere"] {
+    for name in ["ptq.toml", "rules.toml", "models", "marches", "calib", "elsewhere"] {
         let status =
             Command::new("cp").arg("-rL").arg(project.join(name)).arg(copy.path()).stderr(Stdio::null()).status();
         status.expect("cp starts");
@@ -227,6 +227,28 @@ fn a_wrong_manifest_is_told_and_waited_for() {
     w.wait_for("unknown key marhc");
     edit_manifest(&p, "marhc = \"bayes\"", "march = \"cpu\"");
     w.becomes_fresh("a mended manifest");
+}
+
+#[test]
+fn a_file_of_rewrites_is_watched_like_the_manifest() {
+    let p = project();
+    let rule = |max: u32| {
+        format!(
+            "[[rewrite]]\nname = \"pool\"\nmatch = [{{ op = \"GlobalAveragePool\", inputs = [\"x\"], outputs = [\"y\"] }}]\nwhere.x.shape = \
+             [\"N\", \"C\", \"H\", \"W\"]\ndimensions.H.max = {max}\nreplace = [{{ op = \"AveragePool\", inputs = [\"x\"], outputs = \
+             [\"y\"], attributes = {{ kernel_shape = [\"$H\", \"$W\"] }} }}]\n"
+        )
+    };
+    p.write("rules.toml", rule(3).as_bytes());
+    edit_manifest(&p, "[[variant]]", "[[rewrite]]\nfile = \"rules.toml\"\n[[variant]]");
+    let w = Watching::start(&p, &[]);
+    w.becomes_fresh("a build with a rewrite that does not fire");
+    save(&p.file("rules.toml"), rule(16).as_bytes());
+    w.becomes_fresh("a rewrite that fires now");
+    save(&p.file("rules.toml"), b"[[rewrite]]\nnam = 3\n");
+    w.wait_for("rules.toml:1");
+    save(&p.file("rules.toml"), rule(3).as_bytes());
+    w.becomes_fresh("a mended rewrite");
 }
 
 #[test]

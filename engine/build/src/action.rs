@@ -9,6 +9,11 @@ pub const RULES_SOURCES: &str = env!("PTQ_RULES_SOURCES");
 /// The committed hash. Whoever changes the rules' sources renews it, after giving rules with other results a new version.
 const COMMITTED_SOURCES: &str = include_str!("../../../rules/SOURCES");
 
+/// Hash of this program's rules, where they are not the committed ones: then nobody else's results may be taken.
+pub(crate) fn own_sources() -> Option<&'static str> {
+    (RULES_SOURCES != COMMITTED_SOURCES.trim()).then_some(RULES_SOURCES)
+}
+
 /// How an input's digest is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InputKind {
@@ -75,8 +80,8 @@ impl ActionSpec {
         };
         field(KEY_CONTEXT.as_bytes());
         field(&ptq_rule::SEMANTICS.to_le_bytes());
-        if RULES_SOURCES != COMMITTED_SOURCES.trim() {
-            field(RULES_SOURCES.as_bytes());
+        if let Some(sources) = own_sources() {
+            field(sources.as_bytes());
         }
         field(self.rule.as_bytes());
         field(&self.version.to_le_bytes());

@@ -16,7 +16,7 @@ use ptq_rule::{Blobs, Failure, read_graph, read_qgraph};
 use std::collections::BTreeMap;
 
 /// Version of the assembly: a change of any file for equal stages needs a higher number.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// Files of a variant, in the order of the stages that they come from.
 pub const FILES: [&str; 8] = [
@@ -38,6 +38,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) march: &'a str,
     pub(crate) inputs: &'a BTreeMap<String, InputSpec>,
     pub(crate) settings: Vec<(String, String)>,
+    /// The march file that compile read.
+    pub(crate) march_file: Option<Digest>,
 }
 
 /// Digest of one file of a variant, assembled now where it is not remembered.
@@ -50,7 +52,7 @@ pub(crate) fn file(session: &Session, stages: &Stages<'_>, name: &str) -> Result
         "model.bin" => &["compile"],
         "node_info.csv" => &["measure"],
         "quant_info.json" => &["calibrate", "measure"],
-        _ => &["fuse", "calibrate", "measure"],
+        _ => &["fuse", "calibrate", "measure", "compile"],
     };
     let mut inputs = Vec::new();
     for stage in needs {
@@ -117,7 +119,9 @@ fn assemble(session: &Session, stages: &Stages<'_>, name: &str) -> Result<Bytes,
         _ => {
             let search = search(&blobs("calibrate")?);
             let data = data(&blobs("calibrate")?);
-            report(stages, &measure(&blobs("measure")?)?, search.as_ref(), &data, &fuse_log(&blobs("fuse")?)?).into()
+            let page =
+                report(stages, &measure(&blobs("measure")?)?, search.as_ref(), &data, &fuse_log(&blobs("fuse")?)?);
+            (page + &performance(session, stages, &part(&blobs("compile")?, "model.bin")?)).into()
         }
     })
 }
@@ -141,6 +145,14 @@ fn report(
         fired: &log.fired,
         skipped: &log.skipped,
     })
+}
+
+/// What an accelerator is predicted to take; nothing for a march without one.
+fn performance(session: &Session, stages: &Stages<'_>, bin: &[u8]) -> String {
+    let march = stages.march_file.and_then(|digest| session.store.get(&digest));
+    let march = march.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let found = march.and_then(|march| ptq_report::Performance::of_bin(bin, march).ok());
+    found.map_or_else(String::new, |p| p.markdown())
 }
 
 /// All blobs of a stage's tree.

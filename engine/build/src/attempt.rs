@@ -3,10 +3,11 @@
 use crate::action::RULES_SOURCES;
 use crate::artifacts;
 use crate::build::{BuildOptions, BuildReport, Driver, Outcome, STAGES, StageName, VariantReport};
+use crate::custom::Cancelled;
 use crate::error::EngineError;
 use crate::events::{Event, EventSink};
 use crate::executor::{Executor, LOST};
-use crate::manifest::{Overlay, STAGE_PREFIX, Variant};
+use crate::manifest::{CUSTOM_PREFIX, Overlay, STAGE_PREFIX, Variant};
 use crate::project::Project;
 use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
 use crate::recipe::Recipe;
@@ -40,8 +41,8 @@ pub fn is_up_to_date(manifest: &Path, overlay: &Overlay, registry: Registry, sel
     let Ok(table) = toml::de::DeTable::parse(&text) else { return false };
     let dir = table.get_ref().get("cache").and_then(|c| c.get_ref().get("dir"));
     let dir = dir.and_then(|d| d.get_ref().as_str()).unwrap_or(crate::manifest::CACHE_DIR);
-    let store = crate::project::folder(manifest).join(dir);
-    let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
+    let store = overlay.store.clone().unwrap_or_else(|| crate::project::folder(manifest).join(dir));
+    let overlay = crate::project::completed(overlay, &text, crate::project::folder(manifest));
     Stamps::load(&store).hold(stamp::request(&text, &overlay, selectors, &program(registry)))
 }
 
@@ -97,7 +98,7 @@ impl Project {
     ) -> Result<Attempt, EngineError> {
         let scan = scan(&self.root, &self.manifest, &self.store)?;
         let mut sources = scan.seen.clone();
-        sources.push(self.manifest_path().to_owned());
+        sources.extend(self.manifest_files());
         if let Some(watch) = watch {
             watch.looked_at(&sources);
         }
@@ -108,8 +109,22 @@ impl Project {
             untouched = fingerprints.iter().filter_map(found).collect();
         }
         let rest: Vec<String> = names.iter().filter(|n| !untouched.contains_key(*n)).cloned().collect();
-        let session = Arc::new(Session::new(self.store.clone(), options.force.clone()).watched(watch));
+        let session = Session::new(self.store.clone(), options.force.clone()).watched(watch);
+        let session = Arc::new(session.cancelled_by(&options.cancel));
+        #[cfg(feature = "remote")]
+        let cluster = self.cluster(options)?;
+        #[cfg(not(feature = "remote"))]
+        if !options.dry_run && (options.remote_exec || self.manifest.execution.execute) {
+            let what = "this ptq was built without the feature `remote`, so it cannot run actions elsewhere";
+            return Err(EngineError::Manifest(vec![ptq_ir::Diagnostic::error("MANIFEST18", what)]));
+        }
         let mut driver = self.driver(&session, &scan, options, &rest, events);
+        let tier = if rest.is_empty() || options.dry_run || options.no_remote { None } else { self.tier(events) };
+        driver.executor.tier = tier;
+        #[cfg(feature = "remote")]
+        if let Some(cluster) = &cluster {
+            driver.executor.run_on(cluster, options.jobs);
+        }
         let work = driver.waves(&rest)?;
         let ran: BTreeSet<(&str, &str)> = work.iter().map(|w| (w.variant.as_str(), w.stage.as_str())).collect();
         let cancelled = session.cancelled();
@@ -122,14 +137,15 @@ impl Project {
             }
             let mut files = Vec::new();
             let report = self.variant_report(&driver, &scan, name, options, &ran, &mut files)?;
-            let figures = (report.min_cosine, report.bin_bytes);
+            let figures = (report.min_cosine, report.bin_bytes, report.latency_us);
             let print = fingerprints.get(name).filter(|_| report.is_done() && !files.is_empty());
             let stamp = print.and_then(|print| VariantStamp::of(*print, figures, &files));
             finished.extend(stamp.map(|s| (name.clone(), s)));
             variants.push(report);
         }
+        let remote = tier.map(|tier| tier.finish(&driver.executor)).unwrap_or_default();
         self.store.flush()?;
-        let report = BuildReport { variants, work, cancelled, up_to_date: false };
+        let report = BuildReport { variants, work, cancelled, up_to_date: false, remote };
         let answers = scan.answers.into_values().collect();
         Ok(Attempt { report, sources, answers, stamps: finished })
     }
@@ -148,12 +164,18 @@ impl Project {
                     let plan = scan.stages.get(key.trim_start_matches(STAGE_PREFIX))?;
                     Some((key.clone(), plan.digest(), plan.digest()))
                 }
+                _ if key.starts_with(CUSTOM_PREFIX) => {
+                    let (config, plan) = scan.customs.get(key.trim_start_matches(CUSTOM_PREFIX))?;
+                    let declared = Digest::of(format!("{:?}", config.declared(String::new())).as_bytes());
+                    Some((key.clone(), plan.digest(), declared))
+                }
                 (_, Some(samples)) => samples.map(|(all, first)| (key.clone(), all, first)),
                 _ => None,
             };
             if let Some(sources) = looked.iter().chain(external).map(digest).collect::<Option<Vec<_>>>() {
                 let settings: Vec<_> = variant.settings.0.iter().map(|(path, s)| (path, &s.value)).collect();
-                let all = (&variant.name, &variant.model, settings, sources, &program, self.out());
+                let rewrites = &variant.rewrites;
+                let all = (&variant.name, &variant.model, settings, rewrites, sources, &program, self.out());
                 out.insert(variant.name.clone(), Digest::of(format!("{all:?}").as_bytes()));
             }
         }
@@ -168,6 +190,8 @@ impl Project {
         names: &[String],
         events: &'a dyn EventSink,
     ) -> Driver<'a> {
+        let ended = session.clone();
+        scan.provide(&self.store, &(Arc::new(move || ended.cancelled()) as Cancelled));
         let db = BuildDb::new(session.clone());
         let file = self.manifest_name();
         let text = ManifestText::new(&db, self.text.clone(), file.clone(), self.overlay.clone());
@@ -178,7 +202,7 @@ impl Project {
             .iter()
             .map(|(key, trees)| (key.clone(), SampleInput::new(&db, trees.map(|t| t.0), trees.map(|t| t.1))))
             .collect();
-        Sources::new(&db, files, samples, scan.external.clone(), scan.stages.clone());
+        Sources::new(&db, files, samples, scan.external.clone(), scan.stages.clone(), scan.programs());
         let known = names.iter().filter_map(|n| self.manifest.variants.get(n));
         let recipes = known.map(|v| (v.name.clone(), Recipe::load(&self.store, &self.manifest, v, &file))).collect();
         Driver { db, text, executor: Executor::new(self.registry, session, scan, events), options, recipes }
@@ -203,6 +227,7 @@ fn untouched_report(variant: &Variant, scan: &Scan, stamp: &VariantStamp, events
         stages: stages.into_iter().map(|s| (s, Outcome::Hit)).collect(),
         min_cosine: stamp.min_cosine,
         bin_bytes: stamp.bin_bytes,
+        latency_us: stamp.latency_us,
         tables: None,
         problems: Vec::new(),
     }

@@ -6,6 +6,7 @@ use crate::events::Event;
 use crate::executor::Executor;
 use crate::manifest::STAGE_PREFIX;
 use crate::queries::{self, ActionState, BuildDb, ManifestText, StageState, VariantName};
+use crate::queue::Queue;
 use crate::recipe::Recipe;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
@@ -13,13 +14,30 @@ use ptq_rule::Failure;
 use salsa::Setter as _;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Name of a variant's stage; `stage:NAME` for one of the manifest.
 pub type StageName = Cow<'static, str>;
 
 /// Stages of a variant and the queries behind them.
 pub(crate) const STAGES: [&str; 6] = ["parse", "fuse", "calibrate", "partition", "compile", "measure"];
+
+/// Ends a build from outside: work that runs is left, what is finished stays.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Ends the builds that have it.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether builds that have it end.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -34,12 +52,27 @@ pub struct BuildOptions {
     pub jobs: usize,
     /// Go on with other variants after a failure.
     pub keep_going: bool,
+    /// Leave the team's cache alone.
+    pub no_remote: bool,
+    /// Run actions on the workers of the manifest's server; also by `[remote] execute`.
+    pub remote_exec: bool,
+    /// Who may end the build.
+    pub cancel: Cancel,
 }
 
 impl Default for BuildOptions {
     fn default() -> BuildOptions {
         let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        BuildOptions { selectors: Vec::new(), dry_run: false, force: BTreeSet::new(), jobs, keep_going: false }
+        BuildOptions {
+            selectors: Vec::new(),
+            dry_run: false,
+            force: BTreeSet::new(),
+            jobs,
+            keep_going: false,
+            no_remote: false,
+            remote_exec: false,
+            cancel: Cancel::default(),
+        }
     }
 }
 
@@ -50,6 +83,8 @@ pub enum Outcome {
     Ran,
     /// Its result was remembered.
     Hit,
+    /// Its result came from the team's cache.
+    Fetched,
     /// It would run (dry run), or could not start.
     Pending,
     /// It failed.
@@ -71,6 +106,8 @@ pub struct VariantReport {
     pub min_cosine: Option<f64>,
     /// Size of `model.bin`, when made.
     pub bin_bytes: Option<u64>,
+    /// Time on the accelerator by the timed simulator, microseconds, when the march has one.
+    pub latency_us: Option<f64>,
     /// The node table and the output table, when they were measured in this build.
     pub tables: Option<String>,
     /// Problems outside stages: files that are not there, a gate that failed.
@@ -80,7 +117,8 @@ pub struct VariantReport {
 impl VariantReport {
     /// Whether everything was made.
     pub fn is_done(&self) -> bool {
-        self.problems.is_empty() && self.stages.iter().all(|(_, o)| matches!(o, Outcome::Ran | Outcome::Hit))
+        self.problems.is_empty()
+            && self.stages.iter().all(|(_, o)| matches!(o, Outcome::Ran | Outcome::Hit | Outcome::Fetched))
     }
 
     /// Every error of the variant.
@@ -113,7 +151,9 @@ pub struct BuildReport {
     pub work: Vec<Work>,
     /// Whether the stamp alone showed that nothing changed.
     pub up_to_date: bool,
-    /// Whether it stopped because an input changed meanwhile.
+    /// What happened with the team's cache, by name of the count; empty where it was not asked.
+    pub remote: BTreeMap<&'static str, u64>,
+    /// Whether it stopped because an input changed meanwhile, or because somebody ended it.
     pub cancelled: bool,
 }
 
@@ -134,9 +174,9 @@ pub(crate) struct Driver<'a> {
 }
 
 /// A missing action: its first variant, and why it is missing.
-struct Missing {
-    spec: ActionSpec,
-    variant: String,
+pub(crate) struct Missing {
+    pub(crate) spec: ActionSpec,
+    pub(crate) variant: String,
     why: Vec<String>,
 }
 
@@ -177,12 +217,17 @@ impl Driver<'_> {
             if missing.is_empty() {
                 break;
             }
-            work.extend(missing.iter().map(Missing::work));
             if self.options.dry_run {
+                work.extend(missing.iter().map(Missing::work));
                 break;
             }
+            let mut actions: BTreeMap<String, usize> = BTreeMap::new();
+            missing.iter().for_each(|m| *actions.entry(m.spec.rule.clone()).or_default() += 1);
+            self.executor.events.event(Event::Wave { variants: names.len(), actions });
             ran.extend(missing.iter().map(|m| m.spec.key()));
             let failed = self.execute(&missing);
+            let session = self.executor.session;
+            work.extend(missing.iter().filter(|m| session.fetched(&m.spec.key()).is_none()).map(Missing::work));
             if self.executor.session.cancelled() {
                 break;
             }
@@ -194,7 +239,7 @@ impl Driver<'_> {
     }
 
     /// Missing actions whose inputs are there, by key; an action that several variants want is listed once.
-    fn frontier(&self, names: &[String]) -> BTreeMap<Digest, Missing> {
+    pub(crate) fn frontier(&self, names: &[String]) -> BTreeMap<Digest, Missing> {
         let mut out = BTreeMap::new();
         for name in names {
             for (stage, state) in self.stages(name) {
@@ -216,14 +261,17 @@ impl Driver<'_> {
     /// Runs actions on `jobs` threads; threads that are left over serve inside actions. Returns whether one failed.
     fn execute(&self, missing: &[Missing]) -> bool {
         let jobs = self.options.jobs.max(1);
-        let workers = jobs.min(missing.len());
+        let workers = self.executor.at_once(jobs).min(missing.len());
         let threads = (jobs / workers.max(1)).max(1);
-        let next = AtomicUsize::new(0);
+        let threads: BTreeMap<Digest, usize> =
+            missing.iter().map(|item| (item.spec.key(), self.threads(item, threads))).collect();
+        let queue = Queue::new(&self.executor, missing);
         let failed = AtomicBool::new(false);
         // The database is not shared between threads; workers see the executor only.
         let (executor, keep_going) = (&self.executor, self.options.keep_going);
         let work = || {
-            while let Some(item) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(item) = queue.next() {
+                let threads = threads.get(&item.spec.key()).copied().unwrap_or(1);
                 if (failed.load(Ordering::Relaxed) && !keep_going) || executor.session.cancelled() {
                     return;
                 }
@@ -244,6 +292,14 @@ impl Driver<'_> {
             work();
         });
         failed.load(Ordering::Relaxed)
+    }
+
+    /// Threads inside an action: those that are left over, of compile at most as many as its variant allows.
+    fn threads(&self, item: &Missing, left: usize) -> usize {
+        let variant = VariantName::new(&self.db, item.variant.clone());
+        let config = queries::variant(&self.db, self.text, variant);
+        let most = config.as_ref().filter(|_| item.spec.rule == "compile").and_then(|c| c.compile.jobs);
+        most.map_or(left, |most| left.min(most.max(1)))
     }
 }
 

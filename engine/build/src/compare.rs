@@ -32,11 +32,13 @@ pub struct Compared {
     pub min_cosine: Option<f64>,
     /// Size of `model.bin`, bytes.
     pub bin_bytes: u64,
+    /// Time on the accelerator by the timed simulator, microseconds, when the march has one.
+    pub latency_us: Option<f64>,
     /// Nodes on the BPU.
     pub nodes_bpu: usize,
     /// Nodes on the CPU.
     pub nodes_cpu: usize,
-    /// Whether no other variant of the same model is at least as good in accuracy and size and better in one.
+    /// Whether no other variant of the same model is at least as good in accuracy, size and latency and better in one.
     pub pareto: bool,
     /// Cosine similarity by node, where it has a counterpart.
     pub nodes: BTreeMap<String, f64>,
@@ -73,9 +75,12 @@ impl Project {
             let lost = |f: ptq_rule::Failure| EngineError::Manifest(f.diagnostics);
             let measured = artifacts::tree(&session, &stages, "measure").and_then(|b| artifacts::measure(&b));
             let compiled = stages.trees.get("compile").and_then(|tree| session.store.tree(tree)).unwrap_or_default();
-            let bin_bytes = compiled.iter().find(|e| e.name == "model.bin").map_or(0, |e| e.size);
+            let bin = compiled.iter().find(|e| e.name == "model.bin");
+            let bin_bytes = bin.map_or(0, |e| e.size);
+            let latency_us = bin.and_then(|e| self.latency_us(&scan, &config.march, &e.digest));
             let settings = variant.settings.0.iter().map(|(path, s)| (path.join("."), s.value.to_string()));
-            variants.push(compared(name, &variant.model, settings.collect(), &measured.map_err(lost)?, bin_bytes));
+            let found = compared(name, &variant.model, settings.collect(), &measured.map_err(lost)?, bin_bytes);
+            variants.push(Compared { latency_us, ..found });
         }
         Ok(Comparison::of(variants))
     }
@@ -90,12 +95,16 @@ fn compared(name: &str, model: &str, settings: BTreeMap<String, String>, m: &Mea
         outputs: m.outputs.iter().map(|o| (o.output.clone(), o.cosine.0)).collect(),
         min_cosine: m.outputs.iter().map(|o| o.cosine.0).reduce(f64::min).filter(|c| c.is_finite()),
         bin_bytes,
+        latency_us: None,
         nodes_bpu: on(Device::Bpu),
         nodes_cpu: on(Device::Cpu),
         pareto: false,
         nodes: m.nodes.iter().filter_map(|n| Some((n.node.clone(), n.cosine?.0))).collect(),
     }
 }
+
+/// Model, accuracy, size and latency of a variant.
+type Point = (String, f64, u64, Option<f64>);
 
 impl Comparison {
     /// Finds what differs and what nothing beats.
@@ -112,14 +121,18 @@ impl Comparison {
                 (model, all[0].iter().filter(|s| all.len() > 1 && in_all(s)).cloned().collect())
             })
             .collect();
-        let points: Vec<(String, f64, u64)> = variants
+        // Where one has no latency, as on march cpu, it is neither better nor worse in it.
+        let points: Vec<Point> = variants
             .iter()
-            .map(|v| (v.model.clone(), v.min_cosine.unwrap_or(f64::NEG_INFINITY), v.bin_bytes))
+            .map(|v| (v.model.clone(), v.min_cosine.unwrap_or(f64::NEG_INFINITY), v.bin_bytes, v.latency_us))
             .collect();
-        for (v, (model, cosine, size)) in variants.iter_mut().zip(&points) {
+        for (v, (model, cosine, size, latency)) in variants.iter_mut().zip(&points) {
             v.settings.retain(|k, s| !common.get(model).is_some_and(|c| c.contains(&(k.clone(), s.clone()))));
-            let beats =
-                |(m, c, s): &(String, f64, u64)| m == model && c >= cosine && s <= size && (c > cosine || s < size);
+            let beats = |(m, c, s, l): &Point| {
+                let (l, latency) = if let (Some(l), Some(own)) = (l, latency) { (*l, *own) } else { (0.0, 0.0) };
+                let as_good = m == model && c >= cosine && *s <= *size && l <= latency;
+                as_good && (c > cosine || s < size || l < latency)
+            };
             v.pareto = v.min_cosine.is_some() && !points.iter().any(beats);
         }
         let mut ranges: BTreeMap<(String, String), (f64, f64)> = BTreeMap::new();
@@ -135,7 +148,7 @@ impl Comparison {
         Comparison { variants, nodes_apart }
     }
 
-    /// As one page that needs nothing else: table, chart of accuracy against size, similarity by node.
+    /// As one page that needs nothing else: charts of accuracy against latency and size, what settings do, similarity by node.
     pub fn html(&self) -> String {
         page::page(self)
     }

@@ -1,11 +1,14 @@
-//! Runs actions here: drives a rule's steps, gives it inputs on demand, records what it made.
+//! Runs actions, here or on other machines: drives a rule's steps, gives it inputs on demand, records what it made.
 
 use crate::action::{ActionInput, ActionSpec, InputKind};
-use crate::events::{Event, EventSink};
+use crate::events::{Event, EventSink, RemoteRun};
+use crate::permits::Permits;
 use crate::registry::Registry;
 use crate::session::Session;
 use crate::sources::Scan;
 use crate::stage;
+use crate::tables::StoredTables;
+use crate::tier::Tier;
 use bytes::Bytes;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
@@ -24,18 +27,35 @@ struct InFlight {
     ready: Condvar,
 }
 
-/// Runs actions in this process.
+/// Runs actions.
 pub(crate) struct Executor<'a> {
     pub(crate) registry: Registry,
     pub(crate) session: &'a Session,
     pub(crate) scan: &'a Scan,
     pub(crate) events: &'a dyn EventSink,
+    /// The team's cache.
+    pub(crate) tier: Option<&'a Tier>,
+    /// Other machines, where actions run there.
+    #[cfg(feature = "remote")]
+    pub(crate) cluster: Option<&'a crate::cluster::Cluster>,
+    /// Steps that run here at a time, where more threads wait for other machines.
+    pub(crate) here: Option<Permits>,
     running: Mutex<BTreeMap<Digest, Arc<InFlight>>>,
 }
 
 impl<'a> Executor<'a> {
     pub(crate) fn new(registry: Registry, session: &'a Session, scan: &'a Scan, events: &'a dyn EventSink) -> Self {
-        Executor { registry, session, scan, events, running: Mutex::default() }
+        Executor {
+            registry,
+            session,
+            scan,
+            events,
+            tier: None,
+            #[cfg(feature = "remote")]
+            cluster: None,
+            here: None,
+            running: Mutex::default(),
+        }
     }
 
     /// The tree that an action makes: remembered, made by another thread, or made now on up to `threads` threads.
@@ -82,19 +102,79 @@ impl<'a> Executor<'a> {
         why: &[String],
         threads: usize,
     ) -> Result<Digest, Failure> {
+        if let Some(tree) = self.shared(spec, key, variant) {
+            return Ok(tree);
+        }
         let start = Instant::now();
         let stage = spec.rule.clone();
         self.events.event(Event::Started { variant: variant.to_owned(), stage: stage.clone() });
+        let (tree, remote) = self.make(spec, key, variant, threads)?;
+        self.session.finish(*key, tree);
+        if let Some(run) = &remote {
+            self.session.ran_remotely(*key, run.clone());
+        }
+        let (seconds, tier) = (start.elapsed().as_secs_f64(), remote.as_ref().map(|_| "remote-exec"));
+        let bytes = self.session.store.tree(&tree).into_iter().flatten().map(|e| e.size).sum();
+        let (variant, why) = (variant.to_owned(), why.to_vec());
+        self.events.event(Event::Ran { variant, stage, seconds, bytes, why, tier, remote });
+        if let Some(tier) = self.tier {
+            tier.publish(self, spec, tree, Some(start.elapsed()));
+        }
+        Ok(tree)
+    }
+
+    /// Makes an action's tree, on another machine or here, and records it.
+    fn make(
+        &self,
+        spec: &ActionSpec,
+        key: &Digest,
+        variant: &str,
+        threads: usize,
+    ) -> Result<(Digest, Option<RemoteRun>), Failure> {
+        #[cfg(feature = "remote")]
+        if let Some(cluster) = self.cluster.filter(|_| stage::name_of(&spec.rule).is_none()) {
+            match cluster.run(self, spec, key, variant, self.session.is_forced(&spec.rule)) {
+                Ok((tree, run)) => return Ok((tree, Some(run))),
+                Err(f) if crate::cluster::is_remote(&f) && cluster.falls_back() => {
+                    cluster.warn(self, variant, &spec.rule, &f);
+                }
+                Err(f) => return Err(f),
+            }
+        }
         let blobs = match stage::name_of(&spec.rule) {
-            Some(name) => stage::run(self, name, spec)?,
+            Some(name) => {
+                let _permit = self.here.as_ref().map(Permits::one);
+                stage::run(self, name, spec)?
+            }
             None => self.steps(self.rule(&spec.rule)?, spec, variant, threads)?,
         };
         let outputs: Vec<(String, Bytes)> = blobs.into_iter().collect();
-        let tree = self.session.store.record(key, &outputs).map_err(|e| internal(&e.to_string()))?;
-        self.session.finish(*key, tree);
-        let seconds = start.elapsed().as_secs_f64();
-        self.events.event(Event::Ran { variant: variant.to_owned(), stage, seconds, why: why.to_vec() });
-        Ok(tree)
+        Ok((self.session.store.record(key, &outputs).map_err(|e| internal(&e.to_string()))?, None))
+    }
+
+    /// Lets actions run on other machines; `jobs` at a time run here where they cannot.
+    #[cfg(feature = "remote")]
+    pub(crate) fn run_on(&mut self, cluster: &'a crate::cluster::Cluster, jobs: usize) {
+        self.cluster = Some(cluster);
+        self.here = Some(Permits::new(jobs));
+    }
+
+    /// Actions at a time, where `jobs` may run here.
+    pub(crate) fn at_once(&self, jobs: usize) -> usize {
+        #[cfg(feature = "remote")]
+        if let Some(cluster) = self.cluster {
+            return cluster.in_flight().max(jobs);
+        }
+        jobs
+    }
+
+    /// The tree of an action as the team's cache has it, brought here.
+    fn shared(&self, spec: &ActionSpec, key: &Digest, variant: &str) -> Option<Digest> {
+        let tier = self.tier.filter(|tier| tier.ask(self, spec))?;
+        let (tree, worker) = tier.take(key)?;
+        self.session.fetch(*key, tree, worker);
+        self.events.event(Event::Hit { variant: variant.to_owned(), stage: spec.rule.clone(), tier: "remote" });
+        Some(tree)
     }
 
     fn rule(&self, name: &str) -> Result<&'static dyn BuildRule, Failure> {
@@ -107,21 +187,38 @@ impl<'a> Executor<'a> {
         self.session.store.get(digest).or_else(|| self.scan.read(digest))
     }
 
+    /// Asks the team's cache for all of these that are not here, before one of them is waited for.
+    pub(crate) fn announce(&self, specs: &[ActionSpec]) {
+        if let Some(tier) = self.tier {
+            let missing = specs.iter().filter(|s| self.session.done(&s.rule, &s.key()).is_none());
+            for wanted in missing {
+                tier.ask(self, wanted);
+            }
+        }
+    }
+
     fn steps(&self, rule: &dyn BuildRule, spec: &ActionSpec, variant: &str, threads: usize) -> Result<Blobs, Failure> {
         let inputs = StoreInputs::new(self, &spec.inputs)?;
         let progress = Ticks { session: self.session, events: self.events, variant, stage: &spec.rule };
-        let ctx =
-            Context { inputs: &inputs, params: &spec.params, progress: &progress, threads, memo: &Memo::default() };
+        let memo = Memo::with_tables(Box::new(StoredTables::new(&self.session.store, spec)));
+        let ctx = Context { inputs: &inputs, params: &spec.params, progress: &progress, threads, memo: &memo };
         let mut results = Vec::new();
         for _ in 0..MAX_STEPS {
-            match guarded(rule, &ctx, &results)? {
+            // Not held while the actions that it needs run: they want permits of their own.
+            let step = {
+                let _permit = self.here.as_ref().map(Permits::one);
+                guarded(rule, &ctx, &results)?
+            };
+            match step {
                 Step::Done(blobs) => return Ok(blobs),
                 Step::Need(requests) => {
-                    for request in &requests {
+                    let specs: Vec<ActionSpec> =
+                        requests.iter().map(|r| self.requested(r, &inputs.digests)).collect::<Result<_, _>>()?;
+                    self.announce(&specs);
+                    for spec in specs {
                         if self.session.cancelled() {
                             return Err(cancelled());
                         }
-                        let spec = self.requested(request, &inputs)?;
                         let tree = self.run(&spec, variant, &[], threads)?;
                         results.push(self.load(&tree)?);
                     }
@@ -131,17 +228,22 @@ impl<'a> Executor<'a> {
         Err(internal(&format!("rule {} asked for more than {MAX_STEPS} rounds of actions", spec.rule)))
     }
 
-    fn requested(&self, request: &ActionRequest, own: &StoreInputs<'_>) -> Result<ActionSpec, Failure> {
+    /// The action that a step asks for; `own` are the asking action's inputs by name.
+    pub(crate) fn requested(
+        &self,
+        request: &ActionRequest,
+        own: &BTreeMap<String, Digest>,
+    ) -> Result<ActionSpec, Failure> {
         let version = self.registry.iter().find(|r| r.name() == request.rule).map_or(0, |r| r.version());
         let mut inputs = Vec::new();
         for (name, from) in &request.inputs {
             match from {
                 InputRef::Own(n) => {
-                    let digest = own.digests.get(n).ok_or_else(|| internal(&format!("{n} is no input to hand on")))?;
+                    let digest = own.get(n).ok_or_else(|| internal(&format!("{n} is no input to hand on")))?;
                     inputs.push(ActionInput::blob(name, *digest));
                 }
                 InputRef::OwnPrefix(prefix) => {
-                    let below = own.digests.range(prefix.clone()..).take_while(|(n, _)| n.starts_with(prefix.as_str()));
+                    let below = own.range(prefix.clone()..).take_while(|(n, _)| n.starts_with(prefix.as_str()));
                     inputs.extend(below.map(|(n, d)| ActionInput::blob(n, *d)));
                 }
                 InputRef::Inline(bytes) => {
@@ -164,7 +266,7 @@ impl<'a> Executor<'a> {
 }
 
 /// A rule that panics fails its action, not the build; the message names the rule as ours to mend.
-fn guarded(rule: &dyn BuildRule, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
+pub(crate) fn guarded(rule: &dyn BuildRule, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
     let step = std::panic::AssertUnwindSafe(|| rule.step(ctx, results));
     std::panic::catch_unwind(step).unwrap_or_else(|payload| {
         let text = payload
@@ -187,7 +289,7 @@ pub(crate) fn internal(what: &str) -> Failure {
 /// Code of failures that a second try with a fresh look at the store mends.
 pub(crate) const LOST: &str = "ENGINE02";
 
-fn lost(digest: &Digest) -> Failure {
+pub(crate) fn lost(digest: &Digest) -> Failure {
     Failure::from(
         Diagnostic::error(LOST, format!("blob {} is no longer in the store", digest.short()))
             .hint("build again; what is missing is made anew"),

@@ -41,7 +41,15 @@ pub(crate) fn measure(
     let result = in_folder(executor, eval, root, answers, labels, &folder);
     let _ = fs::remove_dir_all(&folder);
     let result = result?;
-    executor.events.event(Event::Ran { variant, stage, seconds: start.elapsed().as_secs_f64(), why: Vec::new() });
+    executor.events.event(Event::Ran {
+        variant,
+        stage,
+        seconds: start.elapsed().as_secs_f64(),
+        bytes: 0,
+        why: Vec::new(),
+        tier: None,
+        remote: None,
+    });
     Ok(result)
 }
 

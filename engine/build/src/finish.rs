@@ -7,7 +7,7 @@ use crate::evaluate::Evaluator;
 use crate::events::Event;
 use crate::gate;
 use crate::history;
-use crate::manifest::{STAGE_PREFIX, Variant, VariantConfig};
+use crate::manifest::{CUSTOM_PREFIX, STAGE_PREFIX, Variant, VariantConfig};
 use crate::materialize;
 use crate::project::Project;
 use crate::queries::{ActionState, StageState};
@@ -45,6 +45,7 @@ impl Project {
             stages: finished.iter().map(|f| (f.name.clone(), self.outcome(driver, &config, f))).collect(),
             min_cosine: None,
             bin_bytes: None,
+            latency_us: None,
             tables: None,
             problems: self.source_problems(scan, &variant, &config),
         };
@@ -73,6 +74,7 @@ impl Project {
         }
         match state {
             ActionState::Done(_) if stage.ran => Outcome::Ran,
+            ActionState::Done(_) if driver.executor.session.fetched(&spec.key()).is_some() => Outcome::Fetched,
             ActionState::Done(_) => Outcome::Hit,
             _ => Outcome::Pending,
         }
@@ -80,10 +82,13 @@ impl Project {
 
     fn hits(&self, driver: &Driver<'_>, report: &VariantReport) {
         for (stage, outcome) in &report.stages {
-            if *outcome == Outcome::Hit {
-                let (variant, stage) = (report.name.clone(), stage.to_string());
-                driver.executor.events.event(Event::Hit { variant, stage, tier: "local" });
-            }
+            let tier = match outcome {
+                Outcome::Hit => "local",
+                Outcome::Fetched => "remote",
+                _ => continue,
+            };
+            let (variant, stage) = (report.name.clone(), stage.to_string());
+            driver.executor.events.event(Event::Hit { variant, stage, tier });
         }
     }
 
@@ -94,13 +99,16 @@ impl Project {
             ("march", Some(march_key(&config.march))),
             ("calibration.data", sample_key(config)),
             ("calibration.thresholds", config.thresholds.clone()),
+            ("compile.replay_plan", config.compile.replay_plan.clone()),
         ];
         let external =
             scan.external.get(&config.path).into_iter().flatten().map(|(_, path)| ("path", Some(path.clone())));
+        let customs = config.customs.keys().map(|name| ("custom_op", Some(format!("{CUSTOM_PREFIX}{name}"))));
         let own = scan.stages_of(&variant.name).map(|stage| ("stage", Some(format!("{STAGE_PREFIX}{stage}"))));
         keys.into_iter()
             .chain(external)
             .chain(own)
+            .chain(customs)
             .filter_map(|(setting, key)| {
                 let mut d = scan.problems.get(&key?)?.clone();
                 d.place.file = Some(file.clone());
@@ -132,7 +140,9 @@ impl Project {
         }
         let measured = artifacts::tree(session, &stages, "measure").and_then(|b| artifacts::measure(&b));
         let compiled = stages.trees.get("compile").and_then(|tree| session.store.tree(tree)).unwrap_or_default();
-        report.bin_bytes = compiled.iter().find(|e| e.name == "model.bin").map(|e| e.size);
+        let bin = compiled.iter().find(|e| e.name == "model.bin");
+        report.bin_bytes = bin.map(|e| e.size);
+        report.latency_us = bin.and_then(|e| self.latency_us(scan, &config.march, &e.digest));
         for stage in ["parse", "calibrate", "partition", "compile"] {
             if finished.iter().any(|f| f.name == stage && f.ran) {
                 self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
@@ -153,6 +163,7 @@ impl Project {
             Evaluator { driver, scan, root: &self.root, variant: &variant.name, config, trees: &stages.trees };
         gate::hold(&evaluator, variant, &stages, &outputs, &self.out(), report, seen)?;
         self.keep_recipe(driver, variant, finished, report);
+        driver.executor.events.event(Event::Finished { variant: variant.name.clone() });
         Ok(())
     }
 
@@ -175,8 +186,19 @@ impl Project {
                 continue;
             }
             let mut record = Recipe::record(spec);
-            record.outcome = if f.ran { "ran".into() } else { "hit".into() };
+            let fetched = driver.executor.session.fetched(&spec.key());
+            record.outcome = if f.ran {
+                "ran"
+            } else if fetched.is_some() {
+                "remote"
+            } else {
+                "hit"
+            }
+            .to_owned();
+            record.made_by = fetched.unwrap_or_default();
             record.why = old.differences(&f.name, spec, &self.store);
+            let run = driver.executor.session.remote_run(&spec.key());
+            record.place = run.map_or_else(String::new, |run| run.place());
             recipe.stages.insert(f.name.to_string(), record);
         }
         if recipe.stages != old.stages
@@ -192,6 +214,10 @@ impl Project {
 pub(crate) fn stages_of<'a>(variant: &'a Variant, config: &'a VariantConfig, finished: &[Finished]) -> Stages<'a> {
     let trees: BTreeMap<StageName, Digest> =
         finished.iter().filter_map(|f| Some((f.name.clone(), f.state.tree()?))).collect();
+    let march_file = finished.iter().find(|f| f.name == "compile").and_then(|f| match &f.state {
+        StageState::Ready { spec, .. } => spec.inputs.iter().find(|i| i.name == "march").map(|i| i.digest),
+        StageState::Blocked => None,
+    });
     let shown = |path: &str| variant.settings.get(path).map(|s| (path.to_owned(), s.value.to_string()));
     let settings = ["optimize_level", "calibration.type", "calibration.max_percentile"].into_iter().filter_map(shown);
     Stages {
@@ -201,5 +227,6 @@ pub(crate) fn stages_of<'a>(variant: &'a Variant, config: &'a VariantConfig, fin
         march: &config.march,
         inputs: &config.inputs,
         settings: settings.collect(),
+        march_file,
     }
 }

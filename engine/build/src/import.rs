@@ -54,18 +54,27 @@ pub fn import(text: &str, file: &str, folder: &Path, target: &Path) -> Imported 
     let inputs = inputs::inputs(&mut s, &march, model.as_deref());
     checks::calibration(&mut s, &inputs, folder);
     checks::compiler(&mut s, &march);
+    checks::custom(&mut s);
     let mut problems = std::mem::take(&mut s.problems);
     problems.sort_by_key(|d| d.place.line);
     let failed = problems.iter().any(|d| d.severity == Severity::Error);
     let paths = write::Paths { folder, target };
     let manifest = (!failed).then(|| write::manifest(&s, &march, &inputs, &nodes, file, &paths));
+    let manifest = manifest.map(|text| text + &write::customs(&s, &foreign(&s, folder), &paths));
     Imported { manifest, problems }
+}
+
+/// Operators of other domains in the ONNX file, as far as it can be read.
+fn foreign(s: &Settings, folder: &Path) -> std::collections::BTreeSet<String> {
+    let file = s.text(MODEL, "onnx_model").map(|(path, _)| folder.join(path));
+    let bytes = file.and_then(|f| std::fs::read(f).ok());
+    bytes.and_then(|b| ptq_onnx::foreign_ops(&b, &ptq_onnx::Limits::default()).ok()).unwrap_or_default()
 }
 
 /// Inputs of an ONNX file, as far as it can be read.
 fn model_inputs(path: &Path) -> Result<Vec<ModelInput>, String> {
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let limits = ptq_onnx::Limits { quantized: true, ..ptq_onnx::Limits::default() };
+    let limits = ptq_onnx::Limits { quantized: true, foreign: true, ..ptq_onnx::Limits::default() };
     let raw = ptq_onnx::import(&bytes.into(), &beside(path), &limits).map_err(|p| {
         let list: Vec<String> = p.iter().map(ToString::to_string).collect();
         list.join("; ")

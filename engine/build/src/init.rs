@@ -14,9 +14,11 @@ use toml::Value;
 /// # Errors
 /// When the model does not read.
 pub fn init(bytes: Vec<u8>, model: &Path, target: &Path, march: &str) -> Result<String, Vec<Diagnostic>> {
-    let limits = ptq_onnx::Limits { quantized: true, ..ptq_onnx::Limits::default() };
+    let limits = ptq_onnx::Limits { quantized: true, foreign: true, ..ptq_onnx::Limits::default() };
     let file = model.to_string_lossy().into_owned();
     let place = |p: Vec<Diagnostic>| p.into_iter().map(|d| d.file(file.clone())).collect::<Vec<_>>();
+    // What import refuses is said by import.
+    let foreign = ptq_onnx::foreign_ops(&bytes, &limits).unwrap_or_default();
     let raw = ptq_onnx::import(&bytes.into(), &beside(model), &limits).map_err(place)?;
     let stem = model.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "model".into());
     let name: String =
@@ -47,6 +49,7 @@ pub fn init(bytes: Vec<u8>, model: &Path, target: &Path, march: &str) -> Result<
             let _ = writeln!(out, "# {} = {}: {}", key.path, key.default, key.meaning);
         }
     }
+    out += &crate::declare::declarations(&foreign, &[]);
     let _ = write!(out, "\n[[variant]]\nname = \"{name}\"\nmodel = \"{name}\"\n");
     Ok(out)
 }

@@ -2,26 +2,39 @@
 //!
 //! [`Manifest::parse`] collects every problem of a file at once. Used by the queries; knows no rule.
 
+mod compile;
 mod config;
+mod custom;
 mod evaluation;
+mod execution;
 mod expand;
 mod inputs;
+mod key;
 pub mod keys;
 mod matrix;
 mod overlay;
 mod reference;
+mod remote;
+mod rewrite;
 mod schema;
 mod select;
 mod settings;
 mod stage;
 
+pub use compile::CompileConfig;
 pub use config::{SampleSource, VariantConfig};
+pub use custom::CustomOpConfig;
+pub(crate) use custom::PREFIX as CUSTOM_PREFIX;
 pub use evaluation::{EvalConfig, GateConfig};
+pub use execution::ExecutionConfig;
 pub use expand::Variant;
 pub(crate) use keys::words;
 pub use overlay::Overlay;
 pub(crate) use ptq_place::nearest;
 pub use reference::reference;
+pub use remote::RemoteConfig;
+pub use rewrite::RewriteConfig;
+pub(crate) use rewrite::files as rewrite_files;
 pub use schema::schema;
 pub(crate) use settings::accepts;
 pub use settings::{Setting, Settings};
@@ -36,6 +49,7 @@ pub fn bytes(text: &str) -> Option<u64> {
 use ptq_ir::Diagnostic;
 use settings::Reader;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Store folder where the manifest names none.
 pub(crate) const CACHE_DIR: &str = ".ptq";
@@ -47,10 +61,18 @@ pub struct Manifest {
     pub out: String,
     /// Store folder, relative to the manifest.
     pub cache_dir: String,
+    /// The team's cache.
+    pub remote: Option<RemoteConfig>,
     /// Variants by name.
     pub variants: BTreeMap<String, Variant>,
     /// External stages by name.
     pub stages: BTreeMap<String, StageConfig>,
+    /// Whether, and how, actions run on other machines.
+    pub execution: ExecutionConfig,
+    /// Graph rewrites by name.
+    pub rewrites: BTreeMap<String, RewriteConfig>,
+    /// Custom operators by the names of their declarations.
+    pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
 }
 
 impl Manifest {
@@ -121,13 +143,6 @@ exclude = [{ march = "cpu", optimize_level = "O3" }]
         for line in [2, 3, 5, 6, 7] {
             assert!(lines.contains(&Some(line)), "line {line} in {problems:#?}");
         }
-    }
-
-    #[test]
-    fn keys_of_later_versions_are_refused_by_name() {
-        let text = "[model.n]\npath = \"a\"\ncompile.core_num = 2\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n";
-        let problems = Manifest::parse(text, "ptq.toml", &Overlay::default()).expect_err("later");
-        assert!(problems[0].message.contains("not supported yet"), "{problems:?}");
     }
 
     const SWEEP: &str = r#"

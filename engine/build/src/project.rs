@@ -3,7 +3,7 @@
 use crate::artifacts::{self, Stages};
 use crate::build::{BuildOptions, BuildReport, Finished, VariantReport};
 use crate::error::EngineError;
-use crate::events::EventSink;
+use crate::events::{Event, EventSink};
 use crate::executor::LOST;
 use crate::finish::stages_of;
 use crate::history::{self, LogEntry};
@@ -12,6 +12,7 @@ use crate::recipe::Recipe;
 use crate::registry::{self, Registry};
 use crate::session::Session;
 use crate::sources::{sample_key, scan};
+use crate::tier::Tier;
 use crate::watch::Watch;
 use ptq_cache::{Collected, Digest, Store};
 use ptq_ir::{Diagnostic, Graph, QGraph, QuantTable};
@@ -19,6 +20,8 @@ use ptq_rule::Failure;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(feature = "remote")]
+use std::sync::OnceLock;
 
 /// An opened project.
 pub struct Project {
@@ -29,6 +32,9 @@ pub struct Project {
     pub(crate) manifest: Manifest,
     pub(crate) store: Arc<Store>,
     pub(crate) registry: Registry,
+    /// The team's cache, opened when something is missing.
+    #[cfg(feature = "remote")]
+    tier: OnceLock<Option<Tier>>,
 }
 
 /// A variant's stage results, decoded.
@@ -74,15 +80,25 @@ impl Project {
         let text =
             std::fs::read_to_string(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
         let shown = path.file_name().map_or_else(|| "ptq.toml".into(), |n| n.to_string_lossy().into_owned());
-        let overlay = overlay.clone().with_environment(&text, |name| std::env::var(name).ok());
+        let overlay = completed(overlay, &text, folder(path));
         let manifest = Manifest::parse(&text, &shown, &overlay).map_err(EngineError::Manifest)?;
         let root = folder(path);
-        let folder = root.join(&manifest.cache_dir);
+        let folder = overlay.store.clone().unwrap_or_else(|| root.join(&manifest.cache_dir));
         let store = match opened.filter(|s| s.root() == folder) {
             Some(store) => store,
             None => Arc::new(Store::open(&folder)?),
         };
-        Ok(Project { root, manifest_path: path.to_owned(), text, overlay, manifest, store, registry })
+        Ok(Project {
+            root,
+            manifest_path: path.to_owned(),
+            text,
+            overlay,
+            manifest,
+            store,
+            registry,
+            #[cfg(feature = "remote")]
+            tier: OnceLock::new(),
+        })
     }
 
     /// The project as its manifest is now, with the same store where that is still the one.
@@ -93,9 +109,56 @@ impl Project {
         Project::open_sharing(&self.manifest_path, &self.overlay, self.registry, Some(self.store.clone()))
     }
 
-    /// The manifest's path.
-    pub(crate) fn manifest_path(&self) -> &Path {
-        &self.manifest_path
+    /// The team's cache, where the manifest names one. One that cannot be used is warned of, once.
+    #[cfg(feature = "remote")]
+    pub(crate) fn tier(&self, events: &dyn EventSink) -> Option<&Tier> {
+        let config = self.manifest.remote.as_ref()?;
+        let open = || match Tier::open(config, &self.root, self.store.clone()) {
+            Ok(tier) => Some(tier),
+            Err(error) => {
+                let message = format!("remote cache {}: {error}; going on without it", config.url());
+                events.event(Event::Warning { variant: "cache".into(), stage: "remote".into(), message });
+                None
+            }
+        };
+        self.tier.get_or_init(open).as_ref()
+    }
+
+    /// The team's cache, for commands that are of no use without.
+    ///
+    /// # Errors
+    /// When the manifest names none, or one that cannot be used.
+    #[cfg(feature = "remote")]
+    pub(crate) fn needed_tier(&self) -> Result<&Tier, EngineError> {
+        let wrong = |d: Diagnostic| EngineError::Manifest(vec![d.file(self.manifest_name())]);
+        let Some(config) = &self.manifest.remote else {
+            let d = Diagnostic::error("MANIFEST19", "there is no remote cache");
+            return Err(wrong(d.hint("add [cache] remote = { url = \"grpc://HOST:PORT\" }")));
+        };
+        if self.tier.get().and_then(Option::as_ref).is_none() {
+            let tier = Tier::open(config, &self.root, self.store.clone());
+            let tier = tier.map_err(|e| wrong(Diagnostic::error("MANIFEST19", format!("cache.remote: {e}"))))?;
+            let _ = self.tier.set(Some(tier));
+        }
+        let none = || wrong(Diagnostic::error("MANIFEST19", "cache.remote cannot be used"));
+        self.tier.get().and_then(Option::as_ref).ok_or_else(none)
+    }
+
+    /// The team's cache: never, since this program was built without.
+    #[cfg(not(feature = "remote"))]
+    pub(crate) fn tier(&self, events: &dyn EventSink) -> Option<&Tier> {
+        if let Some(config) = &self.manifest.remote {
+            let message = format!("remote cache {}: this ptq was built without the feature remote", config.url());
+            events.event(Event::Warning { variant: "cache".into(), stage: "remote".into(), message });
+        }
+        None
+    }
+
+    /// The manifest and the files that its text, as it is now, names as parts of it.
+    pub(crate) fn manifest_files(&self) -> Vec<PathBuf> {
+        let text = std::fs::read_to_string(&self.manifest_path).unwrap_or_default();
+        let parts = crate::manifest::rewrite_files(&text).into_iter().map(|file| self.root.join(file));
+        std::iter::once(self.manifest_path.clone()).chain(parts).collect()
     }
 
     /// Folders that only we write.
@@ -233,6 +296,12 @@ impl Project {
 /// The folder of a manifest.
 pub(crate) fn folder(manifest: &Path) -> PathBuf {
     manifest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// An overlay with what a manifest's text asks of the environment and of files beside it.
+pub(crate) fn completed(overlay: &Overlay, text: &str, folder: PathBuf) -> Overlay {
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).map_err(|e| e.to_string());
+    overlay.clone().with_environment(text, |name| std::env::var(name).ok()).with_files(text, read)
 }
 
 fn decode(session: &Session, stages: &Stages<'_>, config: VariantConfig) -> Result<Loaded, Failure> {

@@ -17,6 +17,7 @@ use crate::session::Session;
 use crate::stage::Plan;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
+use ptq_ir::ops::CustomOp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -90,6 +91,9 @@ pub(crate) struct Sources {
     /// External stages.
     #[returns(ref)]
     pub(crate) stages: BTreeMap<String, Plan>,
+    /// Custom operators that have a program, by the names of their declarations.
+    #[returns(ref)]
+    pub(crate) customs: BTreeMap<String, CustomOp>,
 }
 
 /// Number of the current wave: results arrive between waves.

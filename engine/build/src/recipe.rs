@@ -1,5 +1,7 @@
 //! Recipe records: what a variant's last build was made from, and how the next one differs, in the user's words.
 
+mod rewrites;
+
 use crate::action::{ActionSpec, InputKind};
 use crate::build::STAGES;
 use crate::manifest::{Manifest, STAGE_PREFIX, Variant};
@@ -25,10 +27,16 @@ pub struct StageRecord {
     /// Input digests by name: the first digits for a blob, all after `tree:` for a tree. Large tensors of a graph are
     /// left out.
     pub inputs: BTreeMap<String, String>,
-    /// `ran` or `hit` in the last build that changed it.
+    /// `ran`, `hit` or `remote` in the last build that changed it.
     pub outcome: String,
+    /// Who made it, where the team's cache gave it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub made_by: String,
     /// Why it ran.
     pub why: Vec<String>,
+    /// When and where it ran, when not here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
 }
 
 /// What a variant's last success was made from.
@@ -54,6 +62,11 @@ impl Recipe {
         for stage in manifest.stages.values() {
             let lines = stage.lines.iter().map(|(key, line)| (format!("stage.{}.{key}", stage.name), *line));
             recipe.lines.extend(lines.map(|(key, line)| (key, (file.to_owned(), line))));
+        }
+        for config in manifest.rewrites.values() {
+            let at = |path: &str, line: u32| (format!("rewrite.{}{path}", config.name), (config.file.clone(), line));
+            recipe.lines.extend([at("", config.line)]);
+            recipe.lines.extend(config.lines.iter().map(|(path, line)| at(&format!(".{path}"), *line)));
         }
         for (path, setting) in &variant.settings.0 {
             if let Some(line) = setting.line {
@@ -128,9 +141,11 @@ impl Recipe {
     ) -> Vec<String> {
         let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let shown = |v: Option<&String>| v.map_or("(unset)", String::as_str).to_owned();
+        let (rewrites, names): (Vec<&String>, Vec<&String>) =
+            names.into_iter().filter(|n| old.get(*n) != new.get(*n)).partition(|n| n.starts_with(rewrites::PARAMS));
+        let rewrites = rewrites::differences(&self.lines, old, new, &rewrites);
         names
             .into_iter()
-            .filter(|n| old.get(*n) != new.get(*n))
             .map(|n| {
                 let key = match stage.strip_prefix(STAGE_PREFIX) {
                     Some(own) => format!("stage.{own}.{}", n.split('[').next().unwrap_or(n)),
@@ -139,6 +154,7 @@ impl Recipe {
                 let line = self.lines.get(&key).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
                 format!("{key} {} → {}{line}", shown(old.get(n)), shown(new.get(n)))
             })
+            .chain(rewrites)
             .collect()
     }
 

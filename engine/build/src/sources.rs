@@ -1,6 +1,6 @@
 //! The files that a manifest mentions: models, march files, calibration samples, by digest.
 
-use crate::manifest::{Manifest, STAGE_PREFIX, SampleSource, StageConfig, VariantConfig, staged};
+use crate::manifest::{CustomOpConfig, Manifest, STAGE_PREFIX, SampleSource, StageConfig, VariantConfig, staged};
 use crate::stage::Plan;
 use crate::tools::Answer;
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use ptq_cache::{Digest, Output, Store, StoreError, tree_bytes};
 use ptq_ir::Diagnostic;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a scan found.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub(crate) struct Scan {
     pub(crate) external: BTreeMap<String, Vec<(String, String)>>,
     /// External stages by name, as far as nothing prevents them.
     pub(crate) stages: BTreeMap<String, Plan>,
+    /// Custom operators by the names of their declarations, as far as nothing prevents them.
+    pub(crate) customs: BTreeMap<String, (Arc<CustomOpConfig>, Plan)>,
     /// What tools said, by command.
     pub(crate) answers: BTreeMap<Vec<String>, Answer>,
     /// Problems by the path or key that has them.
@@ -64,8 +67,12 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
         let stages = &manifest.stages;
         scan.file(root, &config.path, stages, store);
         scan.external(root, &config.path, store);
+        scan.customs(root, &config, store);
         scan.march(root, &config.march, store)?;
         if let Some(path) = &config.thresholds {
+            scan.file(root, path, stages, store);
+        }
+        if let Some(path) = &config.compile.replay_plan {
             scan.file(root, path, stages, store);
         }
         scan.sample_set(root, &config, &config.data, store)?;

@@ -5,48 +5,21 @@
 //! and parameters, digests of its inputs, values of its variables, what its tools say of themselves, and the level of isolation.
 
 use crate::action::{ActionInput, ActionSpec, InputKind};
-use crate::command::{Broken, Run, weight};
-use crate::executor::{Executor, LOST, cancelled, internal};
+use crate::executor::{Executor, LOST, internal};
+use crate::isolated::{BUBBLEWRAP, FOLDER, Isolated, Limits, Recipe};
 use crate::manifest::{STAGE_PREFIX, Sandbox, StageConfig, stage_names, staged};
-use crate::sandbox::{INSIDE, View};
 use crate::sources::Scan;
 use crate::tools::Answer;
-use bytes::Bytes;
 use ptq_cache::{Digest, Store};
 use ptq_ir::Diagnostic;
 use ptq_rule::{Blobs, Failure};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Version of how commands are run.
 const VERSION: u32 = 1;
-/// File of a command's folder with its parameters.
-const PARAMETERS: &str = "parameters.json";
-/// Level of isolation: bubblewrap.
-const BUBBLEWRAP: &str = "bubblewrap";
-/// Level of isolation: a folder of its own and a cleared environment.
-const FOLDER: &str = "folder";
-/// Files that a message names.
-const NAMED: usize = 8;
-
-/// Everything but the bytes of its inputs that decides a command's result; the parameters of its action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Recipe {
-    command: Vec<String>,
-    parameters: BTreeMap<String, serde_json::Value>,
-    outputs: Vec<String>,
-    tools: BTreeMap<String, String>,
-    env: BTreeMap<String, String>,
-    sandbox: String,
-    network: bool,
-    mount: Vec<String>,
-}
-
 /// Where an input's bytes come from.
 #[derive(Clone, Debug, PartialEq)]
 enum From {
@@ -61,15 +34,27 @@ pub(crate) struct Plan {
     recipe: String,
     /// Inputs by their path in the command's folder.
     inputs: BTreeMap<String, From>,
-    time_limit: u64,
-    max_output: u64,
-    root: PathBuf,
+    /// What its program may take.
+    pub(crate) limits: Limits,
 }
 
 impl Plan {
     /// Digest of what the scan knows of it.
     pub(crate) fn digest(&self) -> Digest {
         Digest::of(format!("{:?}", (&self.recipe, &self.inputs)).as_bytes())
+    }
+
+    /// What decides its result beside its inputs.
+    pub(crate) fn recipe(&self) -> Result<Recipe, Failure> {
+        serde_json::from_str(&self.recipe).map_err(|e| internal(&e.to_string()))
+    }
+
+    /// Its inputs that are files, by their path in the command's folder.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&String, Digest)> {
+        self.inputs.iter().filter_map(|(path, from)| match from {
+            From::File(digest) => Some((path, *digest)),
+            From::Stage(..) => None,
+        })
     }
 
     /// Names of the stages that it reads.
@@ -124,7 +109,12 @@ impl Scan {
         }
     }
 
-    fn plan(&mut self, root: &Path, stage: &StageConfig, store: &Store) -> Result<Plan, (&'static str, Diagnostic)> {
+    pub(crate) fn plan(
+        &mut self,
+        root: &Path,
+        stage: &StageConfig,
+        store: &Store,
+    ) -> Result<Plan, (&'static str, Diagnostic)> {
         let problem = |why: String| Diagnostic::error("STAGE01", why);
         let mut inputs = BTreeMap::new();
         for pattern in &stage.inputs {
@@ -168,7 +158,8 @@ impl Scan {
             mount: stage.mount.iter().map(absolute).collect(),
         };
         let recipe = serde_json::to_string(&recipe).map_err(|e| ("", problem(e.to_string())))?;
-        Ok(Plan { recipe, inputs, time_limit: stage.time_limit, max_output: stage.max_output, root })
+        let time_limit = Duration::from_secs(stage.time_limit);
+        Ok(Plan { recipe, inputs, limits: Limits { time_limit, max_output: stage.max_output, root } })
     }
 
     /// The level of isolation that a wish reaches here.
@@ -224,147 +215,23 @@ pub(crate) fn run(executor: &Executor<'_>, name: &str, spec: &ActionSpec) -> Res
     let plan = executor.scan.stages.get(name).ok_or_else(|| internal(&format!("stage {name} has no plan")))?;
     let aside = format!("stage-{}-{}", std::process::id(), spec.key().short());
     let base = executor.session.store.temporary(&aside).map_err(|e| internal(&e.to_string()))?;
-    let result = Running { executor, name, recipe: &recipe, plan, base: &base }.run(&spec.inputs);
+    let session = executor.session;
+    let (title, cancelled) = (format!("stage {name}"), || session.cancelled());
+    let isolated = Isolated { title, recipe: &recipe, limits: &plan.limits, base: &base, cancelled: &cancelled };
+    let result = inputs(executor, &isolated, &spec.inputs).and_then(|inputs| isolated.run(&inputs));
     let _ = fs::remove_dir_all(&base);
     result
 }
 
-struct Running<'a> {
-    executor: &'a Executor<'a>,
-    name: &'a str,
-    recipe: &'a Recipe,
-    plan: &'a Plan,
-    base: &'a Path,
-}
-
-impl Running<'_> {
-    fn problem(&self, code: &str, why: &str) -> Diagnostic {
-        Diagnostic::error(code, format!("stage {}: {why}", self.name))
+/// Bytes of a stage's inputs by their path.
+fn inputs(executor: &Executor<'_>, isolated: &Isolated<'_>, inputs: &[ActionInput]) -> Result<Blobs, Failure> {
+    let mut out = Blobs::new();
+    for input in inputs.iter().filter(|i| i.kind == InputKind::Blob) {
+        let bytes = executor.bytes(&input.digest).ok_or_else(|| {
+            let why = format!("its input {} is no longer what it was", input.name);
+            Failure::from(isolated.problem(LOST, &why).hint("build again"))
+        })?;
+        out.insert(input.name.clone(), bytes);
     }
-
-    fn io(&self, path: &Path, e: &std::io::Error) -> Failure {
-        self.problem("STAGE03", &format!("{}: {e}", path.display())).into()
-    }
-
-    fn run(&self, inputs: &[ActionInput]) -> Result<Blobs, Failure> {
-        let (folder, home) = (self.base.join("work"), self.base.join("home"));
-        let _ = fs::remove_dir_all(self.base);
-        for dir in [&folder, &home] {
-            fs::create_dir_all(dir).map_err(|e| self.io(dir, &e))?;
-        }
-        for input in inputs.iter().filter(|i| i.kind == InputKind::Blob) {
-            let bytes = self.executor.bytes(&input.digest).ok_or_else(|| {
-                let why = format!("its input {} is no longer what it was", input.name);
-                Failure::from(self.problem(LOST, &why).hint("build again"))
-            })?;
-            self.write(&folder.join(&input.name), &bytes)?;
-        }
-        if !self.recipe.parameters.is_empty() {
-            let json = serde_json::to_vec(&self.recipe.parameters).map_err(|e| internal(&e.to_string()))?;
-            self.write(&folder.join(PARAMETERS), &json)?;
-        }
-        self.command(&folder, &home)?;
-        self.outputs(&folder)
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-        let parent = path.parent().unwrap_or(self.base);
-        fs::create_dir_all(parent).map_err(|e| self.io(parent, &e))?;
-        let written =
-            fs::write(path, bytes).and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)));
-        written.map_err(|e| self.io(path, &e))
-    }
-
-    fn command(&self, folder: &Path, home: &Path) -> Result<(), Failure> {
-        let absolute = |path: &Path| path.canonicalize().map_err(|e| self.io(path, &e));
-        let (folder, home) = (absolute(folder)?, absolute(home)?);
-        let boxed = self.recipe.sandbox == BUBBLEWRAP;
-        let home = if boxed { "/tmp".to_owned() } else { home.to_string_lossy().into_owned() };
-        let mut env = BTreeMap::from([("HOME", home.clone()), ("TMPDIR", home), ("LC_ALL", "C.UTF-8".to_owned())])
-            .into_iter()
-            .map(|(k, v)| (k.to_owned(), v))
-            .collect::<BTreeMap<_, _>>();
-        env.extend(self.recipe.env.clone());
-        let words: Vec<OsString> = if boxed {
-            let mount: Vec<PathBuf> = self.recipe.mount.iter().map(PathBuf::from).collect();
-            let view = View { folder: &folder, mount: &mount, hidden: &self.plan.root, network: self.recipe.network };
-            view.wrap(&self.recipe.command)
-        } else {
-            self.recipe.command.iter().map(OsString::from).collect()
-        };
-        let session = self.executor.session;
-        let run = Run {
-            words: &words,
-            folder: &folder,
-            env: &env,
-            time_limit: Duration::from_secs(self.plan.time_limit),
-            max_bytes: self.plan.max_output,
-            cancelled: &|| session.cancelled(),
-        };
-        let shown = self.recipe.command.join(" ");
-        run.run().map(drop).map_err(|broken| {
-            let seen = if boxed {
-                format!("it saw its declared inputs in {INSIDE}, the system's programs, and what mount names")
-            } else {
-                "it saw its declared inputs and variables alone".to_owned()
-            };
-            match broken {
-                Broken::Cancelled => cancelled(),
-                Broken::Large(_) => {
-                    self.problem("STAGE06", &format!("{shown:?} {broken}")).hint("raise max_output").into()
-                }
-                Broken::Late(..) => {
-                    self.problem("STAGE04", &format!("{shown:?} {broken}")).hint("raise time_limit").into()
-                }
-                _ => self.problem("STAGE04", &format!("{shown:?} {broken}")).hint(seen).into(),
-            }
-        })
-    }
-
-    /// The declared files of the folder; every one must be there and be a file of its own.
-    fn outputs(&self, folder: &Path) -> Result<Blobs, Failure> {
-        let total = weight(folder);
-        if total > self.plan.max_output {
-            let why = format!("its folder holds {total} bytes, more than max_output {}", self.plan.max_output);
-            return Err(self.problem("STAGE06", &why).hint("raise max_output").into());
-        }
-        let mut found = Vec::new();
-        list(folder, "", &mut found).map_err(|e| self.io(folder, &e))?;
-        let mut out = Blobs::new();
-        for pattern in &self.recipe.outputs {
-            let mut any = false;
-            for (name, plain) in found.iter().filter(|(name, _)| stage_names(pattern, name)) {
-                any = true;
-                if !plain {
-                    let why = format!("its output {name} is a link or a special file");
-                    return Err(self.problem("STAGE05", &why).hint("outputs are files of their own").into());
-                }
-                let path = folder.join(name);
-                out.insert(name.clone(), Bytes::from(fs::read(&path).map_err(|e| self.io(&path, &e))?));
-            }
-            if !any {
-                let names: Vec<&str> = found.iter().take(NAMED).map(|(name, _)| name.as_str()).collect();
-                let why = format!("it made no {pattern}; its folder holds {}", names.join(", "));
-                return Err(self.problem("STAGE05", &why).hint("outputs are paths in the folder where it runs").into());
-            }
-        }
-        Ok(out)
-    }
-}
-
-/// Everything below a folder but its folders, and whether it is a plain file. Links are not followed.
-fn list(dir: &Path, prefix: &str, out: &mut Vec<(String, bool)>) -> std::io::Result<()> {
-    let mut entries = fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            list(&entry.path(), &name, out)?;
-        } else {
-            out.push((name, kind.is_file()));
-        }
-    }
-    Ok(())
+    Ok(out)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Name of the record in the store's folder.
-const FILE: &str = "built-v2";
+const FILE: &str = "built-v3";
 /// Requests that are remembered; the oldest goes first.
 const REQUESTS: usize = 8;
 
@@ -44,6 +44,8 @@ pub(crate) struct VariantStamp {
     pub(crate) min_cosine: Option<f64>,
     /// Size of `model.bin`, bytes.
     pub(crate) bin_bytes: Option<u64>,
+    /// Time on the accelerator, microseconds.
+    pub(crate) latency_us: Option<f64>,
     files: Vec<(String, FileStamp)>,
 }
 
@@ -56,7 +58,7 @@ impl VariantStamp {
     /// The stamp of a variant that was just finished; `None` where a file could still change without showing it.
     pub(crate) fn of(
         fingerprint: Digest,
-        figures: (Option<f64>, Option<u64>),
+        figures: (Option<f64>, Option<u64>, Option<f64>),
         files: &[PathBuf],
     ) -> Option<VariantStamp> {
         let now = SystemTime::now();
@@ -66,7 +68,8 @@ impl VariantStamp {
             stamp.is_settled_by_us(now).then_some((name, stamp))
         };
         let files = files.iter().map(stamped).collect::<Option<Vec<_>>>()?;
-        Some(VariantStamp { fingerprint, min_cosine: figures.0, bin_bytes: figures.1, files })
+        let (min_cosine, bin_bytes, latency_us) = figures;
+        Some(VariantStamp { fingerprint, min_cosine, bin_bytes, latency_us, files })
     }
 
     /// Whether the files in this folder are the ones that were left there.

@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_millis(100);
 /// Longest wait for quiet while hints keep coming.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often an idle watch asks whether it is to end.
+const LISTEN: Duration = Duration::from_millis(500);
 /// How often files are looked at where events do not work.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -94,7 +96,7 @@ impl Watch {
     }
 
     /// Waits until hints have come and calmed down, at most this long; tells whether there were any.
-    fn settle(&self, at_most: Option<Duration>) -> bool {
+    fn settle(&self, at_most: Option<Duration>, ended: &dyn Fn() -> bool) -> bool {
         let start = Instant::now();
         let mut state = self.state();
         loop {
@@ -105,10 +107,12 @@ impl Watch {
                     return true;
                 }
                 Some((_, last)) => QUIET.saturating_sub(now - last),
-                None if state.stopped || at_most.is_some_and(|most| start.elapsed() >= most) => return false,
+                None if state.stopped || ended() || at_most.is_some_and(|most| start.elapsed() >= most) => {
+                    return false;
+                }
                 None => at_most.map_or(POLL, |most| most.saturating_sub(start.elapsed())),
             };
-            let wait = wait.max(Duration::from_millis(1));
+            let wait = wait.clamp(Duration::from_millis(1), LISTEN);
             state = self.hinted.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -116,7 +120,7 @@ impl Watch {
     /// Looks after a running build: an input that changes makes it useless.
     fn guard(&self, poll: Option<Duration>) {
         loop {
-            let hinted = self.settle(poll);
+            let hinted = self.settle(poll, &|| false);
             let state = self.state();
             if state.stopped {
                 return;
@@ -159,6 +163,7 @@ pub fn watch(
                 Err(why) => (poll, why_poll) = (Some(POLL), Some(why)),
             }
         }
+        let stopped = || options.cancel.is_set();
         let mut ended_early = false;
         if manifest_holds {
             let start = Instant::now();
@@ -166,6 +171,9 @@ pub fn watch(
             match result {
                 Ok(report) => {
                     ended_early = report.cancelled;
+                    if stopped() {
+                        return Ok(());
+                    }
                     let changes = deltas::changes(&mut last, &report);
                     let silent = !first && changes.is_empty() && report.work.is_empty();
                     first = false;
@@ -174,7 +182,7 @@ pub fn watch(
                     }
                 }
                 Err(error) => {
-                    shared.looked_at(&[project.manifest_path().to_owned()]);
+                    shared.looked_at(&project.manifest_files());
                     if !tell(Watched::Broken(&error)) {
                         return Ok(());
                     }
@@ -186,14 +194,14 @@ pub fn watch(
             (poll, why_poll) = (Some(POLL), Some(why));
             shared.state().roots = None;
         }
-        if !ended_early && !wait(&shared, poll, &why_poll, tell) {
+        if !ended_early && !wait(&shared, poll, &why_poll, &stopped, tell) {
             return Ok(());
         }
         match project.reopen() {
             Ok(next) => (project, manifest_holds) = (next, true),
             Err(error) => {
                 manifest_holds = false;
-                shared.looked_at(&[project.manifest_path().to_owned()]);
+                shared.looked_at(&project.manifest_files());
                 if !tell(Watched::Broken(&error)) {
                     return Ok(());
                 }
@@ -227,6 +235,7 @@ fn wait(
     shared: &Watch,
     poll: Option<Duration>,
     why: &Option<String>,
+    stopped: &dyn Fn() -> bool,
     tell: &mut dyn FnMut(Watched<'_>) -> bool,
 ) -> bool {
     let mut told = false;
@@ -246,7 +255,10 @@ fn wait(
             told = true;
         }
         let most = [poll, recheck].into_iter().flatten().min();
-        let hinted = shared.settle(most);
+        let hinted = shared.settle(most, stopped);
+        if stopped() {
+            return false;
+        }
         // An edit within the clock's grain of the last look need not show in a stamp.
         if hinted && recheck.is_some() {
             return true;

@@ -53,6 +53,22 @@ const fn case(
 
 /// One change of [`GOOD`] each, and the one error that it must give.
 const ERRORS: &[Case] = &[
+    case(
+        "another way of custom operators",
+        "  optimize_level: 'O2'\n",
+        "  optimize_level: 'O2'\ncustom_op:\n  custom_op_method: 'other'\n  op_register_files: 'a.py'\n",
+        "IMPORT21",
+        24,
+        "custom_op_method is \"other\"",
+    ),
+    case(
+        "custom operators without files",
+        "  optimize_level: 'O2'\n",
+        "  optimize_level: 'O2'\ncustom_op:\n  custom_op_method: 'register'\n",
+        "IMPORT21",
+        23,
+        "lacks op_register_files",
+    ),
     case("no YAML", "march: 'bayes'", "march: 'bayes", "IMPORT01", 0, "no YAML"),
     case(
         "a key twice",
@@ -338,6 +354,30 @@ fn a_right_file_becomes_a_manifest_with_the_same_meaning() {
     ] {
         assert!(manifest.lines().any(|l| l == line), "{line}\nis not in\n{manifest}");
     }
+}
+
+#[test]
+fn custom_operators_of_the_model_become_declarations_to_fill_in() {
+    let mut b = ptq_ir::GraphBuilder::new("g");
+    let x = b.input("a", &[1, 3, 224, 224]);
+    let y = b.node("Warp", "w", &[x], ptq_ir::Attrs::default(), &[1, 3, 224, 224]);
+    b.output(y);
+    let mut graph = b.finish();
+    graph.nodes[0].domain = "my.ops".into();
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = ptq_onnx::export_float(&graph, &ptq_onnx::ExportMeta::default());
+    std::fs::write(folder.path().join("net.onnx"), &bytes).expect("written");
+    let text = "model_parameters:\n  onnx_model: 'net.onnx'\n  march: 'bayes'\ninput_parameters:\n  input_type_train: 'rgb'\n  \
+                input_layout_train: 'NCHW'\n  input_type_rt: 'rgb'\n  norm_type: 'no_preprocess'\ncalibration_parameters:\n  \
+                calibration_type: 'skip'\ncompiler_parameters:\n  compile_mode: 'latency'\n  optimize_level: 'O0'\ncustom_op:\n  \
+                custom_op_method: 'register'\n  op_register_files: 'warp.py'\n  custom_op_dir: 'ops'\n";
+    let imported = import(text, "config.yaml", folder.path(), folder.path());
+    let manifest = imported.manifest.unwrap_or_else(|| panic!("{:?}", imported.problems));
+    for part in ["# [custom_op.Warp]", "# domain = \"my.ops\"", "[\"python3\", \"ops/warp.py\"]"] {
+        assert!(manifest.contains(part), "{part} in {manifest}");
+    }
+    let init = ptq_engine::init::init(bytes, &folder.path().join("net.onnx"), folder.path(), "bayes").expect("reads");
+    assert!(init.contains("# [custom_op.Warp]"), "{init}");
 }
 
 #[test]

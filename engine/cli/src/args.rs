@@ -1,6 +1,15 @@
 //! Arguments: one definition for parsing, help and shell completions.
 
+mod analyze;
+mod cache;
+mod cluster;
+mod perf;
+
+pub(crate) use analyze::Analyze;
+pub(crate) use cache::{Cache, CacheAction};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+pub(crate) use cluster::{ExecStage, SlurmScript};
+pub(crate) use perf::Perf;
 use std::path::PathBuf;
 
 /// Turns float ONNX models into int8 and explains every step.
@@ -19,7 +28,7 @@ pub(crate) struct Args {
 }
 
 /// Options of every command.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 pub(crate) struct Global {
     /// Run as if started in this folder
     #[arg(short = 'C', value_name = "DIR", global = true)]
@@ -33,6 +42,9 @@ pub(crate) struct Global {
     /// Lay [profile.NAME] of the manifest over every variant
     #[arg(long, value_name = "NAME", global = true)]
     pub(crate) profile: Option<String>,
+    /// Folder of the store, instead of the manifest's
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) store: Option<PathBuf>,
     /// Say more: why each stage ran
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -83,6 +95,10 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Measure a variant at its own task, on the evaluation data of the manifest
     Eval(Eval),
+    /// Say how long a compiled model takes, and why: predicted for an accelerator, measured for this processor
+    Perf(Perf),
+    /// Say which nodes lose accuracy, and which settings would help; builds what is missing
+    Analyze(Analyze),
     /// Show inputs and outputs of an ONNX file or a compiled model
     Info(Info),
     /// Print a compiled model as readable assembly
@@ -95,6 +111,11 @@ pub(crate) enum Command {
     Rule(Rule),
     /// Look after the store
     Cache(Cache),
+    /// Print a script for Slurm that builds variants as an array of jobs
+    SlurmScript(SlurmScript),
+    /// Run one step of one action in a folder, as workers of a cluster do; docs/remote-execution.md
+    #[command(hide = true)]
+    ExecStage(ExecStage),
     /// Print completions for a shell
     Completions(Completions),
 }
@@ -151,9 +172,18 @@ pub(crate) struct Build {
     /// With --watch: look at the files every so many seconds, for network folders that tell nothing
     #[arg(long, value_name = "SECONDS", requires = "watch", num_args = 0..=1, default_missing_value = "2")]
     pub(crate) poll: Option<f64>,
+    /// Leave the remote cache of the manifest alone
+    #[arg(long)]
+    pub(crate) no_remote: bool,
     /// Write events as JSON lines to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+    /// Follow the plan of this compiled model without a search
+    #[arg(long, value_name = "FILE.bin")]
+    pub(crate) replay_plan: Option<PathBuf>,
+    /// Run actions on the workers of the manifest's server, as [remote] execute = true does
+    #[arg(long)]
+    pub(crate) remote_exec: bool,
 }
 
 #[derive(ClapArgs)]
@@ -420,53 +450,14 @@ pub(crate) struct Ops {
 
 #[derive(ClapArgs)]
 pub(crate) struct Rule {
-    /// Code, such as FUSE03; lists all when not given
+    /// Code, such as FUSE03, or name of a rewrite of the manifest; lists all when not given
     pub(crate) code: Option<String>,
-}
-
-#[derive(ClapArgs)]
-pub(crate) struct Cache {
-    #[command(subcommand)]
-    pub(crate) action: CacheAction,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum CacheAction {
-    /// Count entries and bytes
-    Stats {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Read everything; remove what is corrupt, forget results that are not complete
-    Verify {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Forget old results that no variant of the manifest needs
-    Gc {
-        /// Bytes that may stay, such as "2 GiB"; 0 keeps only what variants need
-        #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
-        max_size: u64,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Forget everything
-    Clear,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Completions {
     /// Shell
     pub(crate) shell: clap_complete::Shell,
-}
-
-/// A number of bytes, also with KiB, MiB or GiB.
-fn size(text: &str) -> Result<u64, String> {
-    if text == "0" { Some(0) } else { ptq_engine::manifest::bytes(text) }
-        .ok_or_else(|| format!("{text:?} is not a number of bytes, such as 2 GiB"))
 }
 
 /// Splits `NAME=VALUE`.

@@ -1,12 +1,15 @@
 //! One file a command.
 
+pub(crate) mod analyze;
 pub(crate) mod build;
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
+mod custom;
 pub(crate) mod dump;
 pub(crate) mod eval;
+pub(crate) mod exec_stage;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod import;
@@ -16,8 +19,10 @@ pub(crate) mod log;
 mod measure;
 pub(crate) mod ops;
 pub(crate) mod pack;
+pub(crate) mod perf;
 pub(crate) mod rule;
 pub(crate) mod run;
+pub(crate) mod slurm_script;
 pub(crate) mod variants;
 pub(crate) mod verify;
 pub(crate) mod watch;
@@ -37,7 +42,12 @@ fn project(global: &Global) -> Result<Project, Failure> {
 
 /// What the global options lay over the manifest.
 fn overlay(global: &Global) -> Overlay {
-    Overlay { define: global.define.clone(), profile: global.profile.clone(), ..Overlay::default() }
+    Overlay {
+        define: global.define.clone(),
+        profile: global.profile.clone(),
+        store: global.store.clone(),
+        ..Overlay::default()
+    }
 }
 
 /// The march that a variant names; the path of a file begins at the manifest's folder.
@@ -62,19 +72,20 @@ fn write_new(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     std::fs::write(path, text).map_err(|e| Failure::Failed(format!("error: {}: {e}", path.display())))
 }
 
-/// A built-in march, or the march file at this path.
-fn load_march(name: &str) -> Result<March, Failure> {
-    let text = match ptq_march::source(name) {
-        Some(text) => text.into_owned(),
-        None if name.ends_with(".toml") => String::from_utf8_lossy(&read(name.as_ref())?).into_owned(),
+/// Text of a built-in march, or of the march file at this path.
+fn march_text(name: &str) -> Result<String, Failure> {
+    match ptq_march::source(name) {
+        Some(text) => Ok(text.into_owned()),
+        None if name.ends_with(".toml") => Ok(String::from_utf8_lossy(&read(name.as_ref())?).into_owned()),
         None => {
             let known: Vec<&str> = ptq_march::names().collect();
-            return Err(Failure::Usage(format!(
-                "error: there is no march {name:?}\n  help: built in: {}",
-                known.join(", ")
-            )));
+            Err(Failure::Usage(format!("error: there is no march {name:?}\n  help: built in: {}", known.join(", "))))
         }
-    };
-    March::from_toml(&text)
+    }
+}
+
+/// A built-in march, or the march file at this path.
+fn load_march(name: &str) -> Result<March, Failure> {
+    March::from_toml(&march_text(name)?)
         .map_err(|p| Failure::Failed(p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }

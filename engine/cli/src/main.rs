@@ -1,12 +1,13 @@
 //! The `ptq` program: arguments in, tables and files out. The only crate that prints.
 //!
 //! Exit codes: 0 done; 1 a build, gate or comparison failed; 2 usage or manifest error; 3 `--dry-run --exit-code`
-//! found work; 101 a bug of ours.
+//! found work; 101 a bug of ours; 130 a build was interrupted.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod commands;
 mod failure;
+mod interrupt;
 mod progress;
 mod terminal;
 
@@ -55,12 +56,16 @@ fn run(args: &Args) -> Result<u8, Failure> {
         Command::Run(a) => commands::run::run(global, a),
         Command::Verify(a) => commands::verify::run(global, a),
         Command::Eval(a) => commands::eval::run(global, a),
+        Command::Perf(a) => commands::perf::run(global, a),
+        Command::Analyze(a) => commands::analyze::run(global, a),
         Command::Info(a) => commands::info::run(a),
         Command::Dump(a) => commands::dump::run(a),
         Command::Ops(a) => commands::ops::run(a),
         Command::Pack(a) => commands::pack::run(global, a),
-        Command::Rule(a) => commands::rule::run(a),
+        Command::Rule(a) => commands::rule::run(global, a),
         Command::Cache(a) => commands::cache::run(global, a),
+        Command::SlurmScript(a) => commands::slurm_script::run(global, a),
+        Command::ExecStage(a) => commands::exec_stage::run(a),
         Command::Completions(a) => commands::completions::run(a),
     }
 }

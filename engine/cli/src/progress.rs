@@ -1,90 +1,113 @@
-//! Events as people see them: bars on a terminal, plain lines elsewhere, JSON lines in a file.
+//! Events as people see them: a live table on a terminal, plain lines elsewhere, JSON lines in a file.
+
+mod live;
 
 use crate::args::Global;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use live::Live;
 use ptq_engine::{Event, EventSink};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often a build that is not watched on a terminal says how far it is.
+const STILL_HERE: Duration = Duration::from_secs(10);
+/// Variants up to which a terminal shows every action that ran on a line of its own.
+const FEW: usize = 12;
 
 /// Shows events and writes them down.
 pub(crate) struct Reporter {
     verbose: bool,
     quiet: bool,
-    bars: Option<MultiProgress>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    running: BTreeMap<(String, String), ProgressBar>,
+    live: Option<Live>,
     file: Option<BufWriter<File>>,
+    /// Variants that are being built.
+    variants: usize,
+    /// Actions of this build that ran, and those that were to run.
+    ran: usize,
+    known: usize,
+    /// When something was last said.
+    spoke: Instant,
 }
 
 impl Reporter {
     /// A reporter; `events` is truncated at the start.
     pub(crate) fn new(global: &Global, events: Option<&Path>) -> std::io::Result<Reporter> {
         let file = events.map(File::create).transpose()?.map(BufWriter::new);
-        let bars = (std::io::stderr().is_terminal() && !global.quiet).then(MultiProgress::new);
-        let state = Mutex::new(State { file, ..State::default() });
-        Ok(Reporter { verbose: global.verbose, quiet: global.quiet, bars, state })
-    }
-
-    fn line(&self, text: &str) {
-        match &self.bars {
-            Some(bars) => drop(bars.println(text)),
-            None => eprintln!("{text}"),
-        }
+        let live = (std::io::stderr().is_terminal() && !global.quiet).then(Live::new);
+        let state = State { live, file, variants: 0, ran: 0, known: 0, spoke: Instant::now() };
+        Ok(Reporter { verbose: global.verbose, quiet: global.quiet, state: Mutex::new(state) })
     }
 
     fn show(&self, state: &mut State, event: &Event) {
         match event {
-            Event::Started { variant, stage } => {
-                if let Some(bars) = &self.bars {
-                    let style = ProgressStyle::with_template("{spinner} {msg} {wide_bar} {pos}/{len} {eta}")
-                        .unwrap_or_else(|_| ProgressStyle::default_bar());
-                    let bar = bars.add(ProgressBar::new(1).with_style(style));
-                    bar.set_message(format!("{variant} {stage}"));
-                    bar.enable_steady_tick(std::time::Duration::from_millis(120));
-                    state.running.insert((variant.clone(), stage.clone()), bar);
-                }
+            Event::Wave { variants, actions } => {
+                state.variants = *variants;
+                state.known += actions.values().sum::<usize>();
+                state.with_live(|live| live.wave(*variants, actions));
             }
+            Event::Started { variant, stage } => state.with_live(|live| live.started(variant, stage)),
             Event::Progress { variant, stage, done, total } => {
-                if let Some(bar) = state.running.get(&(variant.clone(), stage.clone())) {
-                    bar.set_length(*total as u64);
-                    bar.set_position(*done as u64);
-                }
+                state.with_live(|live| live.progress(variant, stage, *done, *total));
             }
-            Event::Ran { variant, stage, seconds, why } => {
-                self.finish(state, variant, stage);
-                if !self.quiet {
-                    let why =
-                        if self.verbose && !why.is_empty() { format!(": {}", why.join("; ")) } else { String::new() };
-                    self.line(&format!("  ran  {variant} {stage} in {seconds:.2} s{why}"));
+            Event::Ran { variant, stage, seconds, why, remote, .. } => {
+                state.ran += 1;
+                state.with_live(|live| live.ran(variant, stage, *seconds));
+                let place = remote.as_ref().map(|r| format!(" {}", r.place())).unwrap_or_default();
+                let why = if self.verbose && !why.is_empty() { format!(": {}", why.join("; ")) } else { String::new() };
+                let all = self.verbose || state.live.is_none() || state.variants <= FEW;
+                if !self.quiet && all {
+                    state.line(&format!("  ran  {variant} {stage} in {seconds:.2} s{place}{why}"));
                 }
             }
             Event::Hit { variant, stage, tier } => {
+                state.with_live(|live| live.hit(stage));
                 if self.verbose {
-                    self.line(&format!("  hit  {variant} {stage} ({tier})"));
+                    state.line(&format!("  hit  {variant} {stage} ({tier})"));
                 }
             }
             Event::Failed { variant, stage, .. } => {
-                self.finish(state, variant, stage);
-                self.line(&format!("  FAIL {variant} {stage}"));
+                state.with_live(|live| live.failed(variant, stage));
+                state.line(&format!("  FAIL {variant} {stage}"));
             }
             Event::Warning { variant, stage, message } => {
                 if !self.quiet {
-                    self.line(&format!("  {variant} {stage}: {message}"));
+                    state.line(&format!("  {variant} {stage}: {message}"));
                 }
             }
+            Event::Finished { variant } => state.with_live(|live| live.finished(variant)),
+        }
+        if !self.quiet && state.live.is_none() && state.spoke.elapsed() >= STILL_HERE {
+            let (ran, known, variants) = (state.ran, state.known, state.variants);
+            state.line(&format!("  {ran} of {known} known actions ran, for {variants} variants"));
         }
     }
 
-    fn finish(&self, state: &mut State, variant: &str, stage: &str) {
-        if let Some(bar) = state.running.remove(&(variant.to_owned(), stage.to_owned())) {
-            bar.finish_and_clear();
+    /// Takes the live table away: what is printed next stays.
+    pub(crate) fn settle(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.with_live(Live::clear);
+        (state.ran, state.known) = (0, 0);
+    }
+}
+
+impl State {
+    fn with_live(&mut self, f: impl FnOnce(&mut Live)) {
+        if let Some(live) = &mut self.live {
+            f(live);
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.spoke = Instant::now();
+        match &self.live {
+            Some(live) => live.line(text),
+            None => eprintln!("{text}"),
         }
     }
 }

@@ -122,8 +122,13 @@ pub(crate) fn absorbable(graph: &Graph, placement: &Placement) -> Vec<ValueId> {
     graph.nodes().filter_map(fits).collect()
 }
 
-/// Why quantized values have one scale although one a channel was asked for: a note for each reason, with the values.
-pub(crate) fn refused(graph: &Graph, placement: &Placement, scales: &BTreeMap<ValueId, Scale>) -> Vec<Diagnostic> {
+/// Why quantized values have one scale although one a channel was asked for by this key: a note for each reason, with the values.
+pub(crate) fn refused(
+    key: &str,
+    graph: &Graph,
+    placement: &Placement,
+    scales: &BTreeMap<ValueId, Scale>,
+) -> Vec<Diagnostic> {
     let may = absorbable(graph, placement);
     let (producers, consumers) = (graph.producers(), graph.consumers());
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -144,7 +149,7 @@ pub(crate) fn refused(graph: &Graph, placement: &Placement, scales: &BTreeMap<Va
         reasons.entry(why).or_default().push(&graph.value(v).name);
     }
     let note = |(why, values): (&str, Vec<&str>)| {
-        let what = format!("per_channel: {} of {} values keep one scale: {why}", values.len(), scales.len());
+        let what = format!("{key}: {} of {} values keep one scale: {why}", values.len(), scales.len());
         Diagnostic::warning("CALIB16", what).hint(format!("values: {}", values.join(", ")))
     };
     reasons.into_iter().map(note).collect()

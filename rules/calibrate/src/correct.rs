@@ -86,6 +86,8 @@ struct Filters<'a> {
     /// Scales of the input's channels, folded into the weights before they are rounded.
     folded: Option<&'a [f32]>,
     input_scale: f64,
+    /// Whether the input has 16 bits.
+    words: bool,
     names: [&'a str; 2],
 }
 
@@ -110,13 +112,16 @@ impl<'a> Filters<'a> {
             return Err(bad("has another number of scales or biases than filters"));
         }
         let folded = input_channel_scales(graph, node, table);
-        let input_scale = table.activations.get(of(0)).filter(|_| folded.is_none());
+        let input = table.read_by(of(0), name);
+        let words = input.is_some_and(|a| a.params.dtype == DType::I16);
+        let input_scale = input.filter(|_| folded.is_none());
         Ok(Filters {
             weights,
             values: weights.f32s().map_err(|e| bad(&e.to_string()))?,
             bias,
             scale,
             folded,
+            words,
             input_scale: input_scale.map_or(1.0, |a| f64::from(a.params.scale0())),
             names: [of(1), of(2)],
             layer,
@@ -204,7 +209,7 @@ impl<'a> Filters<'a> {
         let bias = (cross[0] - dot(&weights, &read[1..])) / pixels;
         let mut v: Vec<f64> = system.order.iter().map(|&i| if i == 0 { bias } else { weights[i - 1] }).collect();
         let bias = if self.bias.is_some() { v[0] } else { 0.0 };
-        let for_bias = bias.abs() / (self.input_scale * bias_room(self.layer.taps));
+        let for_bias = bias.abs() / (self.input_scale * bias_room(self.layer.taps, self.words));
         let scale = f64::from(self.scale[filter]).max(for_bias) as f32;
         system.factor.nearest(&mut v, |at, w| match system.order[at] {
             0 => w,

@@ -26,6 +26,10 @@ pub(crate) fn kept_activation(
             let scale = (f64::from(file.hi).max(-f64::from(file.lo)) / 127.0) as f32;
             QuantParams::per_tensor(DType::I8, scale, 0)
         }
+        (ActScheme::SymmetricInt16, _) => {
+            let scale = (f64::from(file.hi).max(-f64::from(file.lo)) / 32_767.0) as f32;
+            QuantParams::per_tensor(DType::I16, scale, 0)
+        }
         (ActScheme::AffineUint8, DType::U8) => QuantParams::per_tensor(DType::U8, scale, zero),
         (ActScheme::AffineUint8, DType::I8) => QuantParams::per_tensor(DType::U8, scale, zero + 128),
         (ActScheme::AffineInt8, DType::I8) => QuantParams::per_tensor(DType::I8, scale, zero),

@@ -5,9 +5,11 @@
 //! (`methods/`), activation parameters and weight scales. One more sample is one more shard; another method is none.
 //! Not here: where nodes run (`ptq-place`), integer constants (`ptq-partition`).
 
+mod analyze;
 mod answers;
 mod channels;
 mod correct;
+mod equalize;
 mod findings;
 mod histogram;
 mod improve;
@@ -29,6 +31,10 @@ mod testing;
 mod values;
 mod weights;
 
+pub use analyze::{
+    ANALYSIS, AccumulatedRule, Analysis, AnalyzeParams, AnalyzeRule, Errors, GraphNode, IsolatedRule, NodeAnalysis,
+    Parts, Proposal, ValueAnalysis, WeightAnalysis,
+};
 pub use channels::{ChannelParams, ChannelRule};
 pub use correct::{CorrectParams, CorrectRule};
 pub use histogram::{BINS_PER_OCTAVE, Histogram};

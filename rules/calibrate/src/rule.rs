@@ -7,18 +7,18 @@ use crate::findings::findings;
 use crate::improve::Improvement;
 use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
 use crate::kept::{self, GIVEN};
-use crate::loaded::{THRESHOLDS, loaded};
+use crate::loaded::{self, THRESHOLDS, left_out, loaded};
 use crate::observe::{HISTOGRAMS, ObserveParams};
 use crate::params::{Calibration, Method, Way, WeightRounding};
 use crate::samples::{Sample, samples};
 use crate::score::ScoreParams;
 use crate::search::{Scorer, compared, search};
 use crate::table::{Observations, is_image};
-use crate::values::observed;
+use crate::values::{observed, origin};
 use crate::weights::not_kept;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
 use ptq_march::March;
-use ptq_place::{Placement, Requests, Scale, place, scales};
+use ptq_place::{Placement, Requests, Scale, follow, place, scales};
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,7 +66,7 @@ impl BuildRule for CalibrateRule {
     }
 
     fn version(&self) -> u32 {
-        1
+        3
     }
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
@@ -88,9 +88,22 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let files = files(ctx, &params, &graph)?;
     let inputs = sampled_inputs(&params, &graph);
     let data = inspected(answers.ask(inspections(&params, &inputs, &files)?)?)?;
+    let mut completed = None;
     let histograms = if params.calibration.method == Method::Load {
         let image = |v: ValueId| is_image(&graph, &params.inputs, v);
-        Arc::new(loaded(&ctx.input(THRESHOLDS)?, &graph, &scales, &image)?)
+        let mut found = loaded(&ctx.input(THRESHOLDS)?, &graph, &scales, &image)?;
+        if !found.missing.is_empty() {
+            let files = samples(&graph, &ctx.inputs.names())?;
+            if files.is_empty() {
+                return Err(left_out(&graph, &found.missing).into());
+            }
+            inspected(answers.ask(inspections(&params, &inputs, &files)?)?)?;
+            let observed = merged(answers.ask(observations_of(&params, &graph, &scales, &files)?)?)?;
+            let names = found.missing.iter().map(|v| &graph.value(origin(&graph, *v)).name);
+            found.histograms.extend(names.filter_map(|n| Some((n.clone(), observed.get(n)?.clone()))));
+            completed = Some(loaded::completed(&graph, &found.missing));
+        }
+        Arc::new(found.histograms)
     } else {
         let shards = answers.ask(observations_of(&params, &graph, &scales, &files)?)?;
         ctx.memo.keep("histograms", || merged(shards))?
@@ -112,22 +125,29 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         weights: params.calibration.weights,
         memo: ctx.memo,
     };
-    let per_channel = channels_of(&params, &graph, &placement, &files)?;
+    // Samples that a search scores on take no part in corrections and in ranges of channels where there are others enough: what only
+    // fits the samples that it was made from must not win.
+    let count = scored(&params.calibration, files.len());
+    let apart = params.calibration.method.is_search() && files.len() >= 2 * count;
+    let others = if apart { &files[count..] } else { &files[..] };
+    let per_channel = channels_of(&params, &graph, &placement, others)?;
     let mut out = Blobs::new();
     let table = if params.calibration.method.is_search() {
-        let count = scored(&params.calibration, files.len());
         let samples = blobs(files.iter().take(count));
-        // Those that are scored on do not take part in corrections where there are others enough.
-        let others = blobs(files.iter().skip(if files.len() >= 2 * count { count } else { 0 }));
+        let others = blobs(others.iter());
         let at = compared(&observations, params.calibration.score_at);
         let score = ScoreParams { inputs: params.inputs.clone(), at, nodes: Vec::new() };
         let mut scorer = Scorer::new(answers, score, samples, per_channel);
-        let (table, report) = search(&observations, &params.calibration, &mut scorer, &others)?;
+        let (table, report) = search(&observations, &params.calibration, &params.requests, &mut scorer, &others)?;
         out.insert("search.json".to_owned(), serde_json::to_vec(&report).map_err(|e| internal(&e))?.into());
         table
     } else {
         let way = Way::named(&params.calibration);
-        let channels = if way.per_channel { merged_channels(answers.ask(per_channel)?)? } else { no_channels.clone() };
+        let channels = if way.per_channel || way.equalized {
+            merged_channels(answers.ask(per_channel)?)?
+        } else {
+            no_channels.clone()
+        };
         Observations { channels: &channels, ..observations }.table(&|_| way)?
     };
     let rounding = params.calibration.rounding == WeightRounding::Compensated;
@@ -140,14 +160,20 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         true => not_kept(&observations, &table),
         false => [kept::changed(&observations, &table), not_kept(&observations, &table)].concat(),
     };
-    if params.calibration.per_channel {
-        notes.extend(refused(&graph, &placement, &scales));
+    notes.extend(completed);
+    for (asked, key) in
+        [(params.calibration.per_channel, "per_channel"), (params.calibration.equalization, "equalization")]
+    {
+        notes.extend(asked.then(|| refused(key, &graph, &placement, &scales)).into_iter().flatten());
     }
     if !files.is_empty() {
         notes.extend(findings(&inputs, &data, files.len()));
         out.insert(DATA.to_owned(), serde_json::to_vec(&data).map_err(|e| internal(&e))?.into());
     }
     out.insert("warnings.json".to_owned(), serde_json::to_vec(&notes).map_err(|e| internal(&e))?.into());
+    // A search may have given nodes 16 bits, and pixels keep 8.
+    let mut placement = placement.clone();
+    follow(&graph, &mut placement, &table);
     let placement = serde_json::to_vec(&placement).map_err(|e| internal(&e))?;
     out.insert("placement.json".to_owned(), placement.into());
     Ok(out)
@@ -158,7 +184,7 @@ fn internal(e: &dyn std::fmt::Display) -> Failure {
 }
 
 /// The samples; none for calibration types `skip` and `load`.
-fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<Vec<Sample>, Failure> {
+pub(crate) fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<Vec<Sample>, Failure> {
     if matches!(params.calibration.method, Method::Skip | Method::Load) {
         return Ok(Vec::new());
     }
@@ -173,13 +199,13 @@ fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) -> Result<V
 
 /// Samples that a search scores on. `auto` needs more to tell candidates apart that come close: a third of them, up to
 /// [`MOST_SCORED`].
-fn scored(calibration: &Calibration, samples: usize) -> usize {
+pub(crate) fn scored(calibration: &Calibration, samples: usize) -> usize {
     let more = if calibration.method == Method::Auto { (samples / 3).min(MOST_SCORED) } else { 0 };
     calibration.score_samples.max(more).max(1)
 }
 
 /// Blob names, one list a sample.
-fn blobs<'s>(files: impl Iterator<Item = &'s Sample>) -> Vec<Vec<String>> {
+pub(crate) fn blobs<'s>(files: impl Iterator<Item = &'s Sample>) -> Vec<Vec<String>> {
     files.map(|s| s.iter().map(|(blob, _)| blob.clone()).collect()).collect()
 }
 
@@ -224,7 +250,7 @@ fn inspected(results: &[Blobs]) -> Result<Vec<FileFacts>, Failure> {
 }
 
 /// One observe action a shard of samples, or one of synthetic samples.
-fn observations_of(
+pub(crate) fn observations_of(
     params: &CalibrateParams,
     graph: &Graph,
     scales: &BTreeMap<ValueId, Scale>,
@@ -277,7 +303,7 @@ fn shards(files: &[Sample], size: usize) -> Vec<&[Sample]> {
     out
 }
 
-fn by_shard(
+pub(crate) fn by_shard(
     rule: &'static str,
     asked: &impl Serialize,
     params: &CalibrateParams,
@@ -287,7 +313,7 @@ fn by_shard(
     shards.map(|shard| request(rule, asked, shard.iter().flatten().map(|(blob, _)| blob), Vec::new())).collect()
 }
 
-fn merged(results: &[Blobs]) -> Result<BTreeMap<String, Histogram>, Failure> {
+pub(crate) fn merged(results: &[Blobs]) -> Result<BTreeMap<String, Histogram>, Failure> {
     let mut all: BTreeMap<String, Histogram> = BTreeMap::new();
     for result in results {
         let shard: BTreeMap<String, Histogram> = decoded(result, HISTOGRAMS)?;

@@ -7,7 +7,7 @@
 use crate::observe::load_sample;
 use crate::samples::samples;
 use crate::spread::spread;
-use ptq_exec::{AlonePlan, ExecError, FakeQuantPlan, FloatPlan, metrics};
+use ptq_exec::{AlonePlan, ExecError, FakeQuantPlan, FloatPlan, Part, metrics};
 use ptq_ir::{Diagnostic, Graph, InputSpec, NodeId, QuantParams, QuantTable, Tensor, ValueId};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,7 @@ impl BuildRule for ScoreRule {
         let run = Run::of(ctx)?;
         let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, run.reference(ctx)?);
         let plan = FakeQuantPlan::new(&run.graph, &table, &weights(&run.graph, &table)).map_err(cannot_run)?;
+        let plan = plan.observing(&run.at);
         let lowest = run.each(ctx, |i, inputs| {
             let mut seen = vec![None; run.at.len()];
             plan.run(inputs, &mut |v, t| run.record(&mut seen, v, t)).map_err(cannot_run)?;
@@ -98,18 +99,20 @@ impl BuildRule for SensitivityRule {
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
-        let run = Run::of(ctx)?;
+        let mut run = Run::of(ctx)?;
         let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, run.reference(ctx)?);
-        let plan = AlonePlan::new(&run.graph, &table, &weights(&run.graph, &table)).map_err(cannot_run)?;
+        run.graph = table.with_readers(&run.graph).into_owned();
+        let plan = AlonePlan::new(&run.graph, &table, &weights(&run.graph, &table), &run.at).map_err(cannot_run)?;
         let mut nodes: Vec<NodeId> = run.params.nodes.iter().filter_map(|n| run.graph.find_node(n)).collect();
         nodes.sort_unstable();
         let by_sample = run.each(ctx, |i, inputs| {
             let mut scores: BTreeMap<NodeId, f64> = BTreeMap::new();
-            let mut found = |id, seen: &[Option<Tensor>]| {
-                let score = run.complete(seen.to_vec()).map_or(f64::NAN, |seen| lowest_cosine(&seen, &reference[i]));
-                scores.insert(id, score);
+            let mut found = |id, _, seen: &[Option<Tensor>]| {
+                // What does not depend on the node is as in float.
+                let seen = seen.iter().zip(&reference[i]).map(|(q, f)| q.clone().unwrap_or_else(|| f.clone()));
+                scores.insert(id, lowest_cosine(&seen.collect::<Vec<_>>(), &reference[i]));
             };
-            plan.run(inputs, &nodes, &run.at, &mut found).map_err(cannot_run)?;
+            plan.run(inputs, &nodes, &[Part::Both], &mut found).map_err(cannot_run)?;
             Ok(scores)
         })?;
         let of = |name: &String| {
@@ -122,16 +125,19 @@ impl BuildRule for SensitivityRule {
     }
 }
 
-/// What the three rules have in common.
-struct Run {
-    params: ScoreParams,
-    graph: Graph,
-    at: Vec<ValueId>,
+/// What rules that run samples to compare values have in common.
+pub(crate) struct Run {
+    /// What they read of the configuration.
+    pub(crate) params: ScoreParams,
+    /// The optimized graph.
+    pub(crate) graph: Graph,
+    /// The compared values.
+    pub(crate) at: Vec<ValueId>,
     files: Vec<crate::samples::Sample>,
 }
 
 impl Run {
-    fn of(ctx: &Context<'_>) -> Result<Run, Failure> {
+    pub(crate) fn of(ctx: &Context<'_>) -> Result<Run, Failure> {
         let params: ScoreParams = ctx.params()?;
         let graph = read_graph(ctx.inputs)?;
         let find = |name: &String| {
@@ -159,7 +165,7 @@ impl Run {
     }
 
     /// The float values to compare with, one list a sample.
-    fn reference(&self, ctx: &Context<'_>) -> Result<Reference, Failure> {
+    pub(crate) fn reference(&self, ctx: &Context<'_>) -> Result<Reference, Failure> {
         let reference: Reference = blob(ctx, REFERENCE)?;
         if reference.len() != self.files.len() {
             let why = format!("{} reference samples for {} samples", reference.len(), self.files.len());
@@ -169,7 +175,7 @@ impl Run {
     }
 
     /// Results of every sample in order; `run` gets its number and its inputs.
-    fn each<T: Send>(
+    pub(crate) fn each<T: Send>(
         &self,
         ctx: &Context<'_>,
         run: impl Fn(usize, &[Tensor]) -> Result<T, Failure> + Sync,

@@ -6,6 +6,9 @@
 mod auto;
 mod default;
 mod mix;
+mod words;
+
+pub(crate) use mix::computing;
 
 use crate::answers::{Answers, Stop, request};
 use crate::channels::ChannelRanges;
@@ -14,7 +17,8 @@ use crate::rule::merged_channels;
 use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams};
 use crate::table::Observations;
 use bytes::Bytes;
-use ptq_ir::{Device, Diagnostic, QuantTable, ValueId};
+use ptq_ir::{Device, Diagnostic, Graph, QuantTable, ValueId};
+use ptq_place::{Placement, Requests};
 use ptq_rule::{ActionRequest, Blobs, Failure, InputRef};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -66,6 +70,7 @@ pub struct Sensitive {
 pub(crate) fn search(
     observations: &Observations<'_>,
     calibration: &Calibration,
+    requests: &Requests,
     scorer: &mut Scorer<'_, '_>,
     others: &[Vec<String>],
 ) -> Result<(QuantTable, SearchReport), Stop> {
@@ -73,7 +78,14 @@ pub(crate) fn search(
         SearchReport { samples: scorer.samples.len(), compared: scorer.params.at.clone(), ..SearchReport::default() };
     let (name, mut candidates) = match calibration.method {
         Method::Mix => ("mix", mix::mix(observations, calibration.sensitive_below, scorer, &mut report)?),
-        Method::Auto => ("auto", auto::auto(observations, scorer, others)?),
+        Method::Auto => {
+            let mut candidates = auto::auto(observations, scorer, others)?;
+            if calibration.max_int16_macs > 0.0 {
+                let budget = calibration.max_int16_macs;
+                words::add(observations, requests, budget, scorer, others, &mut candidates)?;
+            }
+            ("auto", candidates)
+        }
         _ => ("default", default::default(observations, scorer)?),
     };
     report.search = name.into();
@@ -236,7 +248,11 @@ fn tried(name: String, score: f64) -> Tried {
 
 /// Names of the values to compare: the outputs, or the last quantized values in front of them.
 pub(crate) fn compared(observations: &Observations<'_>, at: ScoreAt) -> Vec<String> {
-    let graph = observations.graph;
+    at_values(observations.graph, observations.placement, at)
+}
+
+/// As [`compared`], under this placement.
+pub(crate) fn at_values(graph: &Graph, placement: &Placement, at: ScoreAt) -> Vec<String> {
     let name = |v: &ValueId| graph.value(*v).name.clone();
     if at == ScoreAt::Output {
         return graph.outputs.iter().map(name).collect();
@@ -249,7 +265,7 @@ pub(crate) fn compared(observations: &Observations<'_>, at: ScoreAt) -> Vec<Stri
             continue;
         }
         let Some(id) = producers[v.0 as usize] else { continue };
-        let quantized = observations.placement.nodes[id.0 as usize].on == Device::Bpu;
+        let quantized = placement.nodes[id.0 as usize].on == Device::Bpu;
         if quantized {
             found.insert(v);
         } else {

@@ -2,13 +2,16 @@
 
 use crate::Histogram;
 use crate::channels::ChannelRanges;
+use crate::equalize::{equalized, factors};
 use crate::kept::kept_activation;
-use crate::params::{Way, WeightScale, per_channel, quant_params};
+use crate::params::{Way, WeightScale, from_range, per_channel, quant_params};
 use crate::values::origin;
 use crate::weights::weight_params;
-use ptq_ir::{ActivationQuant, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
+use ptq_ir::{ActScheme, ActivationQuant, DType, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
+use ptq_ir::{Device, NodeId};
+use ptq_march::Class;
 use ptq_march::March;
-use ptq_place::{Placement, Scale};
+use ptq_place::{Placement, Scale, absorbed_output, is_uniform, words};
 use ptq_rule::Memo;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -57,17 +60,13 @@ impl Observations<'_> {
     }
 
     fn activations(&self, way: &dyn Fn(ValueId) -> Way) -> Result<BTreeMap<String, ActivationQuant>, Vec<Diagnostic>> {
-        let Observations { graph, march, scales, given, .. } = *self;
+        let Observations { graph, scales, placement, .. } = *self;
+        let words = words(graph, placement);
         let mut out = BTreeMap::new();
         let mut problems = Vec::new();
         for (&v, scale) in scales {
             if *scale == Scale::Own {
-                let kept = kept_activation(graph, given, v, march.quantization.activations);
-                if let Some(a) = kept.filter(|_| !self.is_image(v)) {
-                    out.insert(graph.value(v).name.clone(), a);
-                    continue;
-                }
-                match self.own(v, way(v)) {
+                match self.chosen(v, way(v), self.scheme(words.contains(&v))) {
                     Ok(a) => drop(out.insert(graph.value(v).name.clone(), a)),
                     Err(d) => problems.push(d),
                 }
@@ -76,13 +75,60 @@ impl Observations<'_> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        for &v in scales.keys() {
-            let root = shared_root(scales, v);
-            if let (true, Some(a)) = (root != v, out.get(&graph.value(root).name).cloned()) {
-                out.insert(graph.value(v).name.clone(), ActivationQuant { method: "shared".into(), ..a });
+        let mut table = QuantTable { activations: out, ..QuantTable::default() };
+        for (id, _) in graph.nodes() {
+            problems.extend(self.node(id, way, &mut table).err());
+        }
+        if problems.is_empty() { Ok(table.activations) } else { Err(problems) }
+    }
+
+    /// What a node adds to the table: the parameters of inputs that it reads in another width than they have, and those of
+    /// results that share its input's.
+    fn node(&self, id: NodeId, way: &dyn Fn(ValueId) -> Way, table: &mut QuantTable) -> Result<(), Diagnostic> {
+        let Observations { graph, scales, placement, .. } = *self;
+        let (node, row) = (graph.node(id), &placement.nodes[id.0 as usize]);
+        if row.on != Device::Bpu || row.absorbed_by.is_some() {
+            return Ok(());
+        }
+        for (i, v) in node.inputs.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?))) {
+            let name = &graph.value(v).name;
+            let Some(own) = table.activations.get(name).filter(|_| graph.constant(v).is_none()) else { continue };
+            let (has, wants) = (own.params.dtype == DType::I16, row.int16_inputs.contains(&i));
+            // What moves elements takes 8 bits as they are; so does every operator that may read another width than it gives.
+            let widened = wants && is_uniform(row) && row.class != Class::Passive;
+            if (has && !wants) || (!has && widened) {
+                let root = shared_root(scales, v);
+                let read = match widened && self.is_image(root) {
+                    true => ActivationQuant { params: from_range(own.lo, own.hi, self.scheme(true)), ..own.clone() },
+                    false => self.chosen(root, way(root), self.scheme(widened))?,
+                };
+                table.activations.insert(QuantTable::reader_key(name, &node.name), read);
             }
         }
-        Ok(out)
+        let source = node.input(0).map(|v| &graph.value(v).name);
+        let moved = source.and_then(|name| table.read_by(name, &node.name)).cloned();
+        let results = absorbed_output(graph, placement, id).into_iter().chain(node.outputs.iter().copied());
+        for v in results.filter(|v| matches!(scales.get(v), Some(Scale::Shared(_)))) {
+            if let Some(a) = &moved {
+                let shared = ActivationQuant { method: "shared".into(), ..a.clone() };
+                table.activations.insert(graph.value(v).name.clone(), shared);
+            }
+        }
+        Ok(())
+    }
+
+    /// The scheme of an activation of 16 bits, or of the march's own.
+    fn scheme(&self, words: bool) -> ActScheme {
+        if words { ActScheme::SymmetricInt16 } else { self.march.quantization.activations }
+    }
+
+    /// The parameters of a value in a scheme: what the model's file states, else what `way` chooses.
+    fn chosen(&self, v: ValueId, way: Way, scheme: ActScheme) -> Result<ActivationQuant, Diagnostic> {
+        let kept = kept_activation(self.graph, self.given, v, scheme);
+        match kept.filter(|_| !self.is_image(v)) {
+            Some(kept) => Ok(kept),
+            None => self.own(v, way, scheme),
+        }
     }
 
     /// Whether a value is a model input that holds pixels.
@@ -90,7 +136,7 @@ impl Observations<'_> {
         is_image(self.graph, self.inputs, v)
     }
 
-    fn own(&self, v: ValueId, way: Way) -> Result<ActivationQuant, Diagnostic> {
+    fn own(&self, v: ValueId, way: Way, scheme: ActScheme) -> Result<ActivationQuant, Diagnostic> {
         let Observations { graph, march, histograms, .. } = *self;
         let value = graph.value(v);
         if self.is_image(v) {
@@ -117,12 +163,19 @@ impl Observations<'_> {
             .value(&value.name)
             .hint("check preprocessing and the samples; the float model itself overflows on them"));
         }
-        let scheme = march.quantization.activations;
+        let words = scheme == ActScheme::SymmetricInt16;
         let choose = || Ok::<_, Infallible>(quant_params(histogram, way, scheme));
-        let Ok(whole) = self.memo.keep(&format!("{observed}: {way}"), choose);
-        match self.channels.get(&value.name).filter(|_| way.per_channel) {
-            Some(ranges) => Ok(per_channel(&whole, ranges, way, scheme)),
-            None => Ok(ActivationQuant::clone(&whole)),
+        let of = if words { " in 16 bits" } else { "" };
+        let Ok(whole) = self.memo.keep(&format!("{observed}: {way}{of}"), choose);
+        match self.channels.get(&value.name).filter(|_| !words) {
+            Some(ranges) if way.equalized => {
+                let make = || Ok::<_, Infallible>(factors(graph, self.placement));
+                let Ok(factors) = self.memo.keep("equalization", make);
+                let own = factors.get(&value.name).map_or(&[][..], Vec::as_slice);
+                Ok(equalized(&whole, ranges, own, way, scheme))
+            }
+            Some(ranges) if way.per_channel => Ok(per_channel(&whole, ranges, way, scheme)),
+            _ => Ok(ActivationQuant::clone(&whole)),
         }
     }
 }

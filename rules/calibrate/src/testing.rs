@@ -1,12 +1,15 @@
 //! Runs the rules of this crate as the engine does, for tests.
 
 use crate::{
-    CalibrateRule, ChannelRule, CorrectRule, InspectRule, MomentRule, ObserveRule, ReferenceRule, ScoreRule,
-    SensitivityRule,
+    AccumulatedRule, AnalyzeRule, CalibrateRule, ChannelRule, CorrectRule, InspectRule, IsolatedRule, MomentRule,
+    ObserveRule, ReferenceRule, ScoreRule, SensitivityRule,
 };
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Memo, Silent, Step};
 
-const RULES: [&dyn BuildRule; 9] = [
+const RULES: [&dyn BuildRule; 12] = [
+    &AccumulatedRule,
+    &AnalyzeRule,
+    &IsolatedRule,
     &CalibrateRule,
     &ChannelRule,
     &CorrectRule,

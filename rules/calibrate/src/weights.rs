@@ -58,8 +58,12 @@ pub(crate) fn not_kept(of: &Observations<'_>, table: &QuantTable) -> Vec<Diagnos
     notes
 }
 
-/// What the products of a filter with `taps` weights leave of int32 for its bias.
-pub(crate) fn bias_room(taps: usize) -> f64 {
+/// What the products of a filter with `taps` weights leave of int32 for its bias. A 16-bit input has an accumulator of 64
+/// bits, so that only the bias itself must fit.
+pub(crate) fn bias_room(taps: usize, words: bool) -> f64 {
+    if words {
+        return f64::from(i32::MAX);
+    }
     (f64::from(i32::MAX) - taps as f64 * 127.0 * MAX_ACTIVATION).max(f64::from(1 << 20))
 }
 
@@ -83,12 +87,9 @@ fn conv_scales(of: &Observations<'_>, node: &Node, table: &QuantTable) -> Result
     let filters = weights.shape().first().copied().unwrap_or(0).max(1);
     let taps = w.len() / filters;
     let bias = graph.const_input(node, 2).and_then(|t| t.f32s().ok());
-    let input_scale = node
-        .input(0)
-        .and_then(|v| table.activations.get(&graph.value(v).name))
-        .filter(|_| channels.is_none())
-        .map_or(1.0, |a| f64::from(a.params.scale0()));
-    let room = bias_room(taps);
+    let input = node.input(0).and_then(|v| table.read_by(&graph.value(v).name, &node.name));
+    let input_scale = input.filter(|_| channels.is_none()).map_or(1.0, |a| f64::from(a.params.scale0()));
+    let room = bias_room(taps, input.is_some_and(|a| a.params.dtype == DType::I16));
     let choose = |filter: &[f32]| match of.weights {
         WeightScale::Max => max_scale(filter),
         WeightScale::Mse => mse_scale(filter),

@@ -1,5 +1,6 @@
 //! Steps → commands: loads go ahead of their use as far as memory allows, buffers get addresses.
 
+use crate::allocate::{Effort, Life, offsets};
 use crate::ddr::Place;
 use crate::flow::{Emitted, Flow, Step};
 use ptq_sim::{Command, Sram, Target};
@@ -9,16 +10,19 @@ use std::collections::BTreeMap;
 const FILLS: [u64; 4] = [10, 9, 7, 0];
 
 /// Places loads and buffers. `ahead`: how many computing commands a load may be ahead of its first use. `None` when the
-/// buffers do not fit the SRAM.
-pub(crate) fn arrange(flow: &Flow, target: Target, ahead: usize) -> Option<Vec<Emitted>> {
+/// buffers do not fit the SRAM. More effort only finds what less does not: where little is enough, the program is the same.
+pub(crate) fn arrange(flow: &Flow, target: Target, ahead: usize, effort: Effort) -> Option<Vec<Emitted>> {
     let work = Work::new(flow, target);
     if work.live.iter().any(|&bytes| bytes > work.capacity) {
         return None;
     }
-    FILLS.iter().find_map(|fill| {
-        let order = work.order(ahead, work.capacity * fill / 10);
-        let addresses = addresses(flow, &order, target)?;
-        Some(order.iter().map(|&i| place(&flow.steps[i], &addresses)).collect())
+    let efforts = [Effort::First, Effort::Climb, Effort::Exact];
+    efforts.into_iter().filter(|e| *e <= effort).find_map(|effort| {
+        FILLS.iter().find_map(|fill| {
+            let order = work.order(ahead, work.capacity * fill / 10);
+            let addresses = addresses(flow, &order, target, effort)?;
+            Some(order.iter().map(|&i| place(&flow.steps[i], &addresses)).collect())
+        })
     })
 }
 
@@ -138,64 +142,21 @@ fn arena(step: &Step) -> Option<std::ops::Range<u64>> {
     Some(at..at + t.ddr_bytes())
 }
 
-/// An address for every buffer: first fit in order of time, otherwise the largest first.
-fn addresses(flow: &Flow, order: &[usize], target: Target) -> Option<Vec<u64>> {
-    let mut lives: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+/// An address for every buffer.
+fn addresses(flow: &Flow, order: &[usize], target: Target, effort: Effort) -> Option<Vec<u64>> {
+    let mut uses: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
     for (time, &i) in order.iter().enumerate() {
         for (buffer, _) in flow.steps[i].operands.iter().flatten() {
-            lives.entry(*buffer).or_insert((time, time)).1 = time;
+            uses.entry(*buffer).or_insert((time, time)).1 = time;
         }
     }
-    let mut by_time: Vec<(u32, usize, usize)> = lives.iter().map(|(&b, &(first, last))| (b, first, last)).collect();
-    by_time.sort_unstable_by_key(|&(b, first, _)| (first, b));
-    fit_in_time(flow, &by_time, target).or_else(|| {
-        let mut by_size = by_time;
-        by_size.sort_by_key(|&(b, _, _)| std::cmp::Reverse(flow.buffers[b as usize]));
-        fit_by_size(flow, &by_size, target)
-    })
-}
-
-fn fit_in_time(flow: &Flow, lives: &[(u32, usize, usize)], target: Target) -> Option<Vec<u64>> {
-    let mut out = vec![0; flow.buffers.len()];
-    // Living buffers by address: (start, end, last use).
-    let mut active: Vec<(u64, u64, usize)> = Vec::new();
-    for &(buffer, first, last) in lives {
-        active.retain(|a| a.2 >= first);
+    let life = |(&buffer, &(first, last)): (&u32, &(usize, usize))| {
         let bytes = flow.buffers[buffer as usize].next_multiple_of(target.align.into());
-        let mut at = 0;
-        let slot = active.iter().position(|a| {
-            let fits = a.0 >= at + bytes;
-            at = if fits { at } else { a.1 };
-            fits
-        });
-        if at + bytes > u64::from(target.sram_bytes) {
-            return None;
-        }
-        active.insert(slot.unwrap_or(active.len()), (at, at + bytes, last));
-        out[buffer as usize] = at;
-    }
-    Some(out)
-}
-
-fn fit_by_size(flow: &Flow, lives: &[(u32, usize, usize)], target: Target) -> Option<Vec<u64>> {
+        Life { first, end: last + 1, bytes }
+    };
+    let lives: Vec<Life> = uses.iter().map(life).collect();
+    let found = offsets(&lives, target.sram_bytes.into(), effort)?;
     let mut out = vec![0; flow.buffers.len()];
-    // Placed buffers by address: (start, end, first use, last use).
-    let mut placed: Vec<(u64, u64, usize, usize)> = Vec::new();
-    for &(buffer, first, last) in lives {
-        let bytes = flow.buffers[buffer as usize].next_multiple_of(target.align.into());
-        let mut at = 0;
-        for p in placed.iter().filter(|p| p.2 <= last && first <= p.3) {
-            if p.0 >= at + bytes {
-                break;
-            }
-            at = at.max(p.1);
-        }
-        if at + bytes > u64::from(target.sram_bytes) {
-            return None;
-        }
-        let slot = placed.partition_point(|p| p.0 <= at);
-        placed.insert(slot, (at, at + bytes, first, last));
-        out[buffer as usize] = at;
-    }
+    uses.keys().zip(found).for_each(|(&buffer, at)| out[buffer as usize] = at);
     Some(out)
 }

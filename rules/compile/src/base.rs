@@ -82,6 +82,16 @@ impl<'a> Base<'a> {
         }
     }
 
+    /// Bytes of a layer's result; 0 where it cannot be part of a group.
+    pub(crate) fn result_bytes(&self, layer: usize) -> usize {
+        self.fusable.get(layer).and_then(Option::as_ref).map_or(0, |f| f.extents.h * f.extents.row())
+    }
+
+    /// The layers that read a layer's results.
+    pub(crate) fn readers(&self, layer: usize) -> Vec<usize> {
+        self.nodes[layer].outputs.iter().flat_map(|&id| self.consumers(id)).copied().collect()
+    }
+
     /// The layers that read a tensor.
     pub(crate) fn consumers(&self, id: TensorId) -> &[usize] {
         self.consumers.get(&id).map_or(&[], Vec::as_slice)
@@ -131,7 +141,7 @@ impl<'a> Base<'a> {
             }
             record
         };
-        let end = Record { layer: 0, wait: [0; QUEUES], command: Command::End };
+        let end = Record { layer: 0, wait: [0; QUEUES], core: 0, command: Command::End };
         commands.map(address).chain([end]).collect()
     }
 }

@@ -7,11 +7,12 @@
 use crate::base::Base;
 use crate::ddr::Place;
 use crate::flow::{Flow, Operand};
-use crate::fusable::{Fusable, Input, Rows};
+use crate::fusable::{Extents, Fusable, Input, Rows};
 use crate::plan::{Form, Plan};
+use crate::rows::{input_rows, join, own_rows, window};
 use crate::transfer::BoxTransfer;
 use ptq_ir::TensorId;
-use ptq_sim::{CHANNEL_CONSTANT_BYTES, Command, Conv, Ddr, QUEUES, Record, Sram, TAP_CONSTANT_BYTES};
+use ptq_sim::{CHANNEL_CONSTANT_BYTES, Command, Conv, Ddr, Elem, QUEUES, Record, Sram, TAP_CONSTANT_BYTES, Trans};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -21,30 +22,68 @@ const CHANNEL_STEP: usize = 32;
 /// A part of a convolution's weights takes at most this share of the SRAM.
 const WEIGHT_SHARE: usize = 8;
 
-/// Bytes of a look-up table.
-const TABLE_BYTES: usize = 256;
+/// The whole of something: the only core.
+const ALONE: (usize, usize) = (0, 1);
 
 /// The steps of a plan; `None` when it cannot be followed.
 pub(crate) fn emit(base: &Base<'_>, plan: &Plan) -> Option<Flow> {
+    emit_groups(base, plan, 0..plan.groups.len())
+}
+
+/// The steps of some of a plan's groups. What they keep in SRAM, no other group reads.
+pub(crate) fn emit_groups(base: &Base<'_>, plan: &Plan, groups: Range<usize>) -> Option<Flow> {
     let mut emission = Emission { base, flow: Flow::default(), kept: kept(base, plan)?, resident: BTreeMap::new() };
-    for (start, group) in plan.starts() {
+    for (start, group) in plan.starts().skip(groups.start).take(groups.len()) {
         let nodes = start..start + group.layers as usize;
         match group.form {
             Form::Layer => emission.flow.import(&base.layers[start])?,
             Form::Fused { stripes, cache, stream } => {
-                emission.fused(nodes, usize::from(stripes), cache, stream)?;
+                emission.fused(nodes, usize::from(stripes), cache, stream, ALONE)?;
             }
         }
     }
     Some(emission.flow)
 }
 
-/// The steps of one group by itself, all its inputs in DDR.
-pub(crate) fn emit_group(base: &Base<'_>, nodes: Range<usize>, form: Form) -> Option<Flow> {
+/// The steps of one core of several that share a group: each computes its part of the rows of everything that leaves the
+/// group, and again what the parts have in common. `part`: core and number of cores.
+pub(crate) fn emit_part(
+    base: &Base<'_>,
+    nodes: Range<usize>,
+    stripes: usize,
+    cache: bool,
+    stream: bool,
+    part: (usize, usize),
+) -> Option<Flow> {
+    let mut e = Emission { base, flow: Flow::default(), kept: BTreeSet::new(), resident: BTreeMap::new() };
+    e.fused(nodes, stripes, cache, stream, part)?;
+    Some(e.flow)
+}
+
+/// The steps of one group by itself. Inputs come from DDR, apart from `resident` ones, which are in SRAM; the last result
+/// stays there where `stays`.
+pub(crate) fn emit_group(
+    base: &Base<'_>,
+    nodes: Range<usize>,
+    form: Form,
+    resident: Option<TensorId>,
+    stays: bool,
+) -> Option<Flow> {
     let mut e = Emission { base, flow: Flow::default(), kept: BTreeSet::new(), resident: BTreeMap::new() };
     match form {
         Form::Layer => e.flow.import(&base.layers[nodes.start])?,
-        Form::Fused { stripes, cache, stream } => e.fused(nodes, usize::from(stripes), cache, stream)?,
+        Form::Fused { stripes, cache, stream } => {
+            if let Some(id) = resident {
+                let extents = base.fusable[nodes.clone()].iter().flatten().flat_map(|f| &f.inputs);
+                let extents = extents.clone().find(|i| i.tensor == id)?.extents;
+                let buffer = e.flow.buffer(extents.h * extents.row());
+                e.resident.insert(id, buffer);
+            }
+            if stays {
+                e.kept.insert(base.fusable[nodes.end - 1].as_ref()?.output);
+            }
+            e.fused(nodes, usize::from(stripes), cache, stream, ALONE)?;
+        }
     }
     Some(e.flow)
 }
@@ -68,6 +107,8 @@ fn kept(base: &Base<'_>, plan: &Plan) -> Option<BTreeSet<TensorId>> {
 struct Tile {
     buffer: u32,
     first_row: usize,
+    /// Behind the last row.
+    end: usize,
 }
 
 /// A convolution's weights in SRAM: output channels (start, count), weights, channel constants.
@@ -84,35 +125,59 @@ struct Emission<'a, 'b> {
 /// What a group remembers from stripe to stripe.
 #[derive(Default)]
 struct Stripes {
-    /// Rows of a tensor that are there for good: stored, or in a buffer of the whole tensor.
+    /// The core and the number of cores that share the group.
+    part: (usize, usize),
+    /// Rows of a tensor that have been computed, up to this one.
     covered: BTreeMap<TensorId, usize>,
+    /// Rows of a tensor that are there for good, up to this one: stored, or in a buffer of the whole tensor.
+    delivered: BTreeMap<TensorId, usize>,
     /// Buffers of whole tensors.
     whole: BTreeMap<TensorId, u32>,
+    /// Tensors whose rows move from one stripe's tile to the next one's where both read them.
+    rolling: BTreeSet<TensorId>,
+    /// Tiles of the stripe before.
+    before: BTreeMap<TensorId, Tile>,
     weights: BTreeMap<usize, Weights>,
     tables: BTreeMap<(usize, usize), u32>,
     tiles: BTreeMap<TensorId, Tile>,
 }
 
 impl Emission<'_, '_> {
-    fn fused(&mut self, nodes: Range<usize>, stripes: usize, cache: bool, stream: bool) -> Option<()> {
+    fn fused(
+        &mut self,
+        nodes: Range<usize>,
+        stripes: usize,
+        cache: bool,
+        stream: bool,
+        part: (usize, usize),
+    ) -> Option<()> {
         let layers: Vec<&Fusable> =
             self.base.fusable[nodes.clone()].iter().map(Option::as_ref).collect::<Option<_>>()?;
         let height = layers.last()?.extents.h;
-        let step = height.div_ceil(stripes.clamp(1, height));
-        let count = height.div_ceil(step);
-        let mut state = Stripes::default();
+        let own = own_rows(height, part);
+        let step = height.div_ceil(stripes.clamp(1, height)).min(own.len());
+        let count = own.len().div_ceil(step.max(1));
+        let shared = layers.iter().filter(|l| self.base.escapes(l.output, &nodes)).map(|l| l.extents.h).min();
+        if count == 0 || shared.is_some_and(|h| h < part.1) {
+            return None;
+        }
+        let mut state = Stripes { part, ..Stripes::default() };
         for (i, layer) in layers.iter().enumerate() {
             let id = layer.output;
             let inside = cache && count > 1 && self.halo(&layers[i..], id);
-            if self.kept.contains(&id) || inside {
+            if inside && !self.kept.contains(&id) && self.rolls(layer.extents) {
+                state.rolling.insert(id);
+            } else if self.kept.contains(&id) || inside {
                 let buffer = self.flow.buffer(layer.extents.h * layer.extents.row());
                 state.whole.insert(id, buffer);
             }
+            let outside = layer.inputs.iter().filter(|x| cache && count > 1 && x.overlaps() && self.rolls(x.extents));
+            state.rolling.extend(outside.map(|x| x.tensor).filter(|t| layers.iter().all(|l| l.output != *t)));
         }
         for s in 0..count {
-            let rows = (s * step, height.min((s + 1) * step));
+            let rows = (own.start + s * step, own.end.min(own.start + (s + 1) * step));
             let (need, work) = self.needs(&nodes, &layers, &state, rows, (s + 1, count))?;
-            state.tiles.clear();
+            state.before = std::mem::take(&mut state.tiles);
             if stream {
                 state.weights.clear();
             }
@@ -120,6 +185,12 @@ impl Emission<'_, '_> {
                 if let Some(rows) = work[i] {
                     self.layer(nodes.start + i, layer, rows, &need, &mut state)?;
                     self.leave(&nodes, nodes.start + i, layer, rows, &mut state)?;
+                } else if let Some(&tile) = state.before.get(&layer.output)
+                    && need.contains_key(&layer.output)
+                    && state.rolling.contains(&layer.output)
+                {
+                    // All its rows are there already.
+                    state.tiles.insert(layer.output, tile);
                 }
             }
         }
@@ -128,9 +199,14 @@ impl Emission<'_, '_> {
         Some(())
     }
 
+    /// Whether rows of such a tensor can move between tiles: each begins at an aligned address.
+    fn rolls(&self, e: Extents) -> bool {
+        e.row().is_multiple_of(self.base.target.align as usize)
+    }
+
     /// Whether a layer behind reads rows of this tensor twice.
     fn halo(&self, behind: &[&Fusable], id: TensorId) -> bool {
-        behind.iter().any(|l| l.overlaps() && l.inputs.iter().any(|i| i.tensor == id))
+        behind.iter().any(|l| l.inputs.iter().any(|i| i.tensor == id && i.overlaps()))
     }
 
     /// The rows of every tensor that this stripe reads, and those that each layer computes.
@@ -147,18 +223,26 @@ impl Emission<'_, '_> {
         let mut work = vec![None; layers.len()];
         for (i, layer) in layers.iter().enumerate().rev() {
             let id = layer.output;
-            let covered = state.covered.get(&id).copied().unwrap_or(0);
+            let own = own_rows(layer.extents.h, state.part);
+            let delivered = state.delivered.get(&id).copied().unwrap_or(own.start);
             if i + 1 == layers.len() {
                 join(&mut need, id, last_rows);
             }
             if self.base.escapes(id, nodes) {
-                let share = if part == parts { layer.extents.h } else { layer.extents.h * part / parts };
-                if share > covered || need.contains_key(&id) {
-                    join(&mut need, id, (covered, share.max(covered)));
+                let share = if part == parts { own.end } else { own.start + own.len() * part / parts };
+                if share > delivered || need.contains_key(&id) {
+                    join(&mut need, id, (delivered, share.max(delivered)));
                 }
             }
             let Some(&(start, end)) = need.get(&id) else { continue };
-            let from = if state.whole.contains_key(&id) { covered } else { start };
+            // A core that is not the first begins where its neighbour's rows are needed too.
+            let first = if state.part.0 == 0 { 0 } else { start };
+            let from = match state.tiles.get(&id) {
+                _ if state.whole.contains_key(&id) => state.covered.get(&id).copied().unwrap_or(first),
+                // Tiles are still those of the stripe before.
+                Some(t) if state.rolling.contains(&id) && t.first_row <= start && start < t.end => t.end,
+                _ => start,
+            };
             if from >= end {
                 continue;
             }
@@ -186,10 +270,10 @@ impl Emission<'_, '_> {
             .map(|(i, input)| self.input(node, i, input, rows, need, state).map(Some))
             .collect::<Option<_>>()?;
         let y = match state.whole.get(&layer.output) {
-            Some(&buffer) => Tile { buffer, first_row: 0 },
+            Some(&buffer) => Tile { buffer, first_row: 0, end: layer.extents.h },
             None => {
-                let buffer = self.flow.buffer((rows.1 - rows.0) * layer.extents.row());
-                Tile { buffer, first_row: rows.0 }
+                let first = need.get(&layer.output).map_or(rows.0, |n| n.0).min(rows.0);
+                self.rolled(node, layer.output, layer.extents, (first, rows.0, rows.1), state)?
             }
         };
         state.tiles.insert(layer.output, y);
@@ -226,7 +310,7 @@ impl Emission<'_, '_> {
             }
             Command::Lut(mut c) => {
                 c.count = u32::try_from(elements).ok()?;
-                let table = self.table(node, 9, *layer.constants.first()?, TABLE_BYTES, state)?;
+                let table = self.table(node, 9, *layer.constants.first()?, c.table_bytes(), state)?;
                 self.compute(node, Command::Lut(c), vec![x[0], Some((table, 0)), ofm]);
             }
             Command::Eltwise(mut c) => {
@@ -245,6 +329,33 @@ impl Emission<'_, '_> {
         let (in_rows, pad_top) = window(&layer.inputs[0], rows)?;
         let channels = u16::try_from(layer.inputs[0].extents.c).ok()?;
         Some(Conv { in_hwc: [in_rows, c.in_hwc[1], channels], pad_top, ofm_pixel: c.out_hwc[2], ..c })
+    }
+
+    /// A tile for rows `first..end`, of which those before `from` come from the stripe before.
+    fn rolled(
+        &mut self,
+        node: usize,
+        id: TensorId,
+        extents: Extents,
+        (first, from, end): (usize, usize, usize),
+        state: &Stripes,
+    ) -> Option<Tile> {
+        let row = extents.row();
+        let tile = Tile { buffer: self.flow.buffer((end - first) * row), first_row: first, end };
+        if from > first {
+            let before = state.before.get(&id)?;
+            let bytes = u32::try_from((from - first) * row).ok()?;
+            let at = (first.checked_sub(before.first_row)? * row) as u64;
+            let copy = Trans {
+                src: Sram(0),
+                dst: Sram(0),
+                dims: [1, 1, 1, bytes],
+                src_strides: [0, 0, 0, u32::from(bytes > 1)],
+                elem: Elem::I8,
+            };
+            self.compute(node, Command::Trans(copy), vec![Some((before.buffer, at)), Some((tile.buffer, 0))]);
+        }
+        Some(tile)
     }
 
     fn compute(&mut self, node: usize, command: Command, operands: Vec<Operand>) {
@@ -283,13 +394,24 @@ impl Emission<'_, '_> {
         }
         let (start, _) = input_rows(input, rows)?;
         let tile = match (state.tiles.get(&input.tensor), self.whole(input.tensor, state)) {
-            (_, Some(buffer)) => Tile { buffer, first_row: 0 },
+            (_, Some(buffer)) => Tile { buffer, first_row: 0, end: input.extents.h },
             (Some(tile), _) => *tile,
             (None, None) => {
                 let &(first, end) = need.get(&input.tensor)?;
-                let row = input.extents.row();
-                let place = self.base.place(input.tensor)?.offset(first * row);
-                let tile = Tile { buffer: self.load(node, place, (end - first) * row)?, first_row: first };
+                let there = state.before.get(&input.tensor).filter(|_| state.rolling.contains(&input.tensor));
+                let from = there.filter(|t| t.first_row <= first && first < t.end).map_or(first, |t| t.end.min(end));
+                let tile = match there {
+                    Some(&tile) if from == end => tile,
+                    _ => {
+                        let tile = self.rolled(node, input.tensor, input.extents, (first, from, end), state)?;
+                        let row = input.extents.row();
+                        let place = self.base.place(input.tensor)?.offset(from * row);
+                        let command = Command::Load(BoxTransfer::linear((end - from) * row)?.at(Ddr(0), Sram(0)));
+                        let at = ((from - first) * row) as u64;
+                        self.flow.push(record(node, command), Some(place), vec![Some((tile.buffer, at))]);
+                        tile
+                    }
+                };
                 state.tiles.insert(input.tensor, tile);
                 tile
             }
@@ -334,45 +456,26 @@ impl Emission<'_, '_> {
         state: &mut Stripes,
     ) -> Option<()> {
         let id = layer.output;
-        let covered = state.covered.get(&id).copied().unwrap_or(0);
+        let own = own_rows(layer.extents.h, state.part);
+        let delivered = state.delivered.get(&id).copied().unwrap_or(own.start);
+        // Rows behind its own part are its neighbour's to store.
+        let last = end.min(own.end);
         let stays = self.kept.contains(&id) && !self.base.leaves(id);
-        if self.base.escapes(id, nodes) && !stays && end > covered {
+        if self.base.escapes(id, nodes) && !stays && last > delivered {
             let tile = *state.tiles.get(&id)?;
             let row = layer.extents.row();
-            let command = Command::Store(BoxTransfer::linear((end - covered) * row)?.at(Ddr(0), Sram(0)));
-            let place = self.base.place(id)?.offset(covered * row);
-            let at = (covered.checked_sub(tile.first_row)? * row) as u64;
+            let command = Command::Store(BoxTransfer::linear((last - delivered) * row)?.at(Ddr(0), Sram(0)));
+            let place = self.base.place(id)?.offset(delivered * row);
+            let at = (delivered.checked_sub(tile.first_row)? * row) as u64;
             self.flow.push(record(node, command), Some(place), vec![Some((tile.buffer, at))]);
         }
+        state.delivered.insert(id, delivered.max(last));
+        let covered = state.covered.get(&id).copied().unwrap_or(0);
         state.covered.insert(id, covered.max(end));
         Some(())
     }
 }
 
 fn record(node: usize, command: Command) -> Record {
-    Record { layer: node as u16, wait: [0; QUEUES], command }
-}
-
-fn join(need: &mut BTreeMap<TensorId, (usize, usize)>, id: TensorId, rows: (usize, usize)) {
-    let n = need.entry(id).or_insert(rows);
-    *n = (n.0.min(rows.0), n.1.max(rows.1));
-}
-
-/// Rows of an input that these output rows read; `None` when they lie wholly in the padding.
-fn input_rows(input: &Input, (start, end): (usize, usize)) -> Option<(usize, usize)> {
-    match input.rows {
-        Rows::Same => Some((start, end)),
-        Rows::Whole => Some((0, input.extents.h)),
-        Rows::Window(w) => {
-            let s = w.stripe(start, end - start);
-            (s.in_rows > 0).then_some((s.input, s.input + s.in_rows))
-        }
-    }
-}
-
-/// Input rows and top padding of a window operator as fields.
-fn window(input: &Input, (start, end): (usize, usize)) -> Option<(u16, u16)> {
-    let Rows::Window(w) = input.rows else { return None };
-    let s = w.stripe(start, end - start);
-    Some((u16::try_from(s.in_rows).ok()?, u16::try_from(s.pad_top).ok()?))
+    Record { layer: node as u16, wait: [0; QUEUES], core: 0, command }
 }

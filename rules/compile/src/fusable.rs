@@ -120,6 +120,13 @@ impl Fusable {
 
     /// Whether neighbouring stripes read some input rows twice.
     pub(crate) fn overlaps(&self) -> bool {
-        self.inputs.iter().any(|i| matches!(i.rows, Rows::Window(w) if w.span > w.stride))
+        self.inputs.iter().any(Input::overlaps)
+    }
+}
+
+impl Input {
+    /// Whether neighbouring stripes read some of its rows twice.
+    pub(crate) fn overlaps(&self) -> bool {
+        matches!(self.rows, Rows::Window(w) if w.span > w.stride)
     }
 }

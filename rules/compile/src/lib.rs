@@ -6,24 +6,28 @@
 //! nodes, whose weights the runtime packs when it loads them. Not here: the file and the commands (`ptq-sim`), running
 //! them (`ptq-runtime`).
 
+pub mod allocate;
 mod arrange;
 mod base;
 mod compile;
 mod ddr;
+mod division;
 mod emit;
 mod flow;
 mod fusable;
 mod level;
 mod lowering;
 mod plan;
+mod rows;
 mod rule;
 mod search;
 mod segment;
 mod sram;
 mod transfer;
 
-pub use compile::compile;
+pub use compile::{Options, compile, compile_with};
+pub use division::{Division, Followed};
 pub use level::OptimizeLevel;
 pub use plan::{Form, Group, Plan};
-pub use rule::{CompileParams, CompileRule};
-pub use search::{CompileMode, Report, Search};
+pub use rule::{CompileParams, CompileRule, REPLAY};
+pub use search::{CompileMode, CostTable, Report, Search, Spread, Without};

@@ -15,6 +15,7 @@ mod matmul;
 mod pad;
 mod permute;
 mod pool;
+mod requantize;
 mod reshape;
 mod resize;
 mod slice;
@@ -24,8 +25,9 @@ pub(crate) use stripe::WindowRows;
 
 use crate::base::{Base, Notes};
 use crate::ddr::{DdrBump, Place};
+use crate::division::Followed;
 use crate::flow::Emitted;
-use crate::search::{Found, Report, Search};
+use crate::search::{CostTable, Found, Report, Search};
 use crate::segment::SegmentNodes;
 use crate::transfer::BoxTransfer;
 use ptq_ir::{Diagnostic, QGraph, QNode, QOp, QTensor, TensorId, numel};
@@ -33,6 +35,7 @@ use ptq_march::Hardware;
 use ptq_sim::artifact::{LayerPlan, Npu, Placed, TileAxis};
 use ptq_sim::{Command, Ddr, Elem, Program, QUEUES, Record, Sram, Target, to_storage};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// Lowers one segment.
 ///
@@ -43,6 +46,8 @@ pub(crate) fn lower(
     segment: &SegmentNodes<'_>,
     hardware: &Hardware,
     search: &Search,
+    replay: Option<&Followed>,
+    costs: Option<&Mutex<CostTable>>,
 ) -> Result<(Npu, Report), Vec<Diagnostic>> {
     let target = Target::from(hardware);
     let mut l = Lowering::new(graph, target);
@@ -69,7 +74,11 @@ pub(crate) fn lower(
         }
         l.push(Command::Sync);
     }
-    if problems.is_empty() { l.finish(segment, hardware, search).map_err(|d| vec![d]) } else { Err(problems) }
+    if problems.is_empty() {
+        l.finish(segment, hardware, search, replay, costs).map_err(|d| vec![d])
+    } else {
+        Err(problems)
+    }
 }
 
 /// The program under construction; the operator files emit into it. Their diagnostics get the node's name here.
@@ -128,6 +137,7 @@ impl<'a> Lowering<'a> {
             QOp::Pad { before, value } => pad::lower(self, node, before, *value),
             QOp::Reshape => reshape::lower(self, node),
             QOp::Transpose { perm } => permute::lower(self, node, perm),
+            QOp::Requantize(requantize) => requantize::lower(self, node, requantize),
             QOp::Float { .. } | QOp::Quantize | QOp::Dequantize => {
                 Err(Diagnostic::error("COMP03", format!("{} does not run on the accelerator", node.op.name())))
             }
@@ -220,7 +230,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn record(&self, command: Command) -> Record {
-        Record { layer: self.layer, wait: [0; QUEUES], command }
+        Record { layer: self.layer, wait: [0; QUEUES], core: 0, command }
     }
 
     fn push(&mut self, command: Command) {
@@ -242,6 +252,8 @@ impl<'a> Lowering<'a> {
         segment: &SegmentNodes<'_>,
         hardware: &Hardware,
         search: &Search,
+        replay: Option<&Followed>,
+        costs: Option<&Mutex<CostTable>>,
     ) -> Result<(Npu, Report), Diagnostic> {
         let Lowering { graph, target, ddr, commands, notes, places, order, plan, .. } = self;
         let (constants, arena, total) = ddr.finish();
@@ -252,7 +264,16 @@ impl<'a> Lowering<'a> {
         };
         let ddr_bytes = u32::try_from(total).map_err(|_| too_large())?;
         let base = Base::new(graph, segment, hardware, arena, commands, &notes, &places);
-        let Found { commands, plan: follows, report } = search.best(&base);
+        let found = match replay {
+            Some(followed) => Search::follow(&base, followed).map_err(|why| {
+                let node = segment.nodes.first().map_or("", |n| n.name.as_str());
+                let message = format!("the plan to replay does not fit the segment that starts at {node}: {why}");
+                Diagnostic::error("COMP11", message)
+                    .hint("build without it, and take the plan of a model that was built from this graph")
+            })?,
+            None => search.best(&base, costs),
+        };
+        let Found { commands, calls, followed, report } = found;
         let program = Program {
             commands,
             constants: constants.into(),
@@ -260,13 +281,15 @@ impl<'a> Lowering<'a> {
             align: target.align,
             ddr_bytes,
             layers: plan.iter().map(|l| l.node.clone()).collect(),
+            calls,
         };
-        let in_ddr = |id: &&TensorId| base.is_in_ddr(**id, &follows);
+        let in_ddr = |id: &&TensorId| base.is_in_ddr(**id, &followed.plan);
         let placed = order.iter().filter(in_ddr).map(|&tensor| {
             let (place, layer) = places[&tensor];
             Placed { tensor, address: base.address(place), layer }
         });
-        Ok((Npu { placed: placed.collect(), plan, program }, report))
+        let follows = serde_json::to_string(&followed).map_err(|e| Diagnostic::error("COMP07", e.to_string()))?;
+        Ok((Npu { placed: placed.collect(), plan, program, follows }, report))
     }
 }
 

@@ -10,31 +10,47 @@
 //! The cost of a group by itself is kept in one table by structure (`costs`), so repeated blocks are timed once.
 
 mod costs;
+mod divide;
 mod local;
 mod partition;
 
 use crate::OptimizeLevel;
+use crate::allocate::Effort;
 use crate::arrange::arrange;
 use crate::base::Base;
+use crate::division::Followed;
 use crate::emit::emit;
-use crate::plan::Plan;
+use crate::plan::{Form, Group, Plan};
+pub use costs::CostTable;
 use costs::Costs;
+pub use divide::Spread;
+use partition::Goal;
 use ptq_sim::timing::schedule;
 use ptq_sim::{Command, Record};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// Longest run of layers that O2 groups.
 const O2_LAYERS: usize = 12;
 
 /// Longest run of layers that O3 groups.
-const O3_LAYERS: usize = 64;
+const O3_LAYERS: usize = 40;
+
+/// Stripes of groups whose borders may stay in SRAM.
+const KEPT_STRIPES: &[u16] = &[1, 2, 4, 8];
+
+/// New groups that each level times for each layer that they end at, in one run of dynamic programming.
+const GROUPS: [u64; 4] = [0, 0, 200, 300];
 
 /// Stripes that each level tries.
-const STRIPES: [&[u16]; 4] = [&[], &[1, 2, 4], &[1, 2, 4, 8, 16], &[1, 2, 3, 4, 5, 7, 8, 14, 16, 28]];
+const STRIPES: [&[u16]; 4] = [&[], &[1, 2, 4], &[1, 2, 4, 8, 16], &[1, 2, 3, 4, 6, 8, 14, 28]];
 
 /// How far loads go ahead, in computing commands, at each level.
 const AHEAD: [&[u32]; 4] = [&[], &[2], &[64], &[512]];
+
+/// How hard each level looks for addresses.
+const EFFORT: [Effort; 4] = [Effort::First, Effort::First, Effort::Climb, Effort::Exact];
 
 /// What a plan is judged by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,6 +72,31 @@ pub struct Search {
     pub level: OptimizeLevel,
     /// For what.
     pub mode: CompileMode,
+    /// Over how many cores and function calls the plan is spread.
+    pub spread: Spread,
+    /// What to leave out, for measuring what each part of the search is worth. A build leaves out nothing.
+    pub without: Without,
+}
+
+/// Parts of the search that can be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Without {
+    /// Groups of more than one layer.
+    pub groups: bool,
+    /// More than one stripe.
+    pub stripes: bool,
+    /// Rows that stay for the next stripe.
+    pub rows: bool,
+    /// Weights that are loaded again for each stripe.
+    pub streams: bool,
+    /// Loads ahead of their use.
+    pub ahead: bool,
+    /// Results that stay in SRAM between groups.
+    pub kept: bool,
+    /// Small changes of the best plan.
+    pub local: bool,
+    /// Addresses by more than first fit.
+    pub addresses: bool,
 }
 
 /// What a search did, for reports and tests.
@@ -65,6 +106,10 @@ pub struct Report {
     pub cycles: u64,
     /// Its bytes from and to DDR.
     pub ddr_bytes: u64,
+    /// Fewest cycles of any plan that was judged, and fewest bytes: what `balance` measures against.
+    pub least_cycles: u64,
+    /// Fewest bytes of any plan that was judged.
+    pub least_bytes: u64,
     /// Different plans that were judged: whole programs and single groups.
     pub evaluated: u64,
 }
@@ -73,6 +118,8 @@ impl std::ops::AddAssign for Report {
     fn add_assign(&mut self, other: Report) {
         self.cycles += other.cycles;
         self.ddr_bytes += other.ddr_bytes;
+        self.least_cycles += other.least_cycles;
+        self.least_bytes += other.least_bytes;
         self.evaluated += other.evaluated;
     }
 }
@@ -80,7 +127,9 @@ impl std::ops::AddAssign for Report {
 /// The program that was chosen.
 pub(crate) struct Found {
     pub(crate) commands: Vec<Record>,
-    pub(crate) plan: Plan,
+    /// Where function calls begin behind the first.
+    pub(crate) calls: Vec<u32>,
+    pub(crate) followed: Followed,
     pub(crate) report: Report,
 }
 
@@ -93,12 +142,37 @@ pub(crate) struct Cost {
 
 impl Search {
     /// The best program of this level.
-    pub(crate) fn best(&self, base: &Base<'_>) -> Found {
-        let mut judge = Judge::new(base, self.mode);
+    pub(crate) fn best(&self, base: &Base<'_>, table: Option<&Mutex<CostTable>>) -> Found {
+        let mut judge = Judge::new(base, self, table);
+        let mut bests = vec![judge.best().0];
         for level in 1..=self.level as usize {
             judge.level(level);
+            let best = judge.best().0;
+            if !bests.contains(&best) {
+                bests.push(best);
+            }
         }
-        judge.finish()
+        judge.finish(&bests, self.spread)
+    }
+
+    /// The program of a plan that is given, without a search.
+    ///
+    /// # Errors
+    /// Why the plan does not fit.
+    pub(crate) fn follow(base: &Base<'_>, followed: &Followed) -> Result<Found, String> {
+        followed.fits(base)?;
+        let settled = followed.clone().settled(base);
+        let program = settled.program(base);
+        let (commands, calls) = program.ok_or("its groups need more memory than the target has, or cannot be fused")?;
+        let cost = measure(&commands, base);
+        let report = Report {
+            cycles: cost.cycles,
+            ddr_bytes: cost.bytes,
+            least_cycles: cost.cycles,
+            least_bytes: cost.bytes,
+            evaluated: 1,
+        };
+        Ok(Found { commands, calls, followed: settled, report })
     }
 }
 
@@ -106,15 +180,26 @@ impl Search {
 pub(crate) struct Judge<'b, 'a> {
     base: &'b Base<'a>,
     mode: CompileMode,
+    without: Without,
     /// Whole plans in the order in which they were first judged; `None` where one cannot be followed.
     seen: BTreeMap<Plan, Option<Cost>>,
     order: Vec<Plan>,
-    costs: Costs,
+    costs: Costs<'b>,
+    /// How hard addresses are looked for; grows with the level.
+    effort: Effort,
 }
 
 impl<'b, 'a> Judge<'b, 'a> {
-    fn new(base: &'b Base<'a>, mode: CompileMode) -> Judge<'b, 'a> {
-        let mut judge = Judge { base, mode, seen: BTreeMap::new(), order: Vec::new(), costs: Costs::default() };
+    fn new(base: &'b Base<'a>, search: &Search, table: Option<&'b Mutex<CostTable>>) -> Judge<'b, 'a> {
+        let mut judge = Judge {
+            base,
+            mode: search.mode,
+            without: search.without,
+            seen: BTreeMap::new(),
+            order: Vec::new(),
+            costs: Costs::new(table),
+            effort: Effort::First,
+        };
         judge.judge(&Plan::serial(base.nodes.len()));
         judge
     }
@@ -125,7 +210,7 @@ impl<'b, 'a> Judge<'b, 'a> {
             None => Some(self.base.serial()),
             Some(ahead) => {
                 let flow = emit(self.base, plan)?;
-                Some(self.base.program(&arrange(&flow, self.base.target, ahead as usize)?))
+                Some(self.base.program(&arrange(&flow, self.base.target, ahead as usize, self.effort)?))
             }
         }
     }
@@ -184,6 +269,9 @@ impl<'b, 'a> Judge<'b, 'a> {
     /// The steps that a level adds to the one below.
     fn level(&mut self, level: usize) {
         let (stripes, ahead) = (STRIPES[level], AHEAD[level]);
+        let (stripes, ahead) = if self.without.stripes { (&[1u16][..], ahead) } else { (stripes, ahead) };
+        let ahead = if self.without.ahead { &[0u32][..] } else { ahead };
+        self.effort = if self.without.addresses { Effort::First } else { EFFORT[level] };
         match level {
             1 => {
                 let singles = self.singles(stripes);
@@ -197,10 +285,17 @@ impl<'b, 'a> Judge<'b, 'a> {
                 let best = self.best().0;
                 self.try_with(&best.groups, ahead);
                 for goal in partition::GOALS {
-                    let groups = self.partition(longest, stripes, goal);
+                    let (groups, _) = self.partition(longest, stripes, goal, false, GROUPS[level]);
                     self.try_with(&groups, ahead);
                 }
                 if level == 3 {
+                    if !self.without.kept {
+                        let few = if self.without.stripes { stripes } else { KEPT_STRIPES };
+                        for goal in [Goal::Time, Goal::Both] {
+                            let (groups, kept) = self.partition(O2_LAYERS, few, goal, true, GROUPS[level]);
+                            self.try_kept(groups, kept, ahead);
+                        }
+                    }
                     self.local(stripes, ahead);
                 }
             }
@@ -208,9 +303,27 @@ impl<'b, 'a> Judge<'b, 'a> {
     }
 
     /// Judges these groups at every distance.
-    fn try_with(&mut self, groups: &[crate::plan::Group], ahead: &[u32]) {
+    fn try_with(&mut self, groups: &[Group], ahead: &[u32]) {
         for &a in ahead {
             self.judge(&Plan { groups: groups.to_vec(), kept: Vec::new(), ahead: Some(a) });
+        }
+    }
+
+    /// Judges these groups with results that stay; where there is no room for all, for fewer and fewer of them.
+    fn try_kept(&mut self, groups: Vec<Group>, mut kept: Vec<u32>, ahead: &[u32]) {
+        let fused: Vec<bool> = groups.iter().flat_map(|g| vec![g.form != Form::Layer; g.layers as usize]).collect();
+        kept.retain(|&k| self.base.readers(k as usize).iter().all(|&r| fused[r]));
+        for &a in ahead {
+            while !kept.is_empty() {
+                let plan = Plan { groups: groups.clone(), kept: kept.clone(), ahead: Some(a) };
+                if self.judge(&plan).is_some() {
+                    break;
+                }
+                // The largest one leaves.
+                let bytes = |&(_, &k): &(usize, &u32)| self.base.result_bytes(k as usize);
+                let largest = kept.iter().enumerate().max_by_key(bytes).map_or(0, |(i, _)| i);
+                kept.remove(largest);
+            }
         }
     }
 
@@ -220,11 +333,29 @@ impl<'b, 'a> Judge<'b, 'a> {
         self.judge(&plan);
     }
 
-    fn finish(self) -> Found {
+    fn finish(self, bests: &[Plan], spread: Spread) -> Found {
+        self.costs.keep();
+        let mut evaluated = self.seen.len() as u64 + self.costs.evaluated();
+        if spread.cores > 1 || spread.call_us > 0 {
+            let (divided, judged) = self.divided(bests, spread);
+            evaluated += judged;
+            if let Some(d) = divided {
+                let least = self.bests();
+                let report = Report {
+                    cycles: d.cost.cycles,
+                    ddr_bytes: d.cost.bytes,
+                    least_cycles: least.cycles.min(d.cost.cycles),
+                    least_bytes: least.bytes.min(d.cost.bytes),
+                    evaluated,
+                };
+                return Found { commands: d.commands, calls: d.calls, followed: d.followed, report };
+            }
+        }
         let (plan, cost) = self.best();
         let commands = self.program(&plan).unwrap_or_else(|| self.base.serial());
-        let evaluated = self.seen.len() as u64 + self.costs.evaluated();
-        Found { commands, plan, report: Report { cycles: cost.cycles, ddr_bytes: cost.bytes, evaluated } }
+        let Cost { cycles: least_cycles, bytes: least_bytes } = self.bests();
+        let report = Report { cycles: cost.cycles, ddr_bytes: cost.bytes, least_cycles, least_bytes, evaluated };
+        Found { commands, calls: Vec::new(), followed: Followed::whole(plan), report }
     }
 }
 

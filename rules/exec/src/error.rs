@@ -15,6 +15,19 @@ pub enum ExecError {
         /// Domain; empty for `ai.onnx`.
         domain: String,
     },
+    /// Nobody has provided the program of a custom operator.
+    #[error(
+        "custom operator {op} has no program here: the manifest must declare it as [custom_op.{name}], with the program of digest \
+         {program} that the model was built with"
+    )]
+    NoProgram {
+        /// Domain and operator.
+        op: String,
+        /// Name of its declaration.
+        name: String,
+        /// The first digits of its program's digest.
+        program: String,
+    },
     /// The operator's inputs or attributes do not fit together.
     #[error("{op}: {why}")]
     Invalid {

@@ -3,6 +3,7 @@
 use crate::ExecError;
 use crate::buffers::Buffers;
 use crate::call::Call;
+use crate::custom;
 use crate::ops::{self, Kernel};
 use ptq_ir::ops::{FUNCTION, FUNCTION_DOMAIN};
 use ptq_ir::{Attrs, Tensor};
@@ -50,6 +51,9 @@ pub(crate) fn apply(domain: &str, call: &Call<'_>) -> Result<Vec<Tensor>, ExecEr
     if domain == FUNCTION_DOMAIN && call.op == FUNCTION {
         return Ok(vec![ops::function(call)?]);
     }
+    if custom::is_custom(call.attrs) {
+        return custom::apply(domain, call);
+    }
     match find(call.op, domain) {
         Some(Kernel::One(f)) => Ok(vec![f(call)?]),
         Some(Kernel::Many(f)) => f(call),
@@ -60,6 +64,11 @@ pub(crate) fn apply(domain: &str, call: &Call<'_>) -> Result<Vec<Tensor>, ExecEr
 /// Whether [`eval`] knows this operator.
 pub fn is_supported(op: &str, domain: &str) -> bool {
     find(op, domain).is_some() || (domain == FUNCTION_DOMAIN && op == FUNCTION)
+}
+
+/// Whether a node with these attributes can be computed: by [`eval`] itself, or, as a custom operator, by its program.
+pub fn runs(op: &str, domain: &str, attrs: &Attrs) -> bool {
+    is_supported(op, domain) || custom::is_custom(attrs)
 }
 
 /// Names of all operators that [`eval`] knows, sorted.

@@ -5,7 +5,7 @@ use crate::float_plan::{FloatPlan, FloatSink};
 use ptq_ir::{
     Graph, QuantParams, QuantTable, Tensor, ValueId, fold_into_weights, input_channel_scales, unfold_from_weights,
 };
-use ptq_kernels::requant::{dequantize, quantize};
+use ptq_kernels::Isa;
 use std::collections::BTreeMap;
 
 /// Runs a graph with fake quantization. Weights are rounded once, when the plan is made.
@@ -14,6 +14,8 @@ pub struct FakeQuantPlan {
     plan: FloatPlan,
     /// Parameters of activations, by value number.
     activations: Vec<Option<QuantParams>>,
+    /// Values of the graph; those behind them are copies for readers of another width.
+    values: usize,
 }
 
 impl FakeQuantPlan {
@@ -27,8 +29,11 @@ impl FakeQuantPlan {
         table: &QuantTable,
         weights: &BTreeMap<ValueId, QuantParams>,
     ) -> Result<FakeQuantPlan, ExecError> {
+        let values = graph.values.len();
+        let graph = &*table.with_readers(graph);
         let activations = activation_params(graph, table);
-        Ok(FakeQuantPlan { plan: FloatPlan::new(&with_rounded_weights(graph, table, weights)?)?, activations })
+        let plan = FloatPlan::new(&with_rounded_weights(graph, table, weights)?)?;
+        Ok(FakeQuantPlan { plan, activations, values })
     }
 
     /// The same plan with this many threads inside large kernels. Results do not depend on it.
@@ -36,6 +41,51 @@ impl FakeQuantPlan {
     pub fn with_threads(mut self, threads: usize) -> FakeQuantPlan {
         self.plan = self.plan.with_threads(threads);
         self
+    }
+
+    /// The same plan for a sink that only asks for these values and for those that are rounded, as [`FloatPlan::observing`].
+    /// Results do not change.
+    #[must_use]
+    pub fn observing(mut self, wanted: &[ValueId]) -> FakeQuantPlan {
+        let rounded = self.activations.iter().enumerate().filter(|(_, p)| p.is_some());
+        let all: Vec<ValueId> = rounded.map(|(i, _)| ValueId(i as u32)).chain(wanted.iter().copied()).collect();
+        self.plan = self.plan.observing(&all);
+        self
+    }
+
+    /// Runs this graph and the float one side by side, node by node: `found` gets each value that is not constant, in float and
+    /// rounded, once. Both plans must be of one graph (with its readers: [`QuantTable::with_readers`]) and observe the same values.
+    ///
+    /// # Errors
+    /// As [`FakeQuantPlan::run`].
+    pub fn beside(
+        &self,
+        float: &FloatPlan,
+        inputs: &[Tensor],
+        found: &mut dyn FnMut(ValueId, &Tensor, &Tensor),
+    ) -> Result<(), ExecError> {
+        let mut change = |v: ValueId, t: Tensor| match &self.activations[v.0 as usize] {
+            Some(params) => fake_quantize(&t, params, false),
+            None => Ok(t),
+        };
+        let mut made: Vec<(ValueId, Tensor)> = Vec::new();
+        let mut rounded: Vec<(ValueId, Tensor)> = Vec::new();
+        let (own, other) = (self.plan.take_buffers(), float.take_buffers());
+        let mut ours = self.plan.start(inputs, &mut change, &mut |v, t| rounded.push((v, t.clone())))?;
+        let mut theirs = float.start(inputs, &mut |_, t| Ok(t), &mut |v, t| made.push((v, t.clone())))?;
+        for i in 0..=float.graph().nodes.len() {
+            for ((v, f), (w, q)) in made.drain(..).zip(rounded.drain(..)) {
+                debug_assert_eq!(v, w, "one graph, the same values observed");
+                found(v, &f, &q);
+            }
+            if i < float.graph().nodes.len() {
+                self.plan.step(i, &mut ours, &mut change, &mut |v, t| rounded.push((v, t.clone())), &own)?;
+                float.step(i, &mut theirs, &mut |_, t| Ok(t), &mut |v, t| made.push((v, t.clone())), &other)?;
+            }
+        }
+        self.plan.give_buffers(own);
+        float.give_buffers(other);
+        Ok(())
     }
 
     /// Runs the graph; the sink sees rounded values.
@@ -47,7 +97,12 @@ impl FakeQuantPlan {
             Some(params) => fake_quantize(&t, params, false),
             None => Ok(t),
         };
-        self.plan.run_with(inputs, &mut change, sink)
+        let mut own = |v: ValueId, t: &Tensor| {
+            if (v.0 as usize) < self.values {
+                sink(v, t);
+            }
+        };
+        self.plan.run_with(inputs, &mut change, &mut own)
     }
 }
 
@@ -103,10 +158,11 @@ pub(crate) fn fake_quantize(x: &Tensor, params: &QuantParams, symmetric: bool) -
         return Err(bad(format!("{} scales for extent {extent}", params.scale.len())));
     }
     let values = x.f32s()?;
-    let mut out = Vec::with_capacity(values.len());
-    for (i, run) in values.chunks(inner.max(1)).enumerate() {
+    let mut out = vec![0.0; values.len()];
+    let isa = Isa::best();
+    for (i, (run, out)) in values.chunks(inner.max(1)).zip(out.chunks_mut(inner.max(1))).enumerate() {
         let (s, z) = (params.scale[i % extent], params.zero_point[i % extent]);
-        out.extend(run.iter().map(|&v| dequantize(quantize(v, s, z, lo, hi), s, z)));
+        ptq_kernels::fake_quantize(isa, run, s, z, (lo, hi), out);
     }
     Ok(Tensor::from_f32(x.shape(), out)?)
 }

@@ -6,7 +6,7 @@ use crate::eval::apply;
 use crate::lifetimes::release_after;
 use crate::ops::conv::{convolve, multiply, packed, packed_gemm};
 use crate::vanish::followers;
-use crate::{ExecError, is_supported};
+use crate::{ExecError, runs};
 use ptq_ir::{Graph, Node, Tensor, ValueId};
 use ptq_kernels::{Activation, FloatConv};
 
@@ -164,6 +164,33 @@ impl FloatPlan {
         Ok(())
     }
 
+    /// The nodes behind node `i` that must run again for the values `at` when the results of `i` change, in order; a node that
+    /// does not depend on `i` is among them only where one that does reads it. What was live behind `i` stays as it is.
+    pub(crate) fn depending(&self, i: usize, at: &[ValueId]) -> Vec<usize> {
+        let outputs = |j: usize| &self.graph.nodes[self.computes[j].unwrap_or(j)].outputs;
+        let mut by_earlier = vec![false; self.graph.nodes.len()];
+        self.computes.iter().flatten().for_each(|&j| by_earlier[j] = true);
+        let mut changed = vec![false; self.graph.values.len()];
+        outputs(i).iter().for_each(|v| changed[v.0 as usize] = true);
+        for j in i + 1..self.graph.nodes.len() {
+            let reads = self.graph.nodes[j].inputs.iter().flatten().any(|v| changed[v.0 as usize]);
+            if reads && !by_earlier[j] {
+                outputs(j).iter().for_each(|v| changed[v.0 as usize] = true);
+            }
+        }
+        let mut needed = vec![false; self.graph.values.len()];
+        at.iter().filter(|v| changed[v.0 as usize]).for_each(|v| needed[v.0 as usize] = true);
+        let mut out = Vec::new();
+        for j in (i + 1..self.graph.nodes.len()).rev().filter(|&j| !by_earlier[j]) {
+            if outputs(j).iter().any(|v| needed[v.0 as usize]) {
+                out.push(j);
+                self.graph.nodes[j].inputs.iter().flatten().for_each(|v| needed[v.0 as usize] = true);
+            }
+        }
+        out.reverse();
+        out
+    }
+
     /// Free memory for a run by steps.
     pub(crate) fn take_buffers(&self) -> Buffers {
         self.buffers.take()
@@ -264,7 +291,7 @@ fn releases(graph: &Graph, computes: &[Option<usize>]) -> Vec<Vec<usize>> {
 
 /// Checks that a node is supported; packs a Conv or Gemm whose weights and bias are constant.
 fn prepare(graph: &Graph, node: &Node) -> Result<Option<FloatConv>, ExecError> {
-    if !is_supported(&node.op, &node.domain) {
+    if !runs(&node.op, &node.domain, &node.attrs) {
         return Err(ExecError::Unsupported { op: node.op.clone(), domain: node.domain.clone() });
     }
     let constant = |i: usize| node.input(i).map(|v| graph.constant(v));

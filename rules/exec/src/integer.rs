@@ -15,7 +15,7 @@ mod pool;
 mod reduce;
 
 use crate::lifetimes::release_after;
-use crate::{ExecError, eval_outputs, is_supported};
+use crate::{ExecError, eval_outputs, runs};
 use operand::Operand;
 use ptq_ir::{QGraph, QNode, QOp, Tensor, TensorId};
 
@@ -43,8 +43,8 @@ impl Interpreter {
             if reads.iter().chain(&writes).any(|&t| t >= count) {
                 return Err(invalid(node, "names a tensor that does not exist".into()).at(&node.name));
             }
-            if let QOp::Float { op, domain, .. } = &node.op
-                && !is_supported(op, domain)
+            if let QOp::Float { op, domain, attrs, .. } = &node.op
+                && !runs(op, domain, attrs)
             {
                 let error = ExecError::Unsupported { op: op.clone(), domain: domain.clone() };
                 return Err(error.at(&node.name));
@@ -147,6 +147,7 @@ impl Interpreter {
             QOp::Pad { before, value } => moves::pad(before, *value, x, &out.shape),
             QOp::Reshape => Ok(x.data.reshaped(out.shape.clone())?),
             QOp::Transpose { perm } => moves::transpose(perm, x),
+            QOp::Requantize(requantize) => concat::requantize(requantize, x, out),
         };
         Ok(vec![y?])
     }

@@ -1,7 +1,7 @@
 //! One quantized node at a time, against whole runs with only that node's parameters; and channel scales in weights.
 #![allow(clippy::unwrap_used)]
 
-use ptq_exec::{AlonePlan, FakeQuantPlan, FloatPlan};
+use ptq_exec::{AlonePlan, FakeQuantPlan, FloatPlan, Part};
 use ptq_ir::{ActivationQuant, Attrs, DType, Graph, GraphBuilder, NodeId, QuantParams, QuantTable, Tensor, ValueId};
 use std::collections::BTreeMap;
 
@@ -44,18 +44,96 @@ fn a_node_alone_is_the_whole_run_with_only_its_parameters() {
     };
     let nodes: Vec<NodeId> = names.iter().map(|(n, _, _)| g.find_node(n).unwrap()).collect();
     let mut found = BTreeMap::new();
-    let plan = AlonePlan::new(&g, &table, &weights).unwrap();
-    plan.run(&[input()], &nodes, &g.outputs, &mut |id, seen| drop(found.insert(id, seen[0].clone().unwrap()))).unwrap();
+    let plan = AlonePlan::new(&g, &table, &weights, &g.outputs).unwrap();
+    let parts = [Part::Both, Part::Weights, Part::Activations];
+    let mut keep = |id: NodeId, part: Part, seen: &[Option<Tensor>]| {
+        found.insert((id, format!("{part:?}")), seen[0].clone().unwrap());
+    };
+    plan.run(&[input()], &nodes, &parts, &mut keep).unwrap();
     let float = FloatPlan::new(&g).unwrap().run(&[input()], &mut |_, _| {}).unwrap();
     for (node, x, w) in names {
         let w = g.find_value(w).unwrap();
         let only = QuantTable { activations: BTreeMap::from([(x.to_owned(), step())]), ..QuantTable::default() };
         let weight = BTreeMap::from([(w, weights[&w].clone())]);
-        let slow = FakeQuantPlan::new(&g, &only, &weight).unwrap().run(&[input()], &mut |_, _| {}).unwrap();
-        let fast = &found[&g.find_node(node).unwrap()];
-        assert_eq!(*fast, slow[0], "{node}");
-        assert_ne!(*fast, float[0], "{node} changes nothing");
+        let none = (QuantTable::default(), BTreeMap::new());
+        let parts = [("Both", &only, &weight), ("Weights", &none.0, &weight), ("Activations", &only, &none.1)];
+        for (part, table, weight) in parts {
+            let slow = FakeQuantPlan::new(&g, table, weight).unwrap().run(&[input()], &mut |_, _| {}).unwrap();
+            let fast = &found[&(g.find_node(node).unwrap(), part.to_owned())];
+            assert_eq!(*fast, slow[0], "{node} {part}");
+            assert_ne!(*fast, float[0], "{node} {part} changes nothing");
+        }
     }
+}
+
+/// x → Conv a → Conv left → Add → output, a → Conv right → Add; and x → Conv other → output of its own.
+fn branches() -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 2, 3, 3]);
+    let conv = |b: &mut GraphBuilder, name: &str, x, seed: usize| {
+        let data = (0..4).map(|i| ((i * 5 + seed * 3) % 7) as f32 / 3.0 - 1.0).collect();
+        let w = b.constant(&format!("w_{name}"), Tensor::from_f32([2, 2, 1, 1], data).unwrap());
+        b.node("Conv", name, &[x, w], Attrs::default(), &[1, 2, 3, 3])
+    };
+    let a = conv(&mut b, "a", x, 1);
+    let left = conv(&mut b, "left", a, 2);
+    let right = conv(&mut b, "right", a, 3);
+    let sum = b.node("Add", "sum", &[left, right], Attrs::default(), &[1, 2, 3, 3]);
+    let other = conv(&mut b, "other", x, 4);
+    b.output(sum);
+    b.output(other);
+    b.finish()
+}
+
+#[test]
+fn only_what_depends_on_a_node_runs_again_and_other_branches_stay_float() {
+    let g = branches();
+    let names = ["a", "left", "right", "other"];
+    let weights: BTreeMap<ValueId, QuantParams> = names
+        .iter()
+        .map(|n| (g.find_value(&format!("w_{n}")).unwrap(), QuantParams::per_channel(DType::I8, vec![0.3, 0.2], 0)))
+        .collect();
+    let table = QuantTable::default();
+    let mut nodes: Vec<NodeId> = names.iter().map(|n| g.find_node(n).unwrap()).collect();
+    nodes.sort_unstable();
+    let mut found = BTreeMap::new();
+    let plan = AlonePlan::new(&g, &table, &weights, &g.outputs).unwrap();
+    plan.run(&[input()], &nodes, &[Part::Both], &mut |id, _, seen| drop(found.insert(id, seen.to_vec()))).unwrap();
+    for name in names {
+        let w = g.find_value(&format!("w_{name}")).unwrap();
+        let weight = BTreeMap::from([(w, weights[&w].clone())]);
+        let slow = FakeQuantPlan::new(&g, &table, &weight).unwrap().run(&[input()], &mut |_, _| {}).unwrap();
+        let expected = match name {
+            "other" => vec![None, Some(slow[1].clone())],
+            _ => vec![Some(slow[0].clone()), None],
+        };
+        assert_eq!(found[&g.find_node(name).unwrap()], expected, "{name}");
+    }
+}
+
+#[test]
+fn side_by_side_gives_every_value_of_both_runs() {
+    let g = chain();
+    let step = || activation(QuantParams::per_tensor(DType::I8, 0.05, 0));
+    let table = QuantTable {
+        activations: ["x", "relu_out"].into_iter().map(|x| (x.to_owned(), step())).collect(),
+        ..QuantTable::default()
+    };
+    let wb = g.find_value("wb").unwrap();
+    let weights = BTreeMap::from([(wb, QuantParams::per_channel(DType::I8, vec![0.03, 0.02], 0))]);
+    let (mut float, mut rounded) = (BTreeMap::new(), BTreeMap::new());
+    FloatPlan::new(&g).unwrap().run(&[input()], &mut |v, t| drop(float.insert(v, t.clone()))).unwrap();
+    let plan = FakeQuantPlan::new(&g, &table, &weights).unwrap();
+    plan.run(&[input()], &mut |v, t| drop(rounded.insert(v, t.clone()))).unwrap();
+    let wanted: Vec<ValueId> = table.activations.keys().map(|n| g.find_value(n).unwrap()).collect();
+    let beside = FloatPlan::new(&g).unwrap().observing(&wanted);
+    let mut seen = 0;
+    let mut compare = |v: ValueId, f: &Tensor, q: &Tensor| {
+        assert_eq!((f, q), (&float[&v], &rounded[&v]), "{}", g.value(v).name);
+        seen += 1;
+    };
+    plan.observing(&[]).beside(&beside, &[input()], &mut compare).unwrap();
+    assert_eq!(seen, 3, "x, relu_out and the output; the Conv in front of the Relu computes it along");
 }
 
 #[test]

@@ -143,6 +143,40 @@ fn fake_quantization_rounds_activations_and_weights() {
 }
 
 #[test]
+fn a_reader_of_another_width_gets_a_copy_of_its_own_and_sinks_do_not_see_it() {
+    let g = graph();
+    let of = |dtype, scale| ActivationQuant {
+        params: QuantParams::per_tensor(dtype, scale, 0),
+        lo: -12.7,
+        hi: 12.7,
+        method: "max".into(),
+    };
+    // relu_out has 16 bits, add reads it in 8.
+    let table = QuantTable {
+        activations: BTreeMap::from([
+            ("relu_out".to_owned(), of(DType::I16, 0.001)),
+            (QuantTable::reader_key("relu_out", "add"), of(DType::I8, 0.1)),
+        ]),
+        ..QuantTable::default()
+    };
+    let read = table.with_readers(&g);
+    assert_eq!(read.nodes.len(), g.nodes.len() + 1);
+    assert!(read.verify().is_empty(), "{:?}", read.verify());
+    assert_eq!(*table.with_readers(&read), *read, "once is enough");
+    let plan = FakeQuantPlan::new(&g, &table, &BTreeMap::new()).unwrap();
+    let mut values = BTreeMap::new();
+    let mut sink = |v: ptq_ir::ValueId, t: &Tensor| drop(values.insert(v, t.f32s().unwrap().to_vec()));
+    let sum = plan.run(&[input()], &mut sink).unwrap().remove(0);
+    assert!(values.keys().all(|v| (v.0 as usize) < g.values.len()));
+    let of = |name: &str| &values[&g.find_value(name).unwrap()];
+    let rounded = |x: f32, s: f32| (x / s).round_ties_even() * s;
+    for ((sum, relu), conv) in sum.f32s().unwrap().iter().zip(of("relu_out")).zip(of("conv_out")) {
+        assert_eq!(*relu, rounded(conv.max(0.0), 0.001));
+        assert_eq!(*sum, rounded(*relu, 0.1) + conv);
+    }
+}
+
+#[test]
 fn a_packed_gemm_has_the_bits_of_the_operator() {
     let mut b = GraphBuilder::new("g");
     let x = b.input("x", &[1, 37]);

@@ -1,9 +1,10 @@
 //! Runs the rules until none fires. Called by [`crate::FuseRule`] and by tests.
 
 use crate::FuseLog;
-use crate::graph_rule::{GraphRule, Phase};
+use crate::graph_rule::{Phase, Rule};
 use crate::links::Links;
 use crate::registry::RULES;
+use crate::rewrite::{self, Rewrite};
 use ptq_ir::{Diagnostic, Graph, NodeId};
 use ptq_rule::{Failure, Outcome, Skip};
 use std::collections::BTreeMap;
@@ -18,8 +19,20 @@ const MAX_ROUNDS: usize = 64;
 /// # Errors
 /// When the graph that comes in, or one that a rule made (a bug of ours, the rule is named), breaks an invariant.
 pub fn fuse(graph: &mut Graph) -> Result<FuseLog, Failure> {
+    fuse_with(graph, &BTreeMap::new())
+}
+
+/// [`fuse`] with rewrites of a manifest, by name.
+///
+/// # Errors
+/// As [`fuse`]; when a rewrite does not come to an end (`FUSE92`).
+pub fn fuse_with(graph: &mut Graph, rewrites: &BTreeMap<String, Rewrite>) -> Result<FuseLog, Failure> {
     check(graph, None)?;
-    let mut run = Run { fired: BTreeMap::new(), skipped: BTreeMap::new() };
+    let own = rewrite::in_order(rewrites);
+    let rules = own.iter().map(|r| r as &dyn Rule).chain(RULES.iter().map(|r| r as &dyn Rule)).collect();
+    // A rewrite that fires more often than there were nodes makes its own work.
+    let most = graph.nodes.len() + 16;
+    let mut run = Run { rules, most, fired: BTreeMap::new(), skipped: BTreeMap::new() };
     let mut rounds = 0;
     while rounds < MAX_ROUNDS && run.round(graph)? {
         rounds += 1;
@@ -28,18 +41,21 @@ pub fn fuse(graph: &mut Graph) -> Result<FuseLog, Failure> {
     Ok(run.into_log())
 }
 
-struct Run {
+struct Run<'a> {
+    rules: Vec<&'a dyn Rule>,
+    /// Most firings of one rewrite.
+    most: usize,
     fired: BTreeMap<String, usize>,
     /// Reason by (code, node).
-    skipped: BTreeMap<(&'static str, String), String>,
+    skipped: BTreeMap<(&'a str, String), String>,
 }
 
-impl Run {
+impl<'a> Run<'a> {
     /// Asks the rules of each phase until those of one have changed something. Gives whether any have.
     fn round(&mut self, graph: &mut Graph) -> Result<bool, Failure> {
-        for phase in [Phase::Simplify, Phase::Convert, Phase::Hide] {
+        for phase in [Phase::First, Phase::Simplify, Phase::Convert, Phase::Last, Phase::Hide] {
             let mut changed = false;
-            for rule in RULES.iter().filter(|r| r.phase == phase) {
+            for rule in self.rules.clone().into_iter().filter(|r| r.phase() == phase) {
                 changed |= self.sweep(rule, graph)?;
             }
             if changed {
@@ -51,22 +67,26 @@ impl Run {
 
     /// Asks one rule about every node in order. After a change the same position is asked again, because the node
     /// there is another one or has new neighbours; the number of changes is bounded.
-    fn sweep(&mut self, rule: &GraphRule, graph: &mut Graph) -> Result<bool, Failure> {
+    fn sweep(&mut self, rule: &'a dyn Rule, graph: &mut Graph) -> Result<bool, Failure> {
         let mut links = Links::of(graph);
         let mut budget = 2 * graph.nodes.len() + 16;
         let mut changed = false;
         let mut i = 0;
         while i < graph.nodes.len() {
             let id = NodeId(i as u32);
-            if budget == 0 || !(rule.matches)(graph, &links, id) {
+            if budget == 0 || !rule.matches(graph, &links, id) {
                 i += 1;
                 continue;
             }
-            let place = (rule.meta.code, graph.node(id).name.clone());
-            match (rule.rewrite)(graph, &links, id) {
+            let place = (rule.code(), graph.node(id).name.clone());
+            match rule.rewrite(graph, &links, id) {
                 Outcome::Fired => {
                     check(graph, Some(rule))?;
-                    *self.fired.entry(rule.meta.code.to_owned()).or_default() += 1;
+                    let fired = self.fired.entry(rule.code().to_owned()).or_default();
+                    *fired += 1;
+                    if !rule.is_ours() && *fired > self.most {
+                        return Err(endless(rule, *fired));
+                    }
                     self.skipped.remove(&place);
                     links = Links::of(graph);
                     budget -= 1;
@@ -91,17 +111,24 @@ impl Run {
     }
 }
 
-fn check(graph: &Graph, after: Option<&GraphRule>) -> Result<(), Failure> {
+fn check(graph: &Graph, after: Option<&dyn Rule>) -> Result<(), Failure> {
     let mut problems = graph.verify();
     if problems.is_empty() {
         return Ok(());
     }
     let message = match after {
-        Some(rule) => {
-            format!("rule {} ({}) made an invalid graph; this is a bug of ptq", rule.meta.code, rule.meta.name)
+        Some(rule) if rule.is_ours() => {
+            format!("rule {} ({}) made an invalid graph; this is a bug of ptq", rule.code(), rule.name())
         }
+        Some(rule) => format!("rewrite {} made an invalid graph", rule.name()),
         None => "the graph to fuse is invalid".to_owned(),
     };
     problems.insert(0, Diagnostic::error("FUSE90", message));
     Err(problems.into())
+}
+
+fn endless(rule: &dyn Rule, fired: usize) -> Failure {
+    let message = format!("rewrite {} does not come to an end: it fired {fired} times", rule.name());
+    let hint = "its pattern fits what it makes, or a built-in rule undoes it: add a guard, or choose another `when`";
+    Diagnostic::error("FUSE92", message).hint(hint).into()
 }

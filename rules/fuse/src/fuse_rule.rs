@@ -1,15 +1,20 @@
 //! The build rule `fuse`. Called by the engine.
 
-use crate::fuse;
+use crate::{Rewrite, fuse_with};
 use bytes::Bytes;
 use ptq_ir::Diagnostic;
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_graph, read_graph};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// Parameters of [`FuseRule`]: none yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Parameters of [`FuseRule`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FuseParams {}
+pub struct FuseParams {
+    /// Rewrites of the manifest by name; empty ones are not written, so that a build without any keeps its keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rewrites: BTreeMap<String, Rewrite>,
+}
 
 /// `graph` + `tensor/*` → `graph` + `tensor/*`, and `rules.json` ([`crate::FuseLog`]).
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,9 +30,9 @@ impl BuildRule for FuseRule {
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
-        let FuseParams {} = ctx.params()?;
+        let FuseParams { rewrites } = ctx.params()?;
         let mut graph = read_graph(ctx.inputs)?;
-        let log = fuse(&mut graph)?;
+        let log = fuse_with(&mut graph, &rewrites)?;
         let json = serde_json::to_vec(&log)
             .map_err(|e| Diagnostic::error("FUSE91", format!("the rule log does not encode: {e}")))?;
         let mut out = Blobs::new();

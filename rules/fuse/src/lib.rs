@@ -19,10 +19,12 @@ mod moving;
 mod norm_region;
 mod registry;
 mod reshape;
+pub mod rewrite;
 mod rules;
 mod scalar_region;
 
-pub use fixed_point::fuse;
+pub use fixed_point::{fuse, fuse_with};
 pub use fuse_rule::{FuseParams, FuseRule};
 pub use log::FuseLog;
 pub use registry::rules;
+pub use rewrite::{REWRITE, Rewrite};

@@ -37,7 +37,7 @@ pub use image_input::{RESIZER_PIXELS, Source, SpaceAndRange, legal_sources, lega
 pub use input_spec::{Fit, InputSpec, InputType, Layout};
 pub use qgraph::{
     Activation, QAdd, QConcat, QConv, QDiv, QExtreme, QGraph, QLut, QMatMul, QMul, QNode, QOp, QPool, QReduce,
-    QSoftmax, QTensor, Reduction, Segment, SegmentId, TensorId,
+    QRequantize, QSoftmax, QTensor, Reduction, Segment, SegmentId, TensorId,
 };
 pub use quant::{ActScheme, ActivationQuant, QuantParams, QuantTable, Requant, Rounding};
 pub use shape::{broadcast_shapes, numel, strides};

@@ -5,6 +5,7 @@
 
 mod clip;
 mod conv;
+mod custom;
 mod data;
 mod function;
 mod gemm;
@@ -18,6 +19,7 @@ mod window;
 
 pub use clip::activation_of;
 pub use conv::ConvGeom;
+pub use custom::{CUSTOM, CustomInput, CustomOp, CustomOutput, Given, evaluate};
 pub use data::{Unique, non_zero, ordered, shape_slice};
 pub use function::{FUNCTION, FUNCTION_DOMAIN, FunctionStep, Operand, ScalarFunction, is_function};
 pub use gemm::GemmAttrs;

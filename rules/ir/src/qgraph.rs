@@ -24,7 +24,7 @@ pub struct QTensor {
     pub source: String,
     /// Shape in the model's own (ONNX) axis order.
     pub shape: Vec<usize>,
-    /// Element type: `int8`, `uint8` or `int32` when quantized; any type on the CPU.
+    /// Element type: `int8`, `uint8`, `int16` or `int32` when quantized; any type on the CPU.
     pub dtype: DType,
     /// Parameters when quantized.
     pub quant: Option<QuantParams>,
@@ -49,7 +49,9 @@ pub enum Activation {
 }
 
 /// Integer convolution: `acc = bias[o] + Σ (x - x_zero) * w`, taps outside the image add nothing.
-/// Inputs: `x` (NCHW, int8/uint8), `w` (OIHW int8, constant), optional `bias` (int32, constant).
+/// Inputs: `x` (NCHW, int8/uint8/int16), `w` (OIHW int8, constant), optional `bias` (int32, constant).
+/// With 8-bit `x` the accumulator has 32 bits and wraps (placement's limits keep it inside); with 16-bit `x` it has 64
+/// bits, which no legal convolution exceeds, and an int32 result is saturated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QConv {
     /// Kernel, strides, pads, dilations, groups.
@@ -119,7 +121,7 @@ pub struct QDiv {
 }
 
 /// Matrix product over the last two axes, the others broadcast: `out = requant(Σ (a - a_zero)·(b - b_zero)) + out_zero`,
-/// saturated to the type. Operands have equal rank, `[.., M, K]` and `[.., K, N]`.
+/// saturated to the type. Operands have equal rank, `[.., M, K]` and `[.., K, N]`. The sum has 64 bits where an operand has 16.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QMatMul {
     /// One entry.
@@ -158,9 +160,19 @@ pub struct QReduce {
 pub struct QSoftmax {
     /// Axis, non-negative.
     pub axis: usize,
-    /// 256 entries: `round(2^20 · exp(-k · x_scale))`.
+    /// One entry for each difference of two values of the input's type, 256 or 65,536: `round(2^20 · exp(-k · x_scale))`,
+    /// with 16 bits `2^30`.
     pub table: Vec<u32>,
     /// One entry, `1 / out_scale`.
+    pub requant: Requant,
+    /// Output zero point.
+    pub out_zero: i32,
+}
+
+/// Another scale, zero point or width for the same numbers: `out = round((x - x_zero)·m) + out_zero`, saturated to the type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QRequantize {
+    /// One entry.
     pub requant: Requant,
     /// Output zero point.
     pub out_zero: i32,
@@ -197,7 +209,7 @@ pub struct QLut {
     pub op: String,
     /// Attributes of that operator.
     pub attrs: Attrs,
-    /// 256 outputs in the output's quantized units.
+    /// One output for each value of the input's type, 256 or 65,536, in the output's quantized units.
     pub table: Vec<i16>,
 }
 
@@ -280,6 +292,8 @@ pub enum QOp {
         /// Permutation.
         perm: Vec<usize>,
     },
+    /// Another scale, zero point or width.
+    Requantize(QRequantize),
 }
 
 impl QAdd {
@@ -293,7 +307,7 @@ impl QAdd {
 }
 
 impl QOp {
-    /// Operator name for tables: the ONNX name, or `Quantize` / `Dequantize`.
+    /// Operator name for tables: the ONNX name, or `Quantize` / `Dequantize` / `Requantize`.
     pub fn name(&self) -> &str {
         match self {
             QOp::Float { op, .. } => op,
@@ -325,6 +339,7 @@ impl QOp {
             QOp::Pad { .. } => "Pad",
             QOp::Reshape => "Reshape",
             QOp::Transpose { .. } => "Transpose",
+            QOp::Requantize(_) => "Requantize",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How real numbers become integers: parameters of a tensor, and constants of a requantization.
 
-use crate::{DType, Graph, Tensor, ValueId};
+use crate::{Attrs, DType, Graph, Node, Tensor, Value, ValueId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -57,6 +57,8 @@ pub enum ActScheme {
     SymmetricInt8,
     /// uint8 with a zero point; 0 for tensors that are never negative.
     AffineUint8,
+    /// int16, zero point 0, scale = threshold / 32,767: values that placement gives 16 bits, on every march.
+    SymmetricInt16,
     /// int8 with a zero point: what `calibration.asymmetric` makes of [`ActScheme::SymmetricInt8`].
     AffineInt8,
 }
@@ -64,7 +66,7 @@ pub enum ActScheme {
 impl ActScheme {
     /// Whether the zero point follows the range.
     pub fn is_affine(self) -> bool {
-        self != ActScheme::SymmetricInt8
+        !matches!(self, ActScheme::SymmetricInt8 | ActScheme::SymmetricInt16)
     }
 
     /// The scheme of the same type with a zero point.
@@ -72,7 +74,7 @@ impl ActScheme {
     pub fn asymmetric(self) -> ActScheme {
         match self {
             ActScheme::SymmetricInt8 => ActScheme::AffineInt8,
-            affine => affine,
+            other => other,
         }
     }
 }
@@ -112,7 +114,8 @@ pub struct ActivationQuant {
 /// Quantization of a graph, by value name: what calibration decided.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QuantTable {
-    /// Activations that carry a scale.
+    /// Activations that carry a scale. Where a node reads a value with other parameters than the value's own (in another
+    /// width), a second entry under [`QuantTable::reader_key`] has them.
     pub activations: BTreeMap<String, ActivationQuant>,
     /// Weights of accelerated nodes: int8, symmetric, per output channel.
     pub weights: BTreeMap<String, QuantParams>,
@@ -121,6 +124,64 @@ pub struct QuantTable {
 }
 
 impl QuantTable {
+    /// Key of the parameters with which one node reads a value.
+    pub fn reader_key(value: &str, node: &str) -> String {
+        format!("{value} for {node}")
+    }
+
+    /// The parameters with which a node reads a value, where they are not the value's own.
+    pub fn reread(&self, value: &str, node: &str) -> Option<&ActivationQuant> {
+        self.activations.get(&QuantTable::reader_key(value, node))
+    }
+
+    /// The parameters with which a node reads a value.
+    pub fn read_by(&self, value: &str, node: &str) -> Option<&ActivationQuant> {
+        self.reread(value, node).or_else(|| self.activations.get(value))
+    }
+
+    /// The graph in which every value that a node reads with other parameters than its own is a value of its own, named by
+    /// [`QuantTable::reader_key`] and copied by an Identity in front of that node. Numbers of values stay.
+    pub fn with_readers<'g>(&self, graph: &'g Graph) -> Cow<'g, Graph> {
+        let reread = |node: &Node| -> Vec<(usize, ValueId, String)> {
+            let of = |(i, v): (usize, &Option<ValueId>)| {
+                let v = (*v)?;
+                let key = QuantTable::reader_key(&graph.value(v).name, &node.name);
+                self.activations.contains_key(&key).then_some((i, v, key))
+            };
+            node.inputs.iter().enumerate().filter_map(of).collect()
+        };
+        let all: Vec<_> = graph.nodes.iter().map(reread).collect();
+        if all.iter().all(Vec::is_empty) {
+            return Cow::Borrowed(graph);
+        }
+        let mut out = graph.clone();
+        out.nodes.clear();
+        for (node, reread) in graph.nodes.iter().zip(all) {
+            let mut node = node.clone();
+            for (i, v, key) in reread {
+                let made = out.values.iter().position(|v| v.name == key);
+                let copy = made.map_or(ValueId(out.values.len() as u32), |i| ValueId(i as u32));
+                node.inputs[i] = Some(copy);
+                if made.is_none() {
+                    let value = graph.value(v);
+                    out.values.push(Value { name: key.clone(), ..value.clone() });
+                    out.nodes.push(Node {
+                        name: key,
+                        op: "Identity".into(),
+                        domain: String::new(),
+                        inputs: vec![Some(v)],
+                        outputs: vec![copy],
+                        attrs: Attrs::default(),
+                        covers: Vec::new(),
+                        fusible_into: None,
+                    });
+                }
+            }
+            out.nodes.push(node);
+        }
+        Cow::Owned(out)
+    }
+
     /// The graph that is quantized: with the constants that calibration corrected.
     pub fn corrected<'g>(&self, graph: &'g Graph) -> Cow<'g, Graph> {
         if self.constants.is_empty() {

@@ -1,4 +1,4 @@
-//! Exact integer kernels on 8-bit activations. Sums of exact products are associative modulo 2^32, so tiles, threads
+//! Exact integer kernels on 8-bit activations, and on 16-bit ones (`words`, `word_*`). Sums of exact products are associative modulo 2^32, so tiles, threads
 //! and instruction sets cannot change a bit; only the requantization rounds, and it is that of [`crate::requant`].
 //!
 //! Activations are NHWC (channels innermost): a pointwise convolution then reads the image in place, a window is a few
@@ -24,6 +24,7 @@ mod peak;
 mod pool;
 mod prepare;
 mod sink;
+mod stored;
 mod strips;
 mod tile;
 #[cfg(target_arch = "x86_64")]
@@ -31,8 +32,11 @@ mod vnni;
 #[cfg(target_arch = "x86_64")]
 mod vnni512;
 mod windows;
+mod word_conv;
+mod word_matmul;
+mod words;
 
-pub use border::{dequantize_bytes, quantize_bytes};
+pub use border::{dequantize_bytes, fake_quantize, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
 pub use elementwise::{IntAdd, IntMul, byte_pairs};
@@ -42,6 +46,10 @@ pub use lookup::{lookup, requant_table};
 pub use matmul::IntMatMul;
 pub use peak::multiply_add_loop;
 pub use pool::{IntAveragePool, IntImage, int_max_pool};
+pub use stored::Stored;
+pub use word_conv::{MAX_WEIGHTS, WordConv};
+pub use word_matmul::WordMatMul;
+pub use words::{WordPairs, word_lookup, word_map};
 
 /// How a byte is read as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,9 +22,10 @@ mod team;
 pub use error::KernelError;
 pub use float::{Activation, FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
 pub use int::{
-    IntAdd, IntAveragePool, IntConv, IntConvSpec, IntImage, IntMatMul, IntMul, Sign, byte_lines, byte_pairs, bytes_of,
-    bytes_of_mut, dequantize_bytes, int_max_pool, lookup, multiply_add_loop, quantize_bytes, requant_table, swap_axes,
-    to_nchw, to_nhwc,
+    IntAdd, IntAveragePool, IntConv, IntConvSpec, IntImage, IntMatMul, IntMul, MAX_WEIGHTS, Sign, Stored, WordConv,
+    WordMatMul, WordPairs, byte_lines, byte_pairs, bytes_of, bytes_of_mut, dequantize_bytes, fake_quantize,
+    int_max_pool, lookup, multiply_add_loop, quantize_bytes, requant_table, swap_axes, to_nchw, to_nhwc, word_lookup,
+    word_map,
 };
 pub use isa::Isa;
 pub use parallel::split;

@@ -25,6 +25,13 @@ pub fn requant_float(acc: i32, m: f32) -> i32 {
     round_half_even(acc as f32 * m)
 }
 
+/// `round_half_even(acc · m)` of a wider accumulator, which is converted to f32 (half to even) and multiplied once. Equal
+/// to [`requant_float`] where the accumulator has 32 bits.
+#[inline(always)]
+pub fn requant_float_wide(acc: i64, m: f32) -> i32 {
+    round_half_even(acc as f32 * m)
+}
+
 /// `round_half_even(a·ma + b·mb)`: both products and the sum are single f32 operations.
 #[inline(always)]
 pub fn add_float(a: i32, ma: f32, b: i32, mb: f32) -> i32 {
@@ -173,6 +180,21 @@ pub fn apply(requant: &Requant, entry: usize, acc: i32) -> i32 {
     }
 }
 
+/// [`apply`] to an accumulator of 64 bits, as operators with 16-bit operands have it.
+///
+/// # Panics
+/// When there is neither a single entry nor one with that index.
+#[inline(always)]
+pub fn apply_wide(requant: &Requant, entry: usize, acc: i64) -> i32 {
+    match requant {
+        Requant::Float(m) => requant_float_wide(acc, m[if m.len() == 1 { 0 } else { entry }]),
+        Requant::Fixed(m) => {
+            let (mult, shift) = m[if m.len() == 1 { 0 } else { entry }];
+            requant_fixed(acc, mult, shift)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,6 +265,26 @@ mod tests {
         for acc in -40_000..=40_000 {
             assert_eq!(requant_float(acc, 1.0), acc);
             assert_eq!(requant_fixed(i64::from(acc), 1 << 30, 30), acc);
+        }
+    }
+
+    #[test]
+    fn wide_accumulators_round_their_ties_like_narrow_ones() {
+        for s in 1..=12u32 {
+            // Odd multiples of the half far beyond 32 bits, with at most 24 significant bits: exact in f32.
+            for odd in (1..200i64).step_by(2).chain((1 << 23) - 99..1 << 23).filter(|o| o % 2 == 1) {
+                for acc in [odd << (s + 13), -(odd << (s + 13)), odd, -odd] {
+                    let m = 1.0 / (1u64 << (s + 14)) as f32;
+                    assert_eq!(i64::from(requant_float_wide(acc, m)), even_of(acc, s + 14), "{acc} / 2^{}", s + 14);
+                    let fixed = requant_fixed(acc, 1 << 30, s as u8 + 44);
+                    assert_eq!(i128::from(fixed), away_of(i128::from(acc), s + 14));
+                }
+            }
+        }
+        for acc in [i32::MIN, -(1 << 24) - 1, (1 << 24) + 1, (1 << 24) + 3, i32::MAX] {
+            for m in [1.0, 0.37, 3e-5] {
+                assert_eq!(requant_float_wide(acc.into(), m), requant_float(acc, m));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! A march: the whole file, read and checked.
 
-use crate::{Elsewhere, Hardware, OpEntry, Route};
+use crate::{Elsewhere, Hardware, Int16, OpEntry, Route};
 use ptq_ir::{ActScheme, DType, Diagnostic, Rounding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -93,6 +93,16 @@ impl March {
         })?;
         let problems = march.check();
         if problems.is_empty() { Ok(march) } else { Err(problems) }
+    }
+
+    /// Which tensors of an operator may be int16. The host processor computes whatever it accelerates in any width, so that
+    /// only tables of accelerators list it.
+    pub fn int16_of(&self, op: &str) -> Int16 {
+        match self.op.get(op) {
+            Some(entry) if self.quantization.int16 && self.hardware.is_some() => entry.int16,
+            Some(_) if self.quantization.int16 => Int16::Both,
+            _ => Int16::None,
+        }
     }
 
     fn check(&self) -> Vec<Diagnostic> {

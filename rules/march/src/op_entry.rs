@@ -45,6 +45,18 @@ pub enum Int16 {
     Both,
 }
 
+impl Int16 {
+    /// Whether inputs may be int16.
+    pub fn input(self) -> bool {
+        matches!(self, Int16::In | Int16::Both)
+    }
+
+    /// Whether results may be int16.
+    pub fn output(self) -> bool {
+        matches!(self, Int16::Out | Int16::Both)
+    }
+}
+
 /// Allowed values of one measured property, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(i64, i64)", into = "(i64, i64)")]

@@ -46,8 +46,13 @@ pub fn import(
     let mut model = decode(bytes, limits).map_err(|d| vec![d])?;
     let standard = |d: &Option<String>| matches!(d.as_deref(), None | Some("" | "ai.onnx"));
     let version = model.opset_import.iter().find(|o| standard(&o.domain)).and_then(|o| o.version);
-    let mut importer =
-        Importer { external, meter: Meter::new(limits.budget), quantized: limits.quantized, problems: Vec::new() };
+    let mut importer = Importer {
+        external,
+        meter: Meter::new(limits.budget),
+        quantized: limits.quantized,
+        foreign: limits.foreign,
+        problems: Vec::new(),
+    };
     let opset = check::opset(version).unwrap_or_else(|d| {
         importer.problems.push(d);
         ptq_ir::IR_OPSET
@@ -93,6 +98,7 @@ struct Importer<'a> {
     external: External<'a>,
     meter: Meter,
     quantized: bool,
+    foreign: bool,
     problems: Vec<Diagnostic>,
 }
 
@@ -108,7 +114,7 @@ impl Importer<'_> {
         let outputs: Vec<String> = graph.output.iter().map(|o| o.name.clone().unwrap_or_default()).collect();
         let (mut nodes, control) = self.nodes(&graph.node, &mut constants);
         drop_unread_outputs(&mut nodes, &outputs);
-        self.problems.extend(check::operators(&nodes, self.quantized));
+        self.problems.extend(check::operators(&nodes, self.quantized, self.foreign));
         self.problems.extend(structure::definitions(&inputs, &outputs, &nodes, &constants));
         RawModel { opset, inputs, outputs, nodes, constants, control, notes: widen::notes(graph) }
     }

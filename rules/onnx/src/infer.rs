@@ -38,6 +38,7 @@ mod window;
 
 pub use context::{InferCtx, Inferred};
 
+use ptq_ir::ops::CustomOp;
 use ptq_ir::{DType, Diagnostic, Graph, Node, numel};
 
 /// Types and shapes of a node's outputs. The node need not be part of the graph yet; its inputs must be.
@@ -47,6 +48,9 @@ use ptq_ir::{DType, Diagnostic, Graph, Node, numel};
 /// (`INFER02`), which attribute (`INFER03`), or which output is not supported (`INFER04`).
 pub fn infer(graph: &Graph, node: &Node) -> Result<Vec<(DType, Vec<usize>)>, Diagnostic> {
     let error = |code: &str, why: String| Diagnostic::error(code, why).node(&node.name);
+    if let Some(declared) = CustomOp::of(&node.attrs) {
+        return custom(graph, node, &declared);
+    }
     let entry = registry::find(&node.op)
         .filter(|_| node.domain.is_empty())
         .ok_or_else(|| error("INFER02", format!("operator {} is not supported", node.op)))?;
@@ -66,9 +70,39 @@ pub fn infer(graph: &Graph, node: &Node) -> Result<Vec<(DType, Vec<usize>)>, Dia
     Ok(out)
 }
 
+/// Outputs of a custom operator, by its declaration.
+fn custom(graph: &Graph, node: &Node, declared: &CustomOp) -> Result<Vec<(DType, Vec<usize>)>, Diagnostic> {
+    let given = |v: &Option<ptq_ir::ValueId>| {
+        let value = v.and_then(|v| graph.values.get(v.0 as usize));
+        value.map(|value| (value.dtype, value.shape.as_slice()))
+    };
+    let inputs: Vec<_> = node.inputs.iter().map(given).collect();
+    let error = |why: String| {
+        let message = format!("custom operator {}.{}: {why}", node.domain, node.op);
+        let hint = format!("see [custom_op.{}]", declared.name);
+        Diagnostic::error("INFER05", message).node(&node.name).hint(hint)
+    };
+    let mut out = declared.infer(&inputs, &node.attrs).map_err(error)?;
+    if node.outputs.len() > out.len() {
+        return Err(error(format!("the node has {} outputs, {} are declared", node.outputs.len(), out.len())));
+    }
+    for (dtype, shape) in &out {
+        if numel(shape).and_then(|n| n.checked_mul(dtype.bytes())).is_none_or(|b| b > isize::MAX as usize) {
+            return Err(error(format!("output shape {shape:?} is too large")));
+        }
+    }
+    out.truncate(node.outputs.len().max(1));
+    Ok(out)
+}
+
 /// Whether a file may use this operator of the standard domain (by itself, or converted to others).
 pub fn is_known_op(op: &str) -> bool {
     registry::find(op).is_some() || crate::convert::replaces(op)
+}
+
+/// Attributes that an operator which a graph may hold can have.
+pub fn attributes_of(op: &str) -> Option<&'static [&'static str]> {
+    registry::find(op).map(|entry| entry.attrs)
 }
 
 /// Names of all operators that a graph may hold, sorted.

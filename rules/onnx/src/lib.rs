@@ -7,11 +7,13 @@
 
 pub mod convert;
 mod export;
+mod foreign;
 mod import;
 pub mod infer;
 mod meter;
 mod ports;
 pub mod proto;
+mod ranges;
 mod raw;
 mod scan;
 #[cfg(test)]
@@ -19,8 +21,10 @@ mod testing;
 
 pub use convert::{ConvertEnv, convert};
 pub use export::{ExportMeta, export_fake_quant, export_float, export_qdq};
+pub use foreign::foreign_ops;
 pub use import::{external_files, import, is_quantized};
-pub use infer::{InferCtx, infer, is_known_op, known_ops, operators};
+pub use infer::{InferCtx, attributes_of, infer, is_known_op, known_ops, operators};
 pub use ports::{FilePort, INPUT_METADATA, file_ports, metadata};
+pub use ranges::quantized_ranges;
 pub use raw::{RawBody, RawControl, RawDim, RawInput, RawModel, RawNode};
 pub use scan::{DEFAULT_BUDGET, Limits};

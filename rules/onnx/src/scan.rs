@@ -13,6 +13,8 @@ pub struct Limits {
     pub budget: usize,
     /// Whether nodes of quantized models are let through, for parse to turn them into float.
     pub quantized: bool,
+    /// Whether operators of other domains are let through, for parse to find their declarations.
+    pub foreign: bool,
 }
 
 /// The budget where the manifest states none: 1 GiB.
@@ -21,7 +23,7 @@ pub const DEFAULT_BUDGET: usize = 1 << 30;
 impl Default for Limits {
     /// Two million objects (a node with its names is about ten) and [`DEFAULT_BUDGET`]; quantized nodes are refused.
     fn default() -> Limits {
-        Limits { max_objects: 2_000_000, budget: DEFAULT_BUDGET, quantized: false }
+        Limits { max_objects: 2_000_000, budget: DEFAULT_BUDGET, quantized: false, foreign: false }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Computes nodes whose inputs are constant. The only place of this crate that runs arithmetic.
 
 use crate::budget::Budget;
+use ptq_ir::ops::CUSTOM;
 use ptq_ir::{Attr, DType, Diagnostic, Graph, Node, Tensor, Value};
 
 /// The results of a node, when they do not depend on the model's inputs; `None` when they do.
@@ -22,7 +23,8 @@ pub(crate) fn fold(
     }
     let inputs: Option<Vec<Option<&Tensor>>> =
         node.inputs.iter().map(|i| i.map_or(Some(None), |v| graph.constant(v).map(Some))).collect();
-    let Some(inputs) = inputs else { return Ok(None) };
+    // What a custom operator makes of constants is left to run time: its program need not be here.
+    let Some(inputs) = inputs.filter(|_| node.attrs.get(CUSTOM).is_none()) else { return Ok(None) };
     budget.fold(graph, node, inferred).map_err(|d| d.node(&node.name))?;
     let mut out = evaluate(node, &inputs)
         .map_err(|why| Diagnostic::error("PARSE05", format!("{} of constants: {why}", node.op)).node(&node.name))?;

@@ -15,6 +15,7 @@ mod budget;
 mod build;
 mod colour;
 mod control;
+mod custom;
 mod cut;
 mod fold;
 mod freeze;

@@ -3,8 +3,9 @@
 use crate::budget::Budget;
 use crate::cut::{self, Cut};
 use crate::quantized::{self, Quantized};
-use crate::{batch, build, freeze, order, preprocess, prune};
+use crate::{batch, build, custom, freeze, order, preprocess, prune};
 use bytes::Bytes;
+use ptq_ir::ops::CustomOp;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable};
 use ptq_onnx::{Limits, RawModel, import};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_graph};
@@ -37,6 +38,9 @@ pub struct ParseParams {
     /// Nodes to make outputs, nodes to remove at the ends.
     #[serde(default, skip_serializing_if = "Cut::is_nothing")]
     pub cut: Cut,
+    /// Declarations of the custom operators that the model uses, by domain and operator with a dot between.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<String, CustomOp>,
 }
 
 impl ParseParams {
@@ -83,7 +87,9 @@ pub(crate) fn parse(
 ) -> Result<(Graph, Vec<Diagnostic>, QuantTable), Vec<Diagnostic>> {
     let limits =
         Limits { budget: params.budget(), quantized: params.quantized != Quantized::Refuse, ..Limits::default() };
-    let raw = import(model, external, &limits)?;
+    let limits = Limits { foreign: !params.custom.is_empty(), ..limits };
+    let mut raw = import(model, external, &limits)?;
+    custom::declare(&mut raw, &params.custom)?;
     let Some(batch) = batch::asked(&params.inputs) else { return graph_of(raw, params, &params.inputs, limits.budget) };
     let of = |items| graph_of(raw.clone(), params, &batch::with_items(&params.inputs, items), limits.budget);
     let one = of(1)?;

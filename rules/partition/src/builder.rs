@@ -1,8 +1,9 @@
 //! The program under construction: tensors, borders, nodes waiting for their place, segments. Lowering code fills it.
 
+use crate::constants::{Factor, requant};
 use ptq_ir::{
-    Device, Diagnostic, Graph, NodeId, QGraph, QNode, QOp, QTensor, QuantParams, QuantTable, Segment, SegmentId,
-    Tensor, TensorId, ValueId,
+    Device, Diagnostic, Graph, NodeId, QGraph, QNode, QOp, QRequantize, QTensor, QuantParams, QuantTable, Segment,
+    SegmentId, Tensor, TensorId, ValueId,
 };
 use ptq_march::March;
 use ptq_place::{Placement, absorbed_output};
@@ -203,6 +204,41 @@ impl<'a> Builder<'a> {
         let slot = (level.saturating_sub(1), Phase::Quantize, 0, v.0 as usize);
         self.push(slot, None, &name, QOp::Quantize, vec![from], vec![q], Vec::new());
         Ok(q)
+    }
+
+    /// Whether a node reads or gives 16 bits.
+    pub(crate) fn has_words(&self, id: NodeId) -> bool {
+        let row = &self.placement.nodes[id.0 as usize];
+        row.int16_output || !row.int16_inputs.is_empty()
+    }
+
+    /// The integer tensor of a value as node `id` reads it: requantized in front of the node where that has other parameters.
+    pub(crate) fn read(&mut self, id: NodeId, v: ValueId, level: u32) -> Result<TensorId, Diagnostic> {
+        let own = self.integer_tensor(v, level)?;
+        let (reader, value) = (&self.graph.node(id).name, &self.graph.value(v).name);
+        let Some(to) = self.quant.reread(value, reader).map(|a| a.params.clone()) else { return Ok(own) };
+        let from = self.tensor_params(own);
+        if from == to {
+            return Ok(own);
+        }
+        let factor = Factor::ratio(from.scale0(), to.scale0());
+        let requant = requant(self.march.quantization.rounding, &[factor]);
+        let op = QOp::Requantize(QRequantize { requant, out_zero: to.zero_point0() });
+        let key = QuantTable::reader_key(value, reader);
+        let name = self.free_node_name(&format!("{value}_requantize_for_{reader}"));
+        let value = self.graph.value(v);
+        let read = self.add_tensor(QTensor {
+            name: format!("{key}_quantized"),
+            source: value.name.clone(),
+            shape: value.shape.clone(),
+            dtype: to.dtype,
+            quant: Some(to),
+            data: None,
+        });
+        let row = &self.placement.nodes[id.0 as usize];
+        let slot = (level, Phase::Compute, row.subgraph.unwrap_or(0), id.0 as usize);
+        self.push(slot, row.subgraph, &name, op, vec![own], vec![read], Vec::new());
+        Ok(read)
     }
 
     /// The integer tensor that a node writes for a value.

@@ -3,7 +3,7 @@
 use crate::partition;
 use ptq_ir::{Diagnostic, QuantTable};
 use ptq_march::March;
-use ptq_place::{Requests, place};
+use ptq_place::{Requests, follow, place};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_qgraph, read_graph};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ impl BuildRule for PartitionRule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
@@ -34,7 +34,8 @@ impl BuildRule for PartitionRule {
         let march = March::from_toml(&march).map_err(Failure::from)?;
         let quant: QuantTable = ptq_ir::from_bytes(&ctx.input("quant")?)
             .map_err(|e| Failure::from(Diagnostic::error("PART01", format!("quantization table: {e}"))))?;
-        let (placement, warnings) = place(&graph, &march, &params.requests).checked()?;
+        let (mut placement, warnings) = place(&graph, &march, &params.requests).checked()?;
+        follow(&graph, &mut placement, &quant);
         let program = partition(&graph, &march, &placement, &quant)?;
         let mut out = Blobs::new();
         put_qgraph(&mut out, &program)?;

@@ -35,7 +35,8 @@ pub(crate) fn unfulfilled(placement: &Placement, requests: &Requests) -> Vec<Dia
 }
 
 /// The price of running a node behind the tail Conv on the BPU.
-pub(crate) fn int8_output(node: &str, conv: &str, output: &str) -> Diagnostic {
-    let what = format!("on request, {conv} gives int8 instead of int32, so output {output} has 256 levels");
+pub(crate) fn coarser_output(node: &str, conv: &str, output: &str, words: bool) -> Diagnostic {
+    let (dtype, levels) = if words { ("int16", "65,536") } else { ("int8", "256") };
+    let what = format!("on request, {conv} gives {dtype} instead of int32, so output {output} has {levels} levels");
     Diagnostic::warning("PLACE22", what).node(node).hint(format!("without the request {conv} keeps int32 precision"))
 }

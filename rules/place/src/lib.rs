@@ -17,12 +17,14 @@ pub mod rules;
 mod scales;
 mod suggest;
 mod types;
+mod widths;
 
 pub use borders::{Border, borders};
 pub use cuts::{Cut, Place, cuts};
 pub use limits::PROPERTIES;
 pub use place::{PlaceResult, channel_axis_after, place};
 pub use placement::{NodePlacement, Placement, Reason};
-pub use requests::{Optimization, Requests};
-pub use scales::{Scale, absorbed_output, scales};
+pub use requests::{Optimization, Requests, Side};
+pub use scales::{Scale, absorbed_output, scales, words};
 pub use suggest::nearest;
+pub use widths::{follow, is_uniform};

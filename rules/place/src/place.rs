@@ -2,7 +2,7 @@
 
 use crate::rules::passive::Neighbour;
 use crate::rules::{attribute, float_only, limit, manual, no_route, passive, requested, tail};
-use crate::{NodePlacement, Placement, Reason, Requests, answer, levels, types};
+use crate::{NodePlacement, Placement, Reason, Requests, answer, levels, types, widths};
 use ptq_ir::{Activation, Device, Diagnostic, Graph, Node, NodeId, ValueId, ops};
 use ptq_march::{Class, March};
 
@@ -39,9 +39,10 @@ pub fn place(graph: &Graph, march: &March, requests: &Requests) -> PlaceResult {
     placer.absorb();
     let mut placement = Placement { nodes: placer.rows() };
     levels::assign(graph, &mut placement);
+    widths::assign(graph, march, requests, &mut placement);
     let mut warnings = answer::unfulfilled(&placement, requests);
     warnings.append(&mut placer.costs);
-    warnings.extend(types::unfulfilled(&placement, march, requests));
+    warnings.extend(types::unfulfilled(graph, &placement, march, requests));
     let problems = [answer::unknown(graph, requests), types::unknown(requests)].concat();
     PlaceResult { placement, warnings, problems }
 }
@@ -107,8 +108,9 @@ impl<'a> Placer<'a> {
         for &output in &self.graph.outputs {
             let Some((conv, path)) = self.tail_path(output) else { continue };
             if self.requests.gives_up_int32(self.graph.node(conv)) {
+                let words = self.gives_words(conv);
                 let (conv, output) = (&self.graph.node(conv).name, &self.graph.value(output).name);
-                self.costs.push(answer::int8_output(conv, conv, output));
+                self.costs.push(answer::coarser_output(conv, conv, output, words));
                 continue;
             }
             let asked = |id: &NodeId| self.requests.device_of(self.graph.node(*id)) == Some(Device::Bpu);
@@ -121,14 +123,21 @@ impl<'a> Placer<'a> {
                 }
             }
             if let Some(asked) = keep.checked_sub(1) {
+                let words = self.gives_words(path[asked]);
                 let asked = &self.graph.node(path[asked]).name;
                 let output = &self.graph.value(output).name;
-                self.costs.push(answer::int8_output(asked, &conv_name, output));
+                self.costs.push(answer::coarser_output(asked, &conv_name, output, words));
             } else {
                 self.int32[conv.0 as usize] = true;
                 self.keep_int32(&path);
             }
         }
+    }
+
+    /// Whether an output that this node gives has 16 bits.
+    fn gives_words(&self, id: NodeId) -> bool {
+        let node = self.graph.node(id);
+        self.requests.output_width(node, true).is_some_and(|w| w.words) && self.march.int16_of(&node.op).output()
     }
 
     /// The nodes between a tail node and this output, nearest the tail node first; `None` when a merge comes first.
@@ -260,6 +269,8 @@ impl<'a> Placer<'a> {
                     class: self.class(node),
                     absorbed_by: self.absorbed_by[i].map(|p| self.graph.node(p).name.clone()),
                     int32: self.int32[i],
+                    int16_inputs: Vec::new(),
+                    int16_output: false,
                     level: 0,
                     reason: self.cpu[i].clone(),
                 }

@@ -42,10 +42,20 @@ pub struct NodePlacement {
     pub absorbed_by: Option<String>,
     /// Whether the result stays an int32 accumulator (a tail, or a passive node behind it).
     pub int32: bool,
+    /// Positions of the inputs that it reads as 16-bit integers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub int16_inputs: Vec<usize>,
+    /// Whether it gives its result, or that of the activation it absorbs, as 16-bit integers.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub int16_output: bool,
     /// Execution level: segments run in this order; odd levels are BPU, even ones CPU.
     pub level: u32,
     /// Why it is on the CPU; always set there.
     pub reason: Option<Reason>,
+}
+
+fn is_false(b: &bool) -> bool {
+    !b
 }
 
 /// Where every node runs, in node order.

@@ -1,5 +1,6 @@
 //! What the manifest asks of placement.
 
+use crate::widths::Wanted;
 use ptq_ir::{Device, Node};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,13 +23,22 @@ pub struct Requests {
     pub optimization: Vec<String>,
 }
 
+/// Inputs or results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What a node reads.
+    Input,
+    /// What it gives.
+    Output,
+}
+
 /// What one word of `optimization` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Optimization<'a> {
     /// `set_model_output_<type>`: the type of every output that a Conv makes at the model's tail.
     ModelOutput(&'a str),
     /// `set_<Op>_input_<type>`, `set_<Op>_output_<type>`: every node of this operator runs on the BPU, with this type.
-    Operator(&'a str, &'a str),
+    Operator(&'a str, Side, &'a str),
     /// `set_all_nodes_int16`.
     AllInt16,
     /// `run_fast`: everything that the march can runs on the BPU, outputs in int8.
@@ -48,7 +58,8 @@ impl Optimization<'_> {
         match (op, side) {
             _ if !matches!(dtype, "int8" | "int16") => None,
             ("model", "output") => Some(Optimization::ModelOutput(dtype)),
-            (_, "input" | "output") => Some(Optimization::Operator(op, dtype)),
+            (_, "input") => Some(Optimization::Operator(op, Side::Input, dtype)),
+            (_, "output") => Some(Optimization::Operator(op, Side::Output, dtype)),
             _ => None,
         }
     }
@@ -73,7 +84,7 @@ impl Requests {
     pub(crate) fn device_of(&self, node: &Node) -> Option<Device> {
         self.device(&node.name).or_else(|| {
             let asked = self.optimizations().any(|o| match o {
-                Optimization::Operator(op, _) => node.is(op),
+                Optimization::Operator(op, ..) => node.is(op),
                 Optimization::RunFast => true,
                 Optimization::ModelOutput(_) | Optimization::AllInt16 => false,
             });
@@ -88,6 +99,52 @@ impl Requests {
         let by_kind =
             || self.optimizations().any(|o| matches!(o, Optimization::ModelOutput(_) | Optimization::RunFast));
         by_type || by_kind() || self.device(&node.name) == Some(Device::Bpu)
+    }
+
+    /// Whether anything is asked for in 16 bits.
+    pub(crate) fn asks_for_words(&self) -> bool {
+        let by_name = || self.types.values().flat_map(BTreeMap::values).any(|t| t == "int16");
+        let by_kind = |o: Optimization<'_>| {
+            matches!(
+                o,
+                Optimization::AllInt16 | Optimization::ModelOutput("int16") | Optimization::Operator(_, _, "int16")
+            )
+        };
+        by_name() || self.optimizations().any(by_kind)
+    }
+
+    /// The width that is asked of input `i` of a node: by its name, by its operator, for all.
+    pub(crate) fn input_width(&self, node: &Node, i: usize) -> Option<Wanted> {
+        let types = self.types.get(&node.name);
+        let named = types.and_then(|t| t.get(&format!("InputType{i}")).or_else(|| t.get("InputType")));
+        named.map(|t| wanted(t)).or_else(|| self.kind_width(node, Side::Input)).or_else(|| self.all_width())
+    }
+
+    /// The width that is asked of a node's result.
+    pub(crate) fn output_width(&self, node: &Node, is_output: bool) -> Option<Wanted> {
+        let named = self.types.get(&node.name).and_then(|t| t.get("OutputType"));
+        let of_model = || {
+            let types = self.optimizations().filter_map(|o| match o {
+                Optimization::ModelOutput(t) if is_output => Some(t),
+                _ => None,
+            });
+            types.last().map(wanted)
+        };
+        let named = named.map(|t| wanted(t)).or_else(|| self.kind_width(node, Side::Output));
+        named.or_else(of_model).or_else(|| self.all_width())
+    }
+
+    fn kind_width(&self, node: &Node, side: Side) -> Option<Wanted> {
+        let types = self.optimizations().filter_map(|o| match o {
+            Optimization::Operator(op, s, t) if s == side && node.is(op) => Some(t),
+            _ => None,
+        });
+        types.last().map(wanted)
+    }
+
+    fn all_width(&self) -> Option<Wanted> {
+        let all = self.optimizations().any(|o| o == Optimization::AllInt16);
+        all.then_some(Wanted { words: true, named: false })
     }
 
     /// The words of `optimization` that mean something.
@@ -105,6 +162,10 @@ impl Requests {
     }
 }
 
+fn wanted(dtype: &str) -> Wanted {
+    Wanted { words: dtype == "int16", named: true }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +174,7 @@ mod tests {
     fn words_of_optimization_are_read_whole() {
         let of = Optimization::of;
         assert_eq!(of("set_model_output_int8"), Some(Optimization::ModelOutput("int8")));
-        assert_eq!(of("set_Softmax_input_int16"), Some(Optimization::Operator("Softmax", "int16")));
+        assert_eq!(of("set_Softmax_input_int16"), Some(Optimization::Operator("Softmax", Side::Input, "int16")));
         assert_eq!(of("set_all_nodes_int16"), Some(Optimization::AllInt16));
         assert_eq!(of("run_fast"), Some(Optimization::RunFast));
         for word in ["set_model_input", "set_Softmax_int8", "set__input_int8", "set_Add_output_int4", "faster"] {

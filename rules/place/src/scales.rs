@@ -3,7 +3,7 @@
 use crate::{NodePlacement, Placement};
 use ptq_ir::{Device, Graph, Node, NodeId, ValueId};
 use ptq_march::Class;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the scale of a quantized value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,29 @@ pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> 
             // Split: every part is a copy.
             out.extend(node.outputs.iter().skip(1).map(|&part| (part, scale)));
         }
+    }
+    out
+}
+
+/// The values that are int16 tensors under this placement.
+pub fn words(graph: &Graph, placement: &Placement) -> BTreeSet<ValueId> {
+    let (mut out, mut made) = (BTreeSet::new(), BTreeSet::new());
+    let computing = || {
+        let rows = placement.nodes.iter();
+        graph.nodes().zip(rows).filter(|(_, row)| row.on == Device::Bpu && row.absorbed_by.is_none())
+    };
+    for ((id, node), row) in computing() {
+        let results = absorbed_output(graph, placement, id).into_iter().chain(node.outputs.iter().copied());
+        for v in results {
+            made.insert(v);
+            if row.int16_output {
+                out.insert(v);
+            }
+        }
+    }
+    for ((_, node), row) in computing() {
+        let read = row.int16_inputs.iter().filter_map(|&i| node.input(i));
+        out.extend(read.filter(|v| !made.contains(v) && graph.constant(*v).is_none()));
     }
     out
 }

@@ -184,14 +184,11 @@ fn types_and_kinds_are_requests_that_are_answered() {
     let cases = [
         (types("conv", "OutputType", "int8"), "PLACE22"),
         (types("stem", "InputType", "int8"), ""),
-        (
-            types("stem", "OutputType", "int16"),
-            "PLACE23 OutputType int16 was asked for, int8 is used: march bayes could",
-        ),
+        (types("stem", "OutputType", "int16"), ""),
         (types("erf", "InputType0", "int8"), "PLACE23 InputType0 int8 was asked for, it runs in float on the CPU: Erf"),
         (types("nobody", "OutputType", "int8"), "PLACE20"),
         (kinds("set_model_output_int8"), "PLACE22"),
-        (kinds("set_all_nodes_int16"), "PLACE23 optimization set_all_nodes_int16: this version has no 16-bit"),
+        (kinds("set_all_nodes_int16"), ""),
         (
             kinds("set_Softmax_input_int8"),
             "PLACE23 optimization set_Softmax_input_int8: the optimized graph has no Softmax",

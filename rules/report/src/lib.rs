@@ -5,6 +5,7 @@
 //! [`quant_info_json`]) and [`verify()`]. Everything is a pure function that returns values; only the command line
 //! prints. Called by the engine and the command line.
 
+mod analysis;
 mod data_table;
 mod dequantize;
 mod evaluate_rule;
@@ -15,6 +16,7 @@ mod measure;
 mod measure_rule;
 mod node_info;
 mod operators;
+mod performance;
 mod predict_rule;
 mod profile;
 mod quant_info;
@@ -26,6 +28,7 @@ pub mod task;
 mod text_table;
 pub mod verify;
 
+pub use analysis::{analysis_html, analysis_text};
 pub use evaluate_rule::{DICTIONARY, EVALUATION, EvaluateRule, LABELS, TRUTH};
 pub use figure::Figure;
 pub use inputs_page::inputs_markdown;
@@ -34,6 +37,7 @@ pub use measure::{Measure, NodeRow, OutputRow, SampleSource, measure};
 pub use measure_rule::{MeasureParams, MeasureRule};
 pub use node_info::node_info_csv;
 pub use operators::{OperatorRow, operators, operators_markdown};
+pub use performance::{Advice, Call, HOST_FIGURES, InputUse, Measured, PerfKind, PerfRow, Performance};
 pub use predict_rule::{PREDICTION, PredictParams, PredictRule};
 pub use profile::{Cut, Parts, ProfileReport, Simulated, simulated};
 pub use quant_info::quant_info_json;

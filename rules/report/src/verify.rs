@@ -72,6 +72,17 @@ pub fn verify(stages: &VerifyStages<'_>, inputs: &[Tensor], limits: &[Limit]) ->
     Ok(VerifyReport::new(contract, pairs))
 }
 
+/// Judges another way of fusing the same graph, as [`verify`] judges the optimized one.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_fusion(stages: &VerifyStages<'_>, inputs: &[Tensor]) -> Result<Option<PairReport>, VerifyError> {
+    let limit = LIMITS.iter().find(|l| l.before == Stage::Original && l.after == Stage::Optimized);
+    let original = Trace::float(Stage::Original, stages.original, Some(stages.optimized), inputs, stages.threads)?;
+    let optimized = Trace::float(Stage::Optimized, stages.optimized, None, inputs, stages.threads)?;
+    limit.map(|limit| fused(stages, inputs, limit, &original, &optimized)).transpose()
+}
+
 /// Judges the fused graph; where it seems to differ, by what the original's own rounding changes.
 fn fused(
     stages: &VerifyStages<'_>,

@@ -44,20 +44,49 @@ pub struct Context<'a> {
 /// Values that a rule keeps from one of its steps to the next, so that replaying does not compute them again. Whoever drives
 /// the steps keeps it, or gives an empty one each time: a kept value must be what computing it again would give.
 #[derive(Default)]
-pub struct Memo(Mutex<BTreeMap<String, Arc<dyn Any + Send + Sync>>>);
+pub struct Memo {
+    values: Mutex<BTreeMap<String, Arc<dyn Any + Send + Sync>>>,
+    tables: Option<Box<dyn Tables>>,
+}
+
+/// Bytes by name that outlive a run: tables of intermediate results which save time and never change a result. A table may
+/// be gone, or older than one that was kept; whoever reads it checks its form.
+pub trait Tables: Send + Sync {
+    /// The table of this name, if there is one.
+    fn load(&self, name: &str) -> Option<Bytes>;
+    /// Keeps a table in place of the one of this name.
+    fn save(&self, name: &str, bytes: Bytes);
+}
 
 impl Memo {
+    /// An empty memo with tables behind it.
+    pub fn with_tables(tables: Box<dyn Tables>) -> Memo {
+        Memo { values: Mutex::default(), tables: Some(tables) }
+    }
+
+    /// The table of this name, if there is one.
+    pub fn table(&self, name: &str) -> Option<Bytes> {
+        self.tables.as_ref()?.load(name)
+    }
+
+    /// Keeps a table, if tables are kept at all.
+    pub fn keep_table(&self, name: &str, bytes: Bytes) {
+        if let Some(tables) = &self.tables {
+            tables.save(name, bytes);
+        }
+    }
+
     /// The value kept under this key, or what `make` makes, kept from now on.
     ///
     /// # Errors
     /// What `make` returns; an error is not kept.
     pub fn keep<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        let kept = self.values.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
         if let Some(value) = kept.and_then(|k| k.downcast::<T>().ok()) {
             return Ok(value);
         }
         let value = Arc::new(make()?);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.clone());
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.clone());
         Ok(value)
     }
 }

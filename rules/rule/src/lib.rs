@@ -10,7 +10,7 @@ mod graph_blobs;
 mod graph_rule;
 
 pub use build_rule::{
-    ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Silent, Step,
+    ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Silent, Step, Tables,
 };
 pub use graph_blobs::{GRAPH, QGRAPH, TENSOR_PREFIX, put_graph, put_qgraph, read_graph, read_qgraph};
 pub use graph_rule::{GraphRuleMeta, Outcome, Skip};

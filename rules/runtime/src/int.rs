@@ -1,4 +1,5 @@
-//! Integer operators of march `cpu`, one file a family, on bytes in storage order (rank 4 channels-last).
+//! Integer operators of march `cpu`, one file a family, on bytes in storage order (rank 4 channels-last). What computes with
+//! 16-bit words is in `words`.
 //!
 //! The model's check guarantees shapes, types and constants; all arithmetic is in `ptq-kernels`.
 
@@ -10,8 +11,9 @@ mod lines;
 mod matmul;
 mod moves;
 mod pool;
+mod words;
 
-pub(crate) use concat::concat;
+pub(crate) use concat::{concat, requantize};
 pub(crate) use conv::PackedConv;
 pub(crate) use elementwise::{add, div, extreme, lut, mul};
 pub(crate) use interp::linear_resize;
@@ -19,9 +21,10 @@ pub(crate) use lines::{reduce, softmax};
 pub(crate) use matmul::matmul;
 pub(crate) use moves::{depth_to_space, gather_along, pad, reshape, resize, slice, space_to_depth, transpose};
 pub(crate) use pool::{average_pool, max_pool};
+pub(crate) use words::apply as apply_words;
 
 use ptq_ir::{DType, QNode, QTensor};
-use ptq_kernels::{Isa, Sign};
+use ptq_kernels::{Isa, Sign, Stored};
 
 /// One node with the bytes of its inputs.
 pub(crate) struct Call<'a> {
@@ -38,10 +41,21 @@ impl<'a> Call<'a> {
         &self.tensors[self.node.inputs[i].0 as usize]
     }
 
+    /// Whether a 16-bit tensor takes part.
+    pub(crate) fn has_words(&self) -> bool {
+        let mut all = self.node.inputs.iter().chain(&self.node.outputs);
+        all.any(|id| self.tensors[id.0 as usize].dtype == DType::I16)
+    }
+
     /// What the result must be.
     pub(crate) fn output(&self) -> &'a QTensor {
         &self.tensors[self.node.outputs[0].0 as usize]
     }
+}
+
+/// How a tensor lies in memory.
+fn stored(tensor: &QTensor) -> Stored {
+    if tensor.dtype == DType::I16 { Stored::Word } else { Stored::Byte(sign(tensor)) }
 }
 
 /// How a tensor's bytes are read.

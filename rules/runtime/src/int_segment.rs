@@ -114,6 +114,9 @@ fn steps(
 
 /// Writes the result of one node.
 fn apply(call: &Call<'_>, conv: Option<&PackedConv>, out: &mut [u8]) -> Result<(), RuntimeError> {
+    if call.has_words() && int::apply_words(call, out)? {
+        return Ok(());
+    }
     match (&call.node.op, conv) {
         (QOp::Conv(_), Some(conv)) => conv.run(call, out)?,
         (QOp::Add(add), _) => int::add(call, add, out)?,
@@ -136,6 +139,7 @@ fn apply(call: &Call<'_>, conv: Option<&PackedConv>, out: &mut [u8]) -> Result<(
         (QOp::Pad { before, value }, _) => int::pad(call, before, *value, out),
         (QOp::Reshape, _) => int::reshape(call, out),
         (QOp::Transpose { perm }, _) => int::transpose(call, perm, out),
+        (QOp::Requantize(requantize), _) => int::requantize(call, requantize, out),
         (other, _) => {
             let why = format!("{} is not an integer operator", other.name());
             return Err(RuntimeError::node(&call.node.name, why));

@@ -22,5 +22,6 @@ mod values;
 pub use error::RuntimeError;
 pub use model::{Model, Port};
 pub use profile::{Clock, Profile, Row, RowKind, Spread};
+pub use ptq_exec::{CustomCall, CustomProgram, provide};
 pub use run::{RunOptions, TensorSink};
 pub use step::{Step, StepKind, StepSink};

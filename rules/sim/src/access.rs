@@ -49,10 +49,10 @@ pub(crate) fn operands(command: &Command) -> (Vec<(Sram, u64)>, (Sram, u64)) {
             (pool::operands(c).to_vec(), (c.ofm, bytes))
         }
         Command::Eltwise(c) => {
-            let bytes = c.dims.iter().map(|&d| u64::from(d)).fold(1, u64::saturating_mul);
+            let bytes = c.dims.iter().map(|&d| u64::from(d)).fold(c.out_type.bytes() as u64, u64::saturating_mul);
             (eltwise::operands(c).to_vec(), (c.ofm, bytes))
         }
-        Command::Lut(c) => (vec![(c.ifm, c.count.into()), (c.table, 256)], (c.ofm, c.count.into())),
+        Command::Lut(c) => (moves::lut_operands(c).to_vec(), (c.ofm, u64::from(c.count) * c.out_bytes() as u64)),
         Command::Trans(c) => {
             let count = c.dims.iter().map(|&d| u64::from(d)).fold(1, u64::saturating_mul);
             let bytes = count.saturating_mul(c.elem.bytes() as u64);
@@ -65,7 +65,7 @@ pub(crate) fn operands(command: &Command) -> (Vec<(Sram, u64)>, (Sram, u64)) {
             (interp::operands(c).to_vec(), (c.dst, area(&c.out_hw).saturating_mul(c.channels.into())))
         }
         Command::MatMul(c) => {
-            let bytes = u64::from(c.mkn[0]).saturating_mul(c.mkn[2].into());
+            let bytes = u64::from(c.mkn[0]).saturating_mul(c.mkn[2].into()).saturating_mul(c.out_type.bytes() as u64);
             (lines::matmul_operands(c).to_vec(), (c.ofm, bytes))
         }
         Command::Softmax(c) => {

@@ -97,6 +97,7 @@ fn check_integer_op(op: &QOp, inputs: &[&QTensor], output: &QTensor) -> Result<(
         QOp::Pad { before, value } => moves::check_pad(before, *value, one(inputs)?, output),
         QOp::Reshape => moves::check_reshape(one(inputs)?, output),
         QOp::Transpose { perm } => moves::check_transpose(perm, one(inputs)?, output),
+        QOp::Requantize(requantize) => moves::check_requantize(requantize, one(inputs)?, output),
     }
 }
 
@@ -114,6 +115,19 @@ fn two<'a>(inputs: &[&'a QTensor]) -> Result<[&'a QTensor; 2], String> {
     }
 }
 
+/// A type that activations have, 8 or 16 bits wide; its range.
+fn activation(t: &QTensor) -> Result<(i32, i32), String> {
+    match (t.dtype, t.dtype.quant_range()) {
+        (DType::I8 | DType::U8 | DType::I16, Some(range)) => Ok(range),
+        _ => Err(format!("tensor {} is {}, not a type of 8 or 16 bits", t.name, t.dtype)),
+    }
+}
+
+/// How many values a type has: the entries of its tables.
+fn values(t: &QTensor) -> Result<usize, String> {
+    activation(t).map(|(lo, hi)| (hi - lo) as usize + 1)
+}
+
 /// An 8-bit type that carries a scale.
 fn eight_bit(t: &QTensor) -> Result<(i32, i32), String> {
     match (t.dtype, t.dtype.quant_range()) {
@@ -128,6 +142,11 @@ fn same_shape(a: &QTensor, b: &QTensor) -> Result<(), String> {
     } else {
         Err(format!("{} has shape {:?}, {} has {:?}", a.name, a.shape, b.name, b.shape))
     }
+}
+
+/// Operators that one width runs through.
+fn same_width(a: &QTensor, b: &QTensor) -> Result<(), String> {
+    if a.dtype.bytes() == b.dtype.bytes() { Ok(()) } else { same_type(a, b) }
 }
 
 fn same_type(a: &QTensor, b: &QTensor) -> Result<(), String> {

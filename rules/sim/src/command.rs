@@ -1,6 +1,6 @@
 //! Commands of the accelerator and their fixed-size records.
 //!
-//! A record is 64 bytes, little endian: opcode (1), reserved zero (1), layer (2), waits (4, one for each queue, see
+//! A record is 64 bytes, little endian: opcode (1), core (1), layer (2), waits (4, one for each queue, see
 //! `order`), then 56 bytes of fields in the order of the command's struct, zero-filled. Decoding refuses whatever encoding
 //! cannot produce.
 
@@ -24,7 +24,6 @@ pub use interp::Interp;
 pub use lut::Lut;
 pub use matmul::MatMul;
 pub use pool::{Pool, PoolKind};
-pub(crate) use softmax::SOFTMAX_ENTRIES;
 pub use softmax::Softmax;
 pub use table::record_table;
 pub use trans::Trans;
@@ -36,6 +35,8 @@ use field::{Reader, Writer};
 
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = 64;
+/// Most cores that one program uses.
+pub const MAX_CORES: u8 = 8;
 const HEADER_BYTES: usize = 8;
 
 /// What one record asks for.
@@ -78,6 +79,8 @@ pub struct Record {
     pub layer: u16,
     /// For each queue 0, or `k`: start when at most `k - 1` of the commands before this one in it are unfinished.
     pub wait: [u8; QUEUES],
+    /// The core that runs it, from 0; waits are those of its own queues. SYNC and END are of core 0 and all cores see them.
+    pub core: u8,
     /// The command.
     pub command: Command,
 }
@@ -190,6 +193,7 @@ impl Record {
     pub fn encode(&self) -> [u8; RECORD_BYTES] {
         let mut bytes = [0u8; RECORD_BYTES];
         bytes[0] = self.command.opcode();
+        bytes[1] = self.core;
         bytes[2..4].copy_from_slice(&self.layer.to_le_bytes());
         bytes[4..HEADER_BYTES].copy_from_slice(&self.wait);
         let mut w = Writer::new(&mut bytes[HEADER_BYTES..]);
@@ -237,11 +241,15 @@ impl Record {
             return Err(RecordError::Field { name, what });
         }
         let wait = [bytes[4], bytes[5], bytes[6], bytes[7]];
-        if bytes[1] != 0 || !r.rest_is_zero() || (command.queue().is_none() && wait != [0; QUEUES]) {
+        let core = bytes[1];
+        if !r.rest_is_zero() || (command.queue().is_none() && (wait != [0; QUEUES] || core != 0)) {
             return Err(RecordError::Reserved { name });
         }
+        if core >= MAX_CORES {
+            return Err(RecordError::Field { name, what: "there is no such core" });
+        }
         command.check()?;
-        Ok(Record { layer: u16::from_le_bytes([bytes[2], bytes[3]]), wait, command })
+        Ok(Record { layer: u16::from_le_bytes([bytes[2], bytes[3]]), wait, core, command })
     }
 }
 
@@ -297,19 +305,21 @@ mod tests {
             Command::End,
         ] {
             let wait = if command.queue().is_some() { [0, 1, 2, 255] } else { [0; QUEUES] };
-            let record = Record { layer: 513, wait, command };
+            let core = if command.queue().is_some() { 7 } else { 0 };
+            let record = Record { layer: 513, wait, core, command };
             assert_eq!(Record::decode(&record.encode()), Ok(record));
         }
     }
 
     #[test]
     fn reserved_bytes_unknown_words_and_impossible_geometry_are_refused() {
-        let good = Record { layer: 0, wait: [0; QUEUES], command: Command::Conv(conv()) }.encode();
-        for at in [1, 63] {
-            let mut bytes = good;
-            bytes[at] = 1;
-            assert_eq!(Record::decode(&bytes), Err(RecordError::Reserved { name: "CONV" }), "byte {at}");
-        }
+        let good = Record { layer: 0, wait: [0; QUEUES], core: 0, command: Command::Conv(conv()) }.encode();
+        let mut bytes = good;
+        bytes[63] = 1;
+        assert_eq!(Record::decode(&bytes), Err(RecordError::Reserved { name: "CONV" }));
+        let mut bytes = good;
+        bytes[1] = MAX_CORES;
+        assert!(matches!(Record::decode(&bytes), Err(RecordError::Field { name: "CONV", .. })));
         let mut bytes = good;
         bytes[0] = 99;
         assert_eq!(Record::decode(&bytes), Err(RecordError::Opcode(99)));
@@ -321,7 +331,7 @@ mod tests {
             Conv { clamp_lo: 5, clamp_hi: 4, ..conv() },
             Conv { x_type: Elem::I32, ..conv() },
         ] {
-            let bytes = Record { layer: 0, wait: [0; QUEUES], command: Command::Conv(broken) }.encode();
+            let bytes = Record { layer: 0, wait: [0; QUEUES], core: 0, command: Command::Conv(broken) }.encode();
             assert!(matches!(Record::decode(&bytes), Err(RecordError::Field { name: "CONV", .. })), "{broken:?}");
         }
     }

@@ -19,7 +19,13 @@ pub fn dump(program: &Program) -> String {
             write!(out, "\n; layer {} {name}", record.layer).expect("invariant: a String takes text");
             layer = Some(record.layer);
         }
+        if program.calls.iter().any(|&call| call as usize == index) {
+            out.push_str("\n; function call");
+        }
         write!(out, "\n{index:6} {:8}", record.command.name()).expect("invariant: a String takes text");
+        if record.core > 0 {
+            write!(out, " core{}", record.core).expect("invariant: a String takes text");
+        }
         for (queue, wait) in Queue::ALL.iter().zip(record.wait).filter(|(_, w)| *w > 0) {
             write!(out, " {}<{wait}", queue.name()).expect("invariant: a String takes text");
         }
@@ -49,12 +55,16 @@ mod tests {
         };
         let commands = [Command::Load(load)];
         let program = Program {
-            commands: commands.into_iter().map(|command| Record { layer: 0, wait: [0, 0, 2, 0], command }).collect(),
+            commands: commands
+                .into_iter()
+                .map(|command| Record { layer: 0, wait: [0, 0, 2, 0], core: 0, command })
+                .collect(),
             constants: vec![0; 4].into(),
             sram_bytes: 128,
             align: 64,
             ddr_bytes: 256,
             layers: vec!["stem".into()],
+            calls: Vec::new(),
         };
         let expect = "; sram 128 align 64 ddr 256 constants 4\n; layer 0 stem\n     0 LOAD     vector<2 ddr=ddr:0x10 sram=sram:0x40 \
                       outer=1x2 bytes=8 ddr_strides=0x32 sram_strides=0x8\n";

@@ -11,6 +11,8 @@ pub enum Elem {
     U8,
     /// 32-bit signed, little endian: accumulators of a tail convolution.
     I32,
+    /// 16-bit signed, little endian; its zero point is 0.
+    I16,
 }
 
 impl Elem {
@@ -20,6 +22,7 @@ impl Elem {
             DType::I8 => Some(Elem::I8),
             DType::U8 => Some(Elem::U8),
             DType::I32 => Some(Elem::I32),
+            DType::I16 => Some(Elem::I16),
             _ => None,
         }
     }
@@ -28,6 +31,7 @@ impl Elem {
     pub fn bytes(self) -> usize {
         match self {
             Elem::I8 | Elem::U8 => 1,
+            Elem::I16 => 2,
             Elem::I32 => 4,
         }
     }
@@ -38,6 +42,34 @@ impl Elem {
             Elem::I8 => (-128, 127),
             Elem::U8 => (0, 255),
             Elem::I32 => (i32::MIN, i32::MAX),
+            Elem::I16 => (i16::MIN.into(), i16::MAX.into()),
+        }
+    }
+
+    /// The number that the bytes of one element, little endian, stand for.
+    #[inline(always)]
+    pub(crate) fn number(self, bytes: &[u8]) -> i32 {
+        match (self, bytes) {
+            (Elem::I8, &[b, ..]) => i32::from(b as i8),
+            (Elem::U8, &[b, ..]) => i32::from(b),
+            (Elem::I16, &[a, b, ..]) => i32::from(i16::from_le_bytes([a, b])),
+            (Elem::I32, &[a, b, c, d, ..]) => i32::from_le_bytes([a, b, c, d]),
+            _ => 0,
+        }
+    }
+
+    /// The numbers of a compact tile.
+    pub(crate) fn numbers(self, bytes: &[u8]) -> impl Iterator<Item = i32> + Clone + '_ {
+        bytes.chunks_exact(self.bytes()).map(move |b| self.number(b))
+    }
+
+    /// Appends a number of the type's range.
+    #[inline(always)]
+    pub(crate) fn push(self, value: i32, out: &mut Vec<u8>) {
+        match self {
+            Elem::I8 | Elem::U8 => out.push(value as u8),
+            Elem::I16 => out.extend_from_slice(&(value as i16).to_le_bytes()),
+            Elem::I32 => out.extend_from_slice(&value.to_le_bytes()),
         }
     }
 

@@ -10,6 +10,7 @@ mod access;
 pub mod artifact;
 pub mod check;
 mod command;
+mod dataflow;
 mod dump;
 mod elem;
 mod memory;
@@ -23,9 +24,10 @@ pub mod timing;
 mod trap;
 
 pub use command::{
-    Command, Conv, ELTWISE_RANK, Eltwise, EltwiseKind, Gather, Interp, Lut, MatMul, Pool, PoolKind, RECORD_BYTES,
-    Record, RecordError, Softmax, Trans, Transfer, record_table,
+    Command, Conv, ELTWISE_RANK, Eltwise, EltwiseKind, Gather, Interp, Lut, MAX_CORES, MatMul, Pool, PoolKind,
+    RECORD_BYTES, Record, RecordError, Softmax, Trans, Transfer, record_table,
 };
+pub use dataflow::{Maker, makers};
 pub use dump::dump;
 pub use elem::{Ddr, Elem, Sram};
 pub use order::{Race, add_waits, serialize};

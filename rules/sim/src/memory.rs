@@ -30,6 +30,12 @@ impl Memory {
         Memory { space, bytes, written }
     }
 
+    /// Makes every byte unwritten again.
+    pub(crate) fn forget(&mut self) {
+        self.bytes.fill(POISON);
+        self.written.fill(0);
+    }
+
     /// Written bytes.
     pub(crate) fn read(&self, start: u64, len: u64) -> Result<&[u8], TrapKind> {
         let (from, to) = self.range(start, len)?;

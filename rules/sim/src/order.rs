@@ -20,18 +20,19 @@ type Clock = [u32; QUEUES];
 pub struct Race {
     /// Position of the command.
     pub index: usize,
-    /// The queue that it should wait for.
-    pub queue: Queue,
+    /// The queue of its core that it should wait for; none when it depends on another core.
+    pub queue: Option<Queue>,
 }
 
 /// Gives every command exactly the waits that it needs.
 pub fn add_waits(commands: &mut [Record]) {
-    let mut order = Order::default();
-    for record in commands {
+    let mut cores = Cores::default();
+    for record in commands.iter_mut() {
         record.wait = [0; QUEUES];
+        let order = cores.of(record);
         let needs = order.needs(&record.command);
         record.wait = order.waits_for(&record.command, needs);
-        order.enter(record);
+        cores.enter(record);
     }
 }
 
@@ -48,15 +49,70 @@ pub fn serialize(commands: &mut [Record]) {
 
 /// Finds the first command that may start too early.
 pub(crate) fn check_waits(commands: &[Record]) -> Option<Race> {
-    let mut order = Order::default();
+    let mut cores = Cores::default();
+    let several = commands.iter().any(|r| r.core > 0);
     for (index, record) in commands.iter().enumerate() {
-        let needs = order.needs(&record.command);
-        let known = order.enter(record);
+        let needs = cores.of(record).needs(&record.command);
+        if several && cores.disturbs(record) {
+            return Some(Race { index, queue: None });
+        }
+        let known = cores.enter(record);
         if let Some(queue) = Queue::ALL.into_iter().find(|q| needs[q.index()] > known[q.index()]) {
-            return Some(Race { index, queue });
+            return Some(Race { index, queue: Some(queue) });
         }
     }
     None
+}
+
+/// The order of every core, and what they share: DDR since the last SYNC. Cores meet at SYNC only, so between two of them
+/// no core may touch what another writes.
+#[derive(Default)]
+struct Cores {
+    orders: Vec<Order>,
+    /// DDR ranges since the last SYNC that a core read or wrote, by start: end, core, written.
+    since: BTreeMap<u64, Vec<(u64, u8, bool)>>,
+    /// The longest of them.
+    longest: u64,
+}
+
+impl Cores {
+    fn of(&mut self, record: &Record) -> &mut Order {
+        let core = usize::from(record.core);
+        if self.orders.len() <= core {
+            // Nothing of a core that begins here is unfinished.
+            self.orders.resize_with(core + 1, Order::default);
+        }
+        &mut self.orders[core]
+    }
+
+    /// Whether a command touches what another core has written since the last SYNC, or writes what another has touched.
+    fn disturbs(&mut self, record: &Record) -> bool {
+        if record.command == Command::Sync {
+            (self.since, self.longest) = (BTreeMap::new(), 0);
+        }
+        let access = Access::of(&record.command);
+        let touched = access.ddr_read.map(|r| (r, false)).into_iter().chain(access.ddr_write.map(|r| (r, true)));
+        let mut found = false;
+        for (range, writes) in touched {
+            let near = self.since.range(range.start.saturating_sub(self.longest)..range.end);
+            let others =
+                near.flat_map(|(_, uses)| uses).filter(|(end, core, _)| *core != record.core && *end > range.start);
+            found |= others.into_iter().any(|&(_, _, written)| writes || written);
+            self.longest = self.longest.max(range.end - range.start);
+            self.since.entry(range.start).or_default().push((range.end, record.core, writes));
+        }
+        found
+    }
+
+    /// Enters a command at its core, SYNC at all of them; gives what it knows to be finished when it starts.
+    fn enter(&mut self, record: &Record) -> Clock {
+        if record.command == Command::Sync {
+            self.orders.iter_mut().skip(1).for_each(|order| {
+                order.enter(record);
+            });
+        }
+        self.of(record).enter(record)
+    }
 }
 
 /// What is known while walking a program in order.
@@ -227,7 +283,7 @@ mod tests {
     }
 
     fn lut(ifm: u32, ofm: u32) -> Command {
-        Command::Lut(Lut { ifm: Sram(ifm), table: Sram(512), ofm: Sram(ofm), count: 64, x_type: Elem::I8 })
+        Command::Lut(Lut { ifm: Sram(ifm), table: Sram(512), ofm: Sram(ofm), count: 64, x_type: Elem::I8, words: 0 })
     }
 
     /// Two stripes through a table, with two input tiles and one output tile.
@@ -242,7 +298,7 @@ mod tests {
             Command::Store(transfer(1088, 128, 64)),
             Command::Load(transfer(1024, 0, 64)),
         ];
-        commands.map(|command| Record { layer: 0, wait: [0; QUEUES], command }).to_vec()
+        commands.map(|command| Record { layer: 0, wait: [0; QUEUES], core: 0, command }).to_vec()
     }
 
     #[test]

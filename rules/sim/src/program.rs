@@ -31,6 +31,9 @@ pub struct Program {
     pub ddr_bytes: u32,
     /// Names of the layers that records refer to.
     pub layers: Vec<String>,
+    /// Where a function call begins behind the first one: positions behind a SYNC. Between two calls the accelerator may
+    /// do something else, so SRAM holds nothing when a call begins.
+    pub calls: Vec<u32>,
 }
 
 /// Why a program is not one.
@@ -68,6 +71,19 @@ pub enum ProgramError {
         /// The queue.
         queue: &'static str,
     },
+    /// Two cores touch the same bytes of DDR, one of them writing, without a SYNC between.
+    #[error("command {index} ({name}) of core {core} depends on another core's command without a SYNC between")]
+    CoreRace {
+        /// Position.
+        index: usize,
+        /// Name of the command.
+        name: &'static str,
+        /// Its core.
+        core: u8,
+    },
+    /// A function call begins where none can.
+    #[error("a function call cannot begin at command {0}: it must stand behind a SYNC, in order")]
+    Call(u32),
     /// END is missing, or not last.
     #[error("END must be the last command and the only one of its kind")]
     End,
@@ -77,6 +93,11 @@ pub enum ProgramError {
 }
 
 impl Program {
+    /// Cores that the program uses.
+    pub fn cores(&self) -> u8 {
+        self.commands.iter().map(|r| r.core).max().unwrap_or(0) + 1
+    }
+
     /// The commands' bytes.
     pub fn command_bytes(&self) -> Vec<u8> {
         self.commands.iter().flat_map(Record::encode).collect()
@@ -122,10 +143,21 @@ impl Program {
         if self.constants.len() > self.ddr_bytes as usize {
             return Err(ProgramError::Memory("the constants do not fit the DDR"));
         }
+        let mut last = 0;
+        for &call in &self.calls {
+            let before = (call as usize).checked_sub(1).and_then(|i| self.commands.get(i));
+            if call <= last || before.map(|r| r.command) != Some(Command::Sync) {
+                return Err(ProgramError::Call(call));
+            }
+            last = call;
+        }
         match check_waits(&self.commands) {
             Some(Race { index, queue }) => {
                 let name = self.commands[index].command.name();
-                Err(ProgramError::Race { index, name, queue: queue.name() })
+                Err(match queue {
+                    Some(queue) => ProgramError::Race { index, name, queue: queue.name() },
+                    None => ProgramError::CoreRace { index, name, core: self.commands[index].core },
+                })
             }
             None => Ok(()),
         }

@@ -19,7 +19,8 @@ use crate::{Command, Conv, Program, Sram, Transfer, Trap, TrapKind};
 #[derive(Debug)]
 pub struct Simulator<'a> {
     program: &'a Program,
-    sram: Memory,
+    /// One for each core.
+    sram: Vec<Memory>,
     ddr: Memory,
 }
 
@@ -29,7 +30,8 @@ impl<'a> Simulator<'a> {
     pub fn new(program: &'a Program) -> Simulator<'a> {
         let mut ddr = Memory::lazy("DDR", program.ddr_bytes.max(program.constants.len() as u32));
         ddr.write(0, &program.constants).expect("invariant: the memory is at least as large as the constants");
-        Simulator { program, sram: Memory::poisoned("SRAM", program.sram_bytes), ddr }
+        let sram = (0..program.cores()).map(|_| Memory::poisoned("SRAM", program.sram_bytes)).collect();
+        Simulator { program, sram, ddr }
     }
 
     /// Writes an input into DDR before the run.
@@ -53,8 +55,12 @@ impl<'a> Simulator<'a> {
     /// # Errors
     /// The command that did what no correct program does.
     pub fn run(&mut self) -> Result<(), Trap> {
+        let mut calls = self.program.calls.iter().peekable();
         for (index, record) in self.program.commands.iter().enumerate() {
-            self.execute(&record.command).map_err(|kind| Trap {
+            if calls.next_if(|&&call| call as usize == index).is_some() {
+                self.sram.iter_mut().for_each(Memory::forget);
+            }
+            self.execute(usize::from(record.core), &record.command).map_err(|kind| Trap {
                 index,
                 command: record.command.name(),
                 layer: self.program.layers.get(usize::from(record.layer)).cloned().unwrap_or_default(),
@@ -64,9 +70,9 @@ impl<'a> Simulator<'a> {
         Ok(())
     }
 
-    fn execute(&mut self, command: &Command) -> Result<(), TrapKind> {
+    fn execute(&mut self, core: usize, command: &Command) -> Result<(), TrapKind> {
         let align = self.program.align;
-        let sram = &mut self.sram;
+        let sram = &mut self.sram[core];
         match command {
             Command::Load(t) => {
                 aligned(align, &[t.sram])?;
@@ -99,7 +105,7 @@ impl<'a> Simulator<'a> {
             Command::Lut(c) => {
                 aligned(align, &[c.table])?;
                 let out = moves::lut(c, sram)?;
-                commit(sram, c.ofm, &out, &[(c.ifm, u64::from(c.count)), (c.table, 256)])
+                commit(sram, c.ofm, &out, &moves::lut_operands(c))
             }
             Command::Trans(c) => {
                 aligned(align, &[c.src, c.dst])?;

@@ -11,10 +11,12 @@
 
 mod bound;
 mod cost;
+mod losses;
 mod schedule;
 
 pub use bound::Bound;
 pub use cost::{Cost, cost};
+pub use losses::{Loss, Occupied, losses};
 pub use schedule::{Span, schedule};
 
 use crate::artifact::{Model, Npu, Segment};
@@ -65,7 +67,15 @@ pub struct Timing {
     pub stored_bytes: u64,
     /// Multiply-accumulates, taps in the padding included.
     pub macs: u64,
-    /// Cycles that no program for this work can beat.
+    /// Multiply-accumulates of all lanes that are occupied, padding included.
+    pub working_macs: f64,
+    /// Cycles of each function call, in order; they sum up to the whole.
+    pub calls: Vec<u64>,
+    /// Cores that the program uses.
+    pub cores: u8,
+    /// Cycles that cores spend on meeting each other; none of a single core.
+    pub multicore_sync: u64,
+    /// Cycles that no program for this work can beat on as many cores.
     pub bound: Bound,
 }
 
@@ -76,6 +86,7 @@ impl Timing {
         let mut layers = vec![LayerTiming { start: u64::MAX, ..LayerTiming::default() }; program.layers.len()];
         let mut needed: Vec<Bytes> = vec![Bytes::default(); program.layers.len()];
         let mut ideal = vec![0.0; program.layers.len()];
+        let mut working_macs = 0.0;
         let mut whole = Bytes::default();
         let mut stored = Bytes::default();
         for (record, span) in program.commands.iter().zip(&spans) {
@@ -105,6 +116,7 @@ impl Timing {
                     l.compute += span.busy;
                     l.macs += c.macs;
                     ideal[layer] += c.ideal_mac;
+                    working_macs += c.working_macs;
                 }
             }
         }
@@ -114,12 +126,18 @@ impl Timing {
             l.bound = Bound::new(*ideal, bytes.total(), hardware);
         }
         let sum = |f: fn(&LayerTiming) -> u64| layers.iter().map(f).sum();
+        let cores = program.cores();
+        let met = program.commands.iter().zip(&spans).filter(|(r, _)| cores > 1 && r.command == Command::Sync);
         Timing {
+            multicore_sync: met.map(|(_, s)| s.end - s.start).sum(),
+            calls: calls(program, &spans),
+            cores,
+            working_macs,
             cycles: spans.iter().map(|s| s.end).max().unwrap_or(0),
             loaded_bytes: sum(|l| l.loaded_bytes),
             stored_bytes: sum(|l| l.stored_bytes),
             macs: sum(|l| l.macs),
-            bound: Bound::new(ideal.iter().sum(), whole.total(), hardware),
+            bound: Bound::new(ideal.iter().sum::<f64>() / f64::from(cores), whole.total(), hardware),
             spans,
             layers,
         }
@@ -153,6 +171,18 @@ impl Timing {
         let cycles = (self.cycles as f64 / f64::from(cores.max(1))).max(ddr as f64).max(1.0);
         f64::from(hardware.clock_mhz) * 1e6 / cycles
     }
+}
+
+/// Cycles of each function call: from the end of the SYNC before it to the end of its own last command.
+fn calls(program: &Program, spans: &[Span]) -> Vec<u64> {
+    let begins = program.calls.iter().filter_map(|&call| Some(spans.get((call as usize).checked_sub(1)?)?.end));
+    let mut out: Vec<u64> = begins.collect();
+    out.push(spans.iter().map(|s| s.end).max().unwrap_or(0));
+    let mut before = 0;
+    for end in &mut out {
+        (*end, before) = (*end - before, *end);
+    }
+    out
 }
 
 /// Gives every cycle of the total to the layer whose command ends it.

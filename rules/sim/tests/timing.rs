@@ -28,7 +28,7 @@ fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
 }
 
 fn lut(ifm: u32, ofm: u32, count: u32) -> Command {
-    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(0), ofm: Sram(ofm), count, x_type: Elem::I8 })
+    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(0), ofm: Sram(ofm), count, x_type: Elem::I8, words: 0 })
 }
 
 /// A table, then two tiles of 640 bytes through it.
@@ -45,7 +45,7 @@ fn program(waits: fn(&mut [Record])) -> Program {
         Command::End,
     ];
     let mut commands: Vec<Record> =
-        commands.map(|command| Record { layer: 0, wait: [0; QUEUES], command }).into_iter().collect();
+        commands.map(|command| Record { layer: 0, wait: [0; QUEUES], core: 0, command }).into_iter().collect();
     waits(&mut commands);
     Program {
         commands,
@@ -54,6 +54,7 @@ fn program(waits: fn(&mut [Record])) -> Program {
         align: 64,
         ddr_bytes: 4096,
         layers: vec!["lut".into()],
+        calls: Vec::new(),
     }
 }
 

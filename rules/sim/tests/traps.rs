@@ -13,7 +13,7 @@ fn transfer(ddr: u32, sram: u32, bytes: u32) -> Transfer {
 
 /// A program over 256 constant bytes (0, 1, 2, …), 1 KiB of SRAM and 1 KiB of DDR.
 fn program(commands: &[Command]) -> Program {
-    let record = |&command| Record { layer: 0, wait: [0; QUEUES], command };
+    let record = |&command| Record { layer: 0, wait: [0; QUEUES], core: 0, command };
     let mut records: Vec<Record> = commands.iter().chain(&[Command::Sync, Command::End]).map(record).collect();
     add_waits(&mut records);
     Program {
@@ -23,6 +23,7 @@ fn program(commands: &[Command]) -> Program {
         align: 64,
         ddr_bytes: 1024,
         layers: vec!["conv_7".into()],
+        calls: Vec::new(),
     }
 }
 
@@ -37,7 +38,7 @@ fn trap(commands: &[Command]) -> TrapKind {
 }
 
 fn lut(ifm: u32, ofm: u32, count: u32) -> Command {
-    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(256), ofm: Sram(ofm), count, x_type: Elem::U8 })
+    Command::Lut(Lut { ifm: Sram(ifm), table: Sram(256), ofm: Sram(ofm), count, x_type: Elem::U8, words: 0 })
 }
 
 fn table() -> Command {

@@ -14,7 +14,7 @@ pub(crate) struct Time {
 }
 
 /// CPU seconds of this process since it started.
-fn cpu() -> f64 {
+pub(crate) fn cpu() -> f64 {
     let t = clock_gettime(ClockId::ProcessCPUTime);
     t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
 }

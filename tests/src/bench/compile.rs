@@ -4,7 +4,7 @@ use crate::clock;
 use crate::figure::Figure;
 use crate::networks::{NETWORKS, network};
 use crate::options::Options;
-use ptq_compile::{CompileMode, OptimizeLevel, Search, compile};
+use ptq_compile::{OptimizeLevel, Search, compile};
 use ptq_march::{Hardware, March};
 use ptq_sim::artifact::Body;
 use ptq_sim::timing::Timing;
@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         }
         let graph = network(name, &march.name);
         for level in [OptimizeLevel::O0, OptimizeLevel::O1, OptimizeLevel::O2, OptimizeLevel::O3] {
-            let search = Search { level, mode: CompileMode::Latency };
+            let search = Search { level, ..Search::default() };
             let mut made = None;
             let time = clock::time(|| made = Some(compile(&graph, &march, [0; 32], &search)));
             let (model, report) = made.ok_or("nothing was made")?.map_err(|d| format!("{name}: {d:?}"))?;

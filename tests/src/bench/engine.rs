@@ -1,14 +1,13 @@
-//! What the engine itself costs: sweeps of a model that is one addition, so that hardly anything but overhead is left.
-//! The peer is `ninja` on the same graph of actions, where it is installed.
+//! What the engine itself costs: sweeps of a model that is one addition, so that hardly anything but overhead is left. The peers
+//! run the same graph of actions, where they are installed (`peers.rs`).
 
 use crate::figure::Figure;
+use crate::peers;
 use ptq_engine::{BuildOptions, NoEvents, Project};
 use ptq_onnx::proto;
 use ptq_tests::ptq::{program, ran};
 use ptq_tests::workspace_root;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,17 +25,17 @@ pub(crate) fn run() -> Result<(), String> {
     calibration_files()
 }
 
-fn io(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
+pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
     move |e| format!("{}: {e}", path.display())
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(io(path))?;
     std::fs::write(path, bytes).map_err(io(path))
 }
 
 /// Milliseconds of a program in a folder; it must succeed.
-fn timed(dir: &Path, name: &Path, args: &[&str]) -> Result<f64, String> {
+pub(crate) fn timed(dir: &Path, name: &Path, args: &[&str]) -> Result<f64, String> {
     let start = Instant::now();
     let output = Command::new(name).args(args).current_dir(dir).stdin(Stdio::null()).output();
     let output = output.map_err(io(name))?;
@@ -44,12 +43,12 @@ fn timed(dir: &Path, name: &Path, args: &[&str]) -> Result<f64, String> {
     if output.status.success() { Ok(took) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-fn best(repeats: usize, mut once: impl FnMut() -> Result<f64, String>) -> Result<f64, String> {
+pub(crate) fn best(repeats: usize, mut once: impl FnMut() -> Result<f64, String>) -> Result<f64, String> {
     (0..repeats).try_fold(f64::INFINITY, |least, _| Ok(least.min(once()?)))
 }
 
 /// `y = x + w` on four numbers.
-fn model() -> Vec<u8> {
+pub(crate) fn model() -> Vec<u8> {
     let shape = || proto::TensorShapeProto {
         dim: [1, 4].map(|n| proto::DimensionProto { dim_value: Some(n), ..Default::default() }).to_vec(),
     };
@@ -87,12 +86,12 @@ fn model() -> Vec<u8> {
     })
 }
 
-fn sample(seed: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn sample(seed: usize) -> Result<Vec<u8>, String> {
     let values = (0..4).map(|i| ((seed * 7 + i * 3) % 101) as f32 / 50.0 - 1.0).collect();
     ptq_sample::write_npy(&ptq_ir::Tensor::from_f32([1, 4], values).map_err(|e| e.to_string())?)
 }
 
-fn manifest(count: usize, level: &str) -> String {
+pub(crate) fn manifest(count: usize, level: &str) -> String {
     let percentiles: Vec<String> = (0..count / 8).map(|i| format!("{:.5}", 0.9 + i as f64 * 1e-5)).collect();
     format!(
         "[model.m]\npath = \"m.onnx\"\ncalibration.data = \"calib\"\n[[variant]]\nname = \"edited\"\nmodel = \"m\"\n\
@@ -141,62 +140,12 @@ fn sweep(count: usize) -> Result<(), String> {
         let once = i > 0 || did == ["edited:compile"] || did.is_empty();
         if once { Ok(()) } else { Err(format!("one edit ran {did:?}")) }
     })?;
-    let ninja = ninja(&dir, ptq)?;
-    let (peer_null, peer_edit) = ninja.unwrap_or((f64::NAN, f64::NAN));
-    Figure::time(&format!("null build of {count} variants, new process"), null, peer_null);
-    Figure::time(&format!("null build of {count} variants, same process"), inside, peer_null);
-    Figure::time(&format!("one edit among {count} variants, with its action"), edit, peer_edit);
+    Figure::time(&format!("null build of {count} variants, same process beside a new one"), inside, null);
+    for (peer, (peer_null, peer_edit)) in peers::times(&dir, ptq, count)? {
+        Figure::time(&format!("null build of {count} variants, new process, beside {peer}"), null, peer_null);
+        Figure::time(&format!("one edit among {count} variants, with its action, beside {peer}"), edit, peer_edit);
+    }
     Ok(())
-}
-
-/// Seconds of a null build and of a build after one edit of `ninja` on the same actions, each of which copies a file;
-/// `None` where it is not installed.
-fn ninja(dir: &Path, ptq: &Path) -> Result<Option<(f64, f64)>, String> {
-    let ninja = PathBuf::from("ninja");
-    if Command::new(&ninja).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        eprintln!("ninja is not installed: no peer");
-        return Ok(None);
-    }
-    let output = Command::new(ptq).args(["graph", "--format", "json"]).current_dir(dir).output().map_err(io(ptq))?;
-    let graph: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())?;
-    let list = |name: &str| graph[name].as_array().cloned().unwrap_or_default();
-    let mut reads: BTreeMap<String, String> = BTreeMap::new();
-    for edge in list("edges") {
-        if let (Some(from), Some(to)) = (edge[0].as_str(), edge[1].as_str()) {
-            let all = reads.entry(to.to_owned()).or_default();
-            *all += " ";
-            *all += from;
-        }
-    }
-    let peer = dir.join("ninja");
-    let _ = std::fs::remove_dir_all(&peer);
-    let mut text = String::from("rule make\n  command = cp $param $out\nrule out\n  command = touch $out\n");
-    let mut compiles = Vec::new();
-    for node in list("nodes") {
-        let id = node["id"].as_str().unwrap_or_default();
-        let reads = reads.get(id).map_or("", String::as_str);
-        write(&peer.join(format!("params/{id}")), id.as_bytes())?;
-        let _ = writeln!(text, "build {id}: make params/{id}{reads}\n  param = params/{id}");
-        if node["stage"] == "compile" {
-            compiles.push(id.to_owned());
-            for variant in node["variants"].as_array().into_iter().flatten().filter_map(|v| v.as_str()) {
-                let files: String = ptq_engine::FILES.iter().map(|f| format!(" out/{variant}/{f}")).collect();
-                let _ = writeln!(text, "build{files}: out {id}");
-            }
-        }
-    }
-    write(&peer.join("build.ninja"), text.as_bytes())?;
-    timed(&peer, &ninja, &["--quiet"])?;
-    let null = best(REPEATS, || timed(&peer, &ninja, &["--quiet"]))?;
-    let one = compiles.last().cloned().unwrap_or_default();
-    let mut turn = 0;
-    let edit = best(3, || {
-        turn += 1;
-        std::thread::sleep(Duration::from_millis(20));
-        write(&peer.join(format!("params/{one}")), format!("{turn}").as_bytes())?;
-        timed(&peer, &ninja, &["--quiet"])
-    })?;
-    Ok(Some((null, edit)))
 }
 
 fn calibration_files() -> Result<(), String> {

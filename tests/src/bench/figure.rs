@@ -24,6 +24,11 @@ impl Figure<'_> {
         Figure { name, ours: ms(ours), peer: ms(peer), ratio: round(peer / ours), unit: "ms" }.print();
     }
 
+    /// Peak memory, where less is better.
+    pub(crate) fn memory(name: &str, ours: f64, peer: f64) {
+        Figure { name, ours: round(ours), peer: round(peer), ratio: round(peer / ours), unit: "MiB" }.print();
+    }
+
     /// A speed beside a limit.
     pub(crate) fn share(name: &str, ours: f64, peak: f64) {
         Figure { name, ours: round(ours), peer: round(peak), ratio: round(ours / peak), unit: "GOP/s" }.print();
@@ -32,6 +37,16 @@ impl Figure<'_> {
     /// Cycles beside a lower bound, where less is better.
     pub(crate) fn cycles(name: &str, ours: f64, bound: f64) {
         Figure { name, ours: round(ours), peer: round(bound), ratio: round(bound / ours), unit: "Mcycles" }.print();
+    }
+
+    /// Something of which more is better.
+    pub(crate) fn rate(name: &str, ours: f64, peer: f64, unit: &str) {
+        Figure { name, ours: round(ours), peer: round(peer), ratio: round(ours / peer), unit }.print();
+    }
+
+    /// An amount beside its limit, where less is better.
+    pub(crate) fn amount(name: &str, ours: f64, limit: f64, unit: &str) {
+        Figure { name, ours: round(ours), peer: round(limit), ratio: round(limit / ours), unit }.print();
     }
 
     fn print(&self) {

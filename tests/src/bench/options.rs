@@ -1,7 +1,7 @@
 //! What the command line asks for.
 
 /// How to call the program.
-pub(crate) const USAGE: &str = "usage: bench inference|gemm|nodes|engine [--rounds N] [--threads N,N] [--only NAME,NAME] [--isa NAME,NAME] [--ours]";
+pub(crate) const USAGE: &str = "usage: bench inference|gemm|nodes|compile|calibrate|engine|sweep|remote|workers|scale [--variants N] [--rounds N] [--threads N,N] [--only NAME,NAME] [--isa NAME,NAME] [--ours]";
 
 /// Parsed arguments.
 pub(crate) struct Options {
@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) only: Vec<String>,
     /// Instruction sets to measure, by name; the best and AVX2 when empty.
     pub(crate) isa: Vec<String>,
+    /// Variants of a sweep.
+    pub(crate) variants: usize,
     /// Whether to leave ONNX Runtime out.
     pub(crate) ours: bool,
 }
@@ -27,8 +29,15 @@ impl Options {
     pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
         let mut args = args.iter();
         let what = args.next().ok_or(USAGE)?.clone();
-        let mut options =
-            Options { what, rounds: 12, threads: vec![1, 2], only: Vec::new(), isa: Vec::new(), ours: false };
+        let mut options = Options {
+            what,
+            rounds: 12,
+            threads: vec![1, 2],
+            only: Vec::new(),
+            isa: Vec::new(),
+            variants: 1000,
+            ours: false,
+        };
         while let Some(flag) = args.next() {
             if flag == "--ours" {
                 options.ours = true;
@@ -39,6 +48,7 @@ impl Options {
             let number =
                 |s: &str| s.parse::<usize>().ok().filter(|&n| n > 0).ok_or_else(|| format!("{flag} {s}: not a number"));
             match flag.as_str() {
+                "--variants" => options.variants = number(value)?,
                 "--rounds" => options.rounds = number(value)?,
                 "--threads" => options.threads = names().iter().map(|n| number(n)).collect::<Result<_, _>>()?,
                 "--only" => options.only = names(),

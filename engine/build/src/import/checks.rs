@@ -1,6 +1,7 @@
 //! What must hold of model, calibration and compiler parameters. Inputs are in `inputs`.
 
 use super::inputs::Input;
+use super::keys::CUSTOM;
 use super::settings::{Settings, flag};
 use super::yaml::Value;
 use super::{CALIBRATION, COMPILER, MODEL, ModelInput, model_inputs};
@@ -275,5 +276,20 @@ fn range(s: &mut Settings, name: &'static str, least: i64, most: i64, why: &str)
     let Some((text, line)) = s.text(COMPILER, name).map(|(t, l)| (t.to_owned(), l)) else { return };
     if !text.parse::<i64>().is_ok_and(|v| (least..=most).contains(&v)) {
         s.error("IMPORT20", line, format!("{name} {text} is outside {least}..{most}"), why);
+    }
+}
+
+/// Custom operators: the only way to have them is by files.
+pub(super) fn custom(s: &mut Settings) {
+    if let Some((method, line)) = s.text(CUSTOM, "custom_op_method").map(|(m, l)| (m.to_owned(), l))
+        && method != "register"
+    {
+        s.error("IMPORT21", line, format!("custom_op_method is {method:?}"), "the only method is 'register'");
+    }
+    let line = s.line_of(CUSTOM);
+    let any = ["custom_op_method", "op_register_files", "custom_op_dir"].iter().any(|k| s.get(CUSTOM, k).is_some());
+    if any && s.lacks(CUSTOM, "op_register_files") {
+        let hint = "name the files that register the operators, with ';' between them";
+        s.error("IMPORT21", line, "custom_op lacks op_register_files".into(), hint);
     }
 }

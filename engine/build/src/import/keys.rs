@@ -65,7 +65,6 @@ pub(super) const CUSTOM: &str = "custom_op";
 pub(super) const GROUPS: [&str; 5] = [MODEL, INPUT, CALIBRATION, COMPILER, CUSTOM];
 
 const CAFFE: &str = "Caffe models are not read; convert it to ONNX first";
-const ALWAYS: &str = "every build does it, or the report has it";
 
 use Fate::{Comment, Key as To, Part, Refused};
 use Form::{Flag, Integer, List, Mapping, Number, PerInput, Text};
@@ -121,10 +120,10 @@ pub(super) const KEYS: &[Key] = &[
     key(COMPILER, "balance_factor", Integer, To("compile.balance_factor")),
     key(COMPILER, "core_num", Integer, To("compile.core_num")),
     key(COMPILER, "optimize_level", Text, To("optimize_level")),
-    key(COMPILER, "debug", Flag, Comment(ALWAYS)),
+    key(COMPILER, "debug", Flag, To("compile.debug")),
     key(COMPILER, "input_source", Mapping, To("input.*.source")),
     key(COMPILER, "max_time_per_fc", Integer, To("compile.max_time_per_fc")),
-    key(COMPILER, "jobs", Integer, Comment("`ptq build --jobs N`; the number of processors by default")),
+    key(COMPILER, "jobs", Integer, To("compile.jobs")),
     key(COMPILER, "advice", Number, To("compile.advice")),
     key(COMPILER, "cache_mode", Text, Comment("results are always remembered")),
     key(COMPILER, "cache_path", Text, Comment("[cache] dir says where results are remembered")),
@@ -132,9 +131,9 @@ pub(super) const KEYS: &[Key] = &[
     key(COMPILER, "ability_entry", Text, Comment("a switch of the vendor's compiler")),
     key(COMPILER, "extra_params", Mapping, Comment("switches of the vendor's compiler")),
     old(key(COMPILER, "hbdk3_compatible_mode", Flag, Comment("a switch of the vendor's compiler"))),
-    key(CUSTOM, "custom_op_method", Text, To("custom_op")),
-    key(CUSTOM, "op_register_files", List, To("custom_op")),
-    key(CUSTOM, "custom_op_dir", Text, To("custom_op")),
+    key(CUSTOM, "custom_op_method", Text, Part("custom_op")),
+    key(CUSTOM, "op_register_files", List, Part("custom_op")),
+    key(CUSTOM, "custom_op_dir", Text, Part("custom_op")),
 ];
 
 /// The key of a group.

@@ -4,11 +4,12 @@
 //! table, so that it becomes a live line when support lands.
 
 use super::inputs::Input;
-use super::keys::{CALIBRATION, COMPILER, Fate, INPUT, MODEL};
+use super::keys::{CALIBRATION, COMPILER, CUSTOM, Fate, INPUT, MODEL};
 use super::node_info::Nodes;
 use super::settings::{Settings, flag};
 use crate::manifest::accepts;
 use crate::paths::relative;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use toml::Value;
@@ -125,6 +126,20 @@ pub(super) fn manifest(
     out
 }
 
+/// What the file says of custom operators, as declarations to fill in: what computes them is in files for another tool.
+pub(super) fn customs(s: &Settings, ops: &BTreeSet<String>, paths: &Paths<'_>) -> String {
+    let dir = s.text(CUSTOM, "custom_op_dir").map_or("", |(dir, _)| dir);
+    let files = s.list(CUSTOM, "op_register_files").map(|(list, _)| list).unwrap_or_default();
+    let files: Vec<String> = files.iter().map(|f| paths.moved(&Path::new(dir).join(f).to_string_lossy())).collect();
+    if ops.is_empty() && !files.is_empty() {
+        return format!(
+            "\n# custom_op: the model has no operator of another domain; not needed: {}\n",
+            files.join(", ")
+        );
+    }
+    crate::declare::declarations(ops, &files)
+}
+
 fn model(s: &Settings, name: &str, march: &str, paths: &Paths<'_>) -> Table {
     let mut t = Table::new(name, &[]);
     if let Some((path, _)) = s.text(MODEL, "onnx_model") {
@@ -231,13 +246,14 @@ fn compile(s: &Settings, name: &str) -> Table {
     if let Some(mode) = mode {
         t.text("mode", mode);
     }
-    for (key, from) in
-        [("balance_factor", "balance_factor"), ("core_num", "core_num"), ("max_time_per_fc", "max_time_per_fc")]
-    {
-        let value = s.text(COMPILER, from).and_then(|(v, _)| v.parse::<i64>().ok());
+    for key in ["balance_factor", "core_num", "max_time_per_fc", "jobs"] {
+        let value = s.text(COMPILER, key).and_then(|(v, _)| v.parse::<i64>().ok());
         if let Some(v) = value.filter(|_| key != "balance_factor" || mode == Some("balance")) {
             t.set(key, Value::Integer(v));
         }
+    }
+    if let Some(debug) = s.text(COMPILER, "debug").and_then(|(v, _)| flag(v)) {
+        t.set("debug", Value::Boolean(debug));
     }
     if let Some(v) = s.text(COMPILER, "advice").and_then(|(v, _)| v.parse::<f64>().ok()) {
         t.set("advice", Value::Float(v));

@@ -1,16 +1,17 @@
 //! A variant's settings as the stages want them.
 
-use super::Variant;
+use super::compile::{CompileConfig, compile};
 use super::evaluation::{EvalConfig, GateConfig};
 use super::inputs::inputs;
 use super::settings::{number, size};
+use super::{CustomOpConfig, Variant};
 use crate::artifacts::FILES;
 use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding, WeightScale};
-use ptq_compile::CompileMode;
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::{Cut, ParseParams, Quantized};
 use ptq_place::Requests;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Where calibration samples are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,12 +36,16 @@ pub struct VariantConfig {
     pub quantized: Quantized,
     /// Nodes to make outputs, nodes to remove at the ends.
     pub cut: Cut,
+    /// Graph rewrites by name.
+    pub rewrites: BTreeMap<String, Arc<ptq_fuse::Rewrite>>,
+    /// Custom operators by the names of their declarations.
+    pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
     /// March name or path.
     pub march: String,
     /// Optimization level.
     pub optimize_level: String,
-    /// What compile judges plans by.
-    pub compile_mode: CompileMode,
+    /// What else compile reads.
+    pub compile: CompileConfig,
     /// Inputs by name.
     pub inputs: BTreeMap<String, InputSpec>,
     /// Placement requests.
@@ -69,13 +74,20 @@ impl VariantConfig {
         self.inputs.get(input).is_some_and(bytes)
     }
 
-    /// What the parse stage reads of the variant.
+    /// What the fuse stage reads of the variant.
+    pub fn fuse_params(&self) -> ptq_fuse::FuseParams {
+        let rewrites = self.rewrites.iter().map(|(name, r)| (name.clone(), r.as_ref().clone())).collect();
+        ptq_fuse::FuseParams { rewrites }
+    }
+
+    /// What the parse stage reads of the variant, custom operators apart.
     pub fn parse_params(&self) -> ParseParams {
         ParseParams {
             inputs: self.inputs.clone(),
             memory_budget: self.memory_budget,
             quantized: self.quantized,
             cut: self.cut.clone(),
+            custom: BTreeMap::new(),
         }
     }
 
@@ -145,9 +157,11 @@ impl VariantConfig {
                 remove_node_type: texts(variant, "remove_node_type"),
                 remove_node_name: texts(variant, "remove_node_name"),
             },
+            rewrites: variant.rewrites.clone(),
+            customs: variant.customs.clone(),
             march: text("march").unwrap_or_else(|| "cpu".into()),
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
-            compile_mode: compile_mode(variant, &mut problems),
+            compile: compile(variant, &mut problems),
             inputs,
             requests: requests(variant),
             calibration: calibration(variant, method, max_percentile, &mut problems),
@@ -164,26 +178,6 @@ impl VariantConfig {
 /// Words of `optimization` that are keys of `calibration` here.
 const OF_CALIBRATION: [&str; 2] = ["asymmetric", "bias_correction"];
 
-fn compile_mode(variant: &Variant, problems: &mut Vec<Diagnostic>) -> CompileMode {
-    let value = |key: &str| variant.settings.get(key).map(|s| &s.value);
-    let factor = value("compile.balance_factor").and_then(toml::Value::as_integer);
-    let mode = value("compile.mode").and_then(toml::Value::as_str);
-    let wrong = match (mode, factor) {
-        (Some("balance"), Some(f)) => (f > 100).then(|| format!("compile.balance_factor {f} is above 100")),
-        (_, Some(_)) => Some("compile.balance_factor goes with compile.mode = \"balance\"".to_owned()),
-        (_, None) => None,
-    };
-    if let Some(wrong) = wrong {
-        let message = format!("variant {}: {wrong}", variant.name);
-        problems.push(Diagnostic::error("MANIFEST11", message).hint("set mode balance and a factor of 1 to 100"));
-    }
-    match mode {
-        Some("bandwidth") => CompileMode::Bandwidth,
-        Some("balance") => CompileMode::Balance(factor.and_then(|f| u8::try_from(f).ok()).unwrap_or(50)),
-        _ => CompileMode::Latency,
-    }
-}
-
 fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems: &mut Vec<Diagnostic>) -> Calibration {
     let default = Calibration::default();
     let value = |key: &str| variant.settings.get(&format!("calibration.{key}")).map(|s| &s.value);
@@ -198,11 +192,30 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
     if score_samples < 1 {
         problems.push(Diagnostic::error("MANIFEST11", format!("calibration.score_samples {score_samples} is below 1")));
     }
-    let asked: Vec<&str> = ["per_channel", "asymmetric"].into_iter().filter(|k| flag(k)).collect();
+    let asked: Vec<&str> = ["per_channel", "equalization", "asymmetric"].into_iter().filter(|k| flag(k)).collect();
     if method.is_search() && !asked.is_empty() {
         let why =
             format!("variant {}: calibration.{} does not go with a search, which tries it", variant.name, asked[0]);
         problems.push(Diagnostic::error("MANIFEST11", why).hint("remove it, or name one method as calibration.type"));
+    }
+    let max_int16_macs = value("max_int16_macs").and_then(number).unwrap_or(default.max_int16_macs);
+    let misplaced = match max_int16_macs {
+        share if !(0.0..=1.0).contains(&share) => Some(format!("calibration.max_int16_macs {share} is not in 0..1")),
+        share if share > 0.0 && method != Method::Auto => {
+            Some(format!("variant {}: calibration.max_int16_macs is a budget of the search auto", variant.name))
+        }
+        _ => None,
+    };
+    if let Some(why) = misplaced {
+        let hint = "set calibration.type = \"auto\" and a share such as 0.1; single nodes take nodes.NAME.InputType";
+        problems.push(Diagnostic::error("MANIFEST11", why).hint(hint));
+    }
+    let alone = flag("per_channel") || matches!(method, Method::Load | Method::Skip);
+    if flag("equalization") && alone {
+        let with =
+            if flag("per_channel") { "per_channel, as both choose the scales of channels" } else { "load and skip" };
+        let why = format!("variant {}: calibration.equalization does not go with {with}", variant.name);
+        problems.push(Diagnostic::error("MANIFEST11", why).hint("remove one of the two"));
     }
     let rounding = match value("rounding").and_then(toml::Value::as_str) {
         Some("compensated") => WeightRounding::Compensated,
@@ -241,6 +254,8 @@ fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems:
         weights,
         bias_correction: flag("bias_correction"),
         rounding,
+        max_int16_macs,
+        equalization: flag("equalization"),
     }
 }
 
@@ -271,8 +286,12 @@ pub(super) fn data(variant: &Variant, key: &str) -> SampleSource {
 
 /// The texts of a list; none where it is not set.
 pub(super) fn texts(variant: &Variant, path: &str) -> Vec<String> {
-    let values = variant.settings.get(path).and_then(|s| s.value.as_array());
-    values.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+    variant.settings.get(path).map(|s| texts_of(&s.value)).unwrap_or_default()
+}
+
+/// The texts of a list.
+pub(super) fn texts_of(value: &toml::Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
 fn requests(variant: &Variant) -> Requests {

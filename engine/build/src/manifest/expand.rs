@@ -2,10 +2,11 @@
 
 use super::overlay::Overlay;
 use super::settings::{Reader, Setting, Settings, Spot, override_value, parts, unknown_key};
-use super::{Manifest, keys, matrix, stage};
+use super::{CustomOpConfig, Manifest, RewriteConfig, custom, execution, keys, matrix, remote, rewrite, stage};
 use ptq_ir::Diagnostic;
 use ptq_place::nearest;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -18,16 +19,32 @@ pub struct Variant {
     pub model: String,
     /// Settings after inheritance.
     pub settings: Settings,
+    /// Graph rewrites that it takes, by name.
+    pub rewrites: BTreeMap<String, Arc<ptq_fuse::Rewrite>>,
+    /// Custom operators that it may use, by the names of their declarations.
+    pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
 }
 
 /// Tables of a manifest.
-pub(super) const TABLES: [&str; 9] =
-    ["project", "cache", "defaults", "gate", "model", "variant", "matrix", "profile", "stage"];
-/// Tables of later versions, refused by name.
-const LATER_TABLES: [&str; 1] = ["rule"];
+pub(super) const TABLES: [&str; 12] = [
+    "project",
+    "cache",
+    "remote",
+    "defaults",
+    "gate",
+    "model",
+    "variant",
+    "matrix",
+    "profile",
+    "stage",
+    "rewrite",
+    "custom_op",
+];
 
 /// What variants inherit from.
 pub(super) struct Base {
+    rewrites: BTreeMap<String, RewriteConfig>,
+    customs: BTreeMap<String, Arc<CustomOpConfig>>,
     defaults: Settings,
     models: BTreeMap<String, Settings>,
     /// The chosen profile, and `-D` over it.
@@ -47,17 +64,19 @@ pub(super) fn expand(r: &mut Reader<'_>, root: DeTable<'_>, overlay: &Overlay) -
         let name = key.get_ref().to_string();
         if !TABLES.contains(&name.as_str()) {
             let hint = nearest(&name, TABLES.into_iter()).map(|c| format!("did you mean [{c}]?"));
-            let later = LATER_TABLES.contains(&name.as_str());
-            let what = if later { "is not supported yet by this version" } else { "is not a table of a manifest" };
             let spot = r.spot(key);
-            r.problem("MANIFEST02", format!("[{name}] {what}"), &spot, hint);
+            r.problem("MANIFEST02", format!("[{name}] is not a table of a manifest"), &spot, hint);
         }
     }
     environment(r, &root, overlay);
     texts(r, &root, "project", &["env"], &mut [("out", &mut out.out)]);
-    texts(r, &root, "cache", &[], &mut [("dir", &mut out.cache_dir)]);
+    texts(r, &root, "cache", &["remote"], &mut [("dir", &mut out.cache_dir)]);
+    out.remote = remote::remote(r, &root, &overlay.define);
+    out.execution = execution::execution(r, &root);
     out.stages = stage::stages(r, &root, overlay);
     let base = base(r, &root, overlay);
+    out.rewrites.clone_from(&base.rewrites);
+    out.customs.clone_from(&base.customs);
     if let Some(DeValue::Array(list)) = root.get("variant").map(Spanned::get_ref) {
         for item in list.iter() {
             let spot = r.spot(item);
@@ -129,7 +148,10 @@ fn environment(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) {
 }
 
 fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> Base {
-    let mut base = Base { defaults: Settings::default(), models: BTreeMap::new(), over: Settings::default() };
+    let rewrites = rewrite::rewrites(r, root, overlay);
+    let customs = custom::customs(r, root, overlay);
+    let mut base =
+        Base { rewrites, customs, defaults: Settings::default(), models: BTreeMap::new(), over: Settings::default() };
     // `[gate]` is short for `[defaults.gate]`, which wins.
     let others: Vec<String> = root.keys().map(|k| k.get_ref().to_string()).filter(|k| k != "gate").collect();
     base.defaults = r.settings(root, &others.iter().map(String::as_str).collect::<Vec<_>>());
@@ -156,7 +178,7 @@ fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> Base {
     }
     for (key, raw) in &overlay.define {
         let path = parts(key);
-        if path.first().is_some_and(|p| p == "stage") {
+        if path.first().is_some_and(|p| p == "stage") || key.starts_with("cache.remote.") {
             continue;
         }
         let result = match keys::find(&path) {
@@ -188,6 +210,16 @@ fn single(r: &mut Reader<'_>, table: &DeTable<'_>, spot: &Spot, base: &Base, out
     add(r, Draft { name: (name, &name_spot), model: (model, &model_spot), own: &own }, base, out);
 }
 
+/// A pattern of a setting that chooses nothing; nothing is chosen then.
+fn unknown<T: Default>(r: &mut Reader<'_>, settings: &Settings, key: &str, (why, hint): (String, Option<String>)) -> T {
+    let mut d = Diagnostic::error(rewrite::CODE, why).file(r.file());
+    (d.place.line, d.hint) = (settings.get(key).and_then(|s| s.line), hint);
+    if !r.problems.contains(&d) {
+        r.problems.push(d);
+    }
+    T::default()
+}
+
 /// Lays the layers of a variant over each other, checks it and adds it.
 pub(super) fn add(r: &mut Reader<'_>, draft: Draft<'_>, base: &Base, out: &mut BTreeMap<String, Variant>) {
     let ((name, name_spot), (model, model_spot)) = (draft.name, draft.model);
@@ -205,7 +237,12 @@ pub(super) fn add(r: &mut Reader<'_>, draft: Draft<'_>, base: &Base, out: &mut B
     for layer in [of_model, draft.own, &base.over] {
         settings.lay(layer);
     }
-    let variant = Variant { name: name.clone(), model, settings };
+    let patterns = |key: &str| settings.get(key).map(|s| super::config::texts_of(&s.value));
+    let rewrites = rewrite::chosen(&base.rewrites, patterns("rewrites").as_deref());
+    let rewrites = rewrites.unwrap_or_else(|why| unknown(r, &settings, "rewrites", why));
+    let customs = custom::chosen(&base.customs, patterns("custom_op").as_deref());
+    let customs = customs.unwrap_or_else(|why| unknown(r, &settings, "custom_op", why));
+    let variant = Variant { name: name.clone(), model, settings, rewrites, customs };
     if let Err(problems) = super::VariantConfig::of(&variant) {
         for mut d in problems {
             let file = r.file().to_owned();

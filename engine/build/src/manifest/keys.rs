@@ -1,52 +1,7 @@
 //! Every key of a manifest: one table for reading, refusing, documenting and suggesting.
 
-/// Type of a key's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyType {
-    /// Text.
-    Text,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// true or false.
-    Flag,
-    /// A number.
-    Number,
-    /// A positive whole number.
-    Integer,
-    /// A list of numbers, or one number.
-    Numbers,
-    /// A list of integers.
-    Integers,
-    /// A list of texts.
-    Texts,
-    /// A text, or a table of texts by input name.
-    TextOrTable,
-    /// A number of bytes: an integer, or text such as `"1 GiB"`.
-    Size,
-    /// A table of values by name.
-    Table,
-    /// A list of commands, each a list of texts.
-    Commands,
-    /// Any value.
-    Any,
-}
-
-/// One key.
-#[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// Dotted path inside a variant's settings; `*` stands for a name.
-    pub path: &'static str,
-    /// Type of its value.
-    pub kind: KeyType,
-    /// Default, as text for people.
-    pub default: &'static str,
-    /// Horizon's name of it, if there is one.
-    pub horizon: &'static str,
-    /// Stage that reads it.
-    pub stage: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-}
+pub(crate) use super::key::words;
+pub use super::key::{Key, KeyType, find, is_group, matches};
 
 const TYPES: &[&str] = &["rgb", "bgr", "yuv444", "gray", "featuremap", "bytes"];
 const TYPES_RT: &[&str] = &["nv12", "yuv444", "rgb", "bgr", "gray", "featuremap", "bytes"];
@@ -102,6 +57,54 @@ pub const KEYS: &[Key] = &[
         "with mode balance: percent of cycles against bytes, at most 100"
     ),
     key!(
+        "compile.core_num",
+        KeyType::Integer,
+        "1",
+        "core_num",
+        "compile",
+        "cores that one run may use, as many as the march has; split where that is predicted to be faster, above O0"
+    ),
+    key!(
+        "compile.max_time_per_fc",
+        KeyType::Count,
+        "0",
+        "max_time_per_fc",
+        "compile",
+        "longest function call in microseconds, 1000 or more, so that others get the BPU in between; 0 for any length"
+    ),
+    key!(
+        "compile.debug",
+        KeyType::Flag,
+        "true",
+        "debug",
+        "compile",
+        "whether model.bin keeps names, operators and tiles of the layers of programs, for `ptq perf` and errors"
+    ),
+    key!(
+        "compile.advice",
+        KeyType::Number,
+        "none",
+        "advice",
+        "compile",
+        "tell of layers that are predicted to take so many microseconds longer than their bound, and why"
+    ),
+    key!(
+        "compile.jobs",
+        KeyType::Integer,
+        "by --jobs",
+        "jobs",
+        "compile",
+        "most threads of one compile; changes no byte and causes no rebuild"
+    ),
+    key!(
+        "compile.replay_plan",
+        KeyType::Text,
+        "none",
+        "-",
+        "compile",
+        "compiled model whose plan is followed without a search; `ptq build --replay-plan FILE` sets it"
+    ),
+    key!(
         "memory_budget",
         KeyType::Size,
         "\"1 GiB\"",
@@ -117,6 +120,22 @@ pub const KEYS: &[Key] = &[
         "-",
         "parse",
         "an already quantized model: refused, turned into float and calibrated anew, or with its own thresholds kept"
+    ),
+    key!(
+        "rewrites",
+        KeyType::Texts,
+        "all",
+        "-",
+        "fuse",
+        "names or patterns of the `[[rewrite]]` tables that the variant takes; an empty list for none"
+    ),
+    key!(
+        "custom_op",
+        KeyType::Texts,
+        "all",
+        "custom_op",
+        "parse",
+        "names or patterns of the `[custom_op.NAME]` tables that the variant may use"
     ),
     key!("input.*.shape", KeyType::Integers, "the model's", "input_shape", "parse", "fixes dynamic dimensions"),
     key!(
@@ -291,13 +310,14 @@ pub const KEYS: &[Key] = &[
         "calibrate",
         "mix: a node whose score alone is below this is sensitive"
     ),
+    key!("calibration.max_int16_macs", KeyType::Number, "0", "-", "calibrate", "auto: largest share of MACs in int16"),
     key!(
         "calibration.thresholds",
         KeyType::Text,
         "none",
         "-",
         "calibrate",
-        "load: JSON file of ranges by value name, such as a quant_info.json"
+        "load: JSON file of ranges by value name, such as a quant_info.json, or a quantized ONNX file (QDQ) of the same model; what it leaves out is calibrated from calibration.data"
     ),
     key!(
         "calibration.weights",
@@ -314,6 +334,14 @@ pub const KEYS: &[Key] = &[
         "-",
         "calibrate",
         "biases make up for the mean error of their filters on the samples"
+    ),
+    key!(
+        "calibration.equalization",
+        KeyType::Flag,
+        "false",
+        "-",
+        "calibrate",
+        "channels between two Convs get scales that make the weights in front and behind equally large (cross-layer equalization)"
     ),
     key!(
         "calibration.rounding",
@@ -348,10 +376,7 @@ pub const KEYS: &[Key] = &[
         "nodes of these types removed beside inputs and outputs, in this order"
     ),
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
-    type_key!(
-        "nodes.*.InputType",
-        "type of the inputs of one node; int8 is what this version computes, int16 is answered"
-    ),
+    type_key!("nodes.*.InputType", "type of the inputs of one node, where the march can; what makes them gives it too"),
     type_key!("nodes.*.InputType0", "type of its first input"),
     type_key!("nodes.*.InputType1", "type of its second input"),
     type_key!("nodes.*.InputType2", "type of its third input"),
@@ -362,7 +387,7 @@ pub const KEYS: &[Key] = &[
         "[]",
         "optimization",
         "partition",
-        "Horizon's words: set_model_output_int8, set_<Op>_input_int8, set_<Op>_output_int8, run_fast, asymmetric, bias_correction"
+        "Horizon's words: set_model_output_<type>, set_<Op>_input_<type>, set_<Op>_output_<type> (int8, int16), set_all_nodes_int16, run_fast, asymmetric, bias_correction"
     ),
     key!("run_on_bpu", KeyType::Texts, "[]", "run_on_bpu", "partition", "nodes to run on the BPU where the march can"),
     key!("run_on_cpu", KeyType::Texts, "[]", "run_on_cpu", "partition", "nodes to keep on the CPU"),
@@ -460,39 +485,4 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Keys that are part of the manifest's language but not of this version; refused by name, never ignored.
-pub const LATER: &[&str] = &[
-    "calibration.equalization",
-    "calibration.max_int16_macs",
-    "custom_op",
-    "compile.core_num",
-    "compile.max_time_per_fc",
-    "compile.debug",
-    "compile.advice",
-];
-
-/// Whether a concrete path matches a pattern with `*`.
-pub fn matches(pattern: &str, path: &[String]) -> bool {
-    let parts: Vec<&str> = pattern.split('.').collect();
-    parts.len() == path.len() && parts.iter().zip(path).all(|(p, s)| *p == "*" || p == s)
-}
-
-/// The words that a key takes, by its pattern; none for a key of another type.
-pub(crate) fn words(pattern: &str) -> &'static [&'static str] {
-    match KEYS.iter().find(|k| k.path == pattern).map(|k| k.kind) {
-        Some(KeyType::Word(words)) => words,
-        _ => &[],
-    }
-}
-
-/// The key of a concrete path.
-pub fn find(path: &[String]) -> Option<&'static Key> {
-    KEYS.iter().find(|k| matches(k.path, path))
-}
-
-/// Whether some key lies below a concrete path.
-pub fn is_group(path: &[String]) -> bool {
-    KEYS.iter().map(|k| k.path).chain(LATER.iter().copied()).any(|pattern| {
-        let parts: Vec<&str> = pattern.split('.').collect();
-        parts.len() > path.len() && parts.iter().zip(path).all(|(p, s)| *p == "*" || p == s)
-    })
-}
+pub const LATER: &[&str] = &[];

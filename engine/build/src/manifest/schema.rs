@@ -42,9 +42,19 @@ pub fn schema() -> String {
                 "out": { "type": "string", "default": "out", "description": "folder for artifacts: OUT/VARIANT/" },
                 "env": { "type": "array", "items": text, "description": "environment variables that texts may use as ${NAME}" },
             } }),
-            "cache" => json!({ "type": "object", "additionalProperties": false, "properties": {
-                "dir": { "type": "string", "default": ".ptq", "description": "folder of the store" },
-            } }),
+            "cache" => {
+                let keys: Map<String, Value> =
+                    super::remote::KEYS.iter().map(|k| (k.path.to_owned(), described(k, same))).collect();
+                json!({ "type": "object", "additionalProperties": false, "properties": {
+                    "dir": { "type": "string", "default": ".ptq", "description": "folder of the store" },
+                    "remote": { "type": "object", "additionalProperties": false, "properties": keys, "required": ["url"] },
+                } })
+            }
+            "remote" => {
+                let keys: Map<String, Value> =
+                    super::execution::KEYS.iter().map(|k| (k.path.to_owned(), described(k, same))).collect();
+                json!({ "type": "object", "additionalProperties": false, "properties": keys })
+            }
             "variant" => json!({ "type": "array", "items": variant }),
             "stage" => {
                 let keys: Map<String, Value> =
@@ -52,7 +62,13 @@ pub fn schema() -> String {
                 named(json!({ "type": "object", "additionalProperties": false, "properties": keys,
                     "required": ["command", "outputs"] }))
             }
+            "custom_op" => {
+                let keys: Map<String, Value> =
+                    super::stage::KEYS.iter().map(|k| (k.path.to_owned(), described(k, same))).collect();
+                named(super::custom::schema(&keys))
+            }
             "matrix" => named(matrix.clone()),
+            "rewrite" => super::rewrite::schema(),
             "defaults" => settings(&[], same),
             "gate" => root.below.get("gate").map_or(Value::Null, |gate| schema_of(gate, same)),
             _ => named(settings(&[], same)),
@@ -113,6 +129,7 @@ fn kind(kind: KeyType) -> Value {
         KeyType::Commands => json!({ "type": "array", "items": list("string") }),
         KeyType::Any => json!({}),
         KeyType::Integer => json!({ "type": "integer", "minimum": 1 }),
+        KeyType::Count => json!({ "type": "integer", "minimum": 0 }),
         KeyType::Size => json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string" }] }),
     }
 }

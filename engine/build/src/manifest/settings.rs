@@ -260,7 +260,8 @@ pub(super) fn override_value(kind: KeyType, raw: &str) -> Result<toml::Value, St
     check(kind, &value).map(|()| value)
 }
 
-fn to_value(value: &DeValue<'_>) -> toml::Value {
+/// The value without its places.
+pub(super) fn to_value(value: &DeValue<'_>) -> toml::Value {
     match value {
         DeValue::String(s) => toml::Value::String(s.to_string()),
         DeValue::Integer(i) => {
@@ -327,6 +328,7 @@ fn check(kind: KeyType, value: &toml::Value) -> Result<(), String> {
         KeyType::Flag => (value.is_bool(), "true or false".to_owned()),
         KeyType::Number => (number(value).is_some_and(f64::is_finite), "a number".to_owned()),
         KeyType::Integer => (value.as_integer().is_some_and(|i| i > 0), "a positive whole number".to_owned()),
+        KeyType::Count => (value.as_integer().is_some_and(|i| i >= 0), "a whole number, 0 or more".to_owned()),
         KeyType::Numbers => (
             number(value).is_some() || all(|v| number(v).is_some_and(f64::is_finite)),
             "a number or a list of numbers".to_owned(),

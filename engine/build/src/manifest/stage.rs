@@ -146,7 +146,7 @@ fn is_below(path: &str) -> bool {
 pub(super) fn stages(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> BTreeMap<String, StageConfig> {
     let mut drafts = BTreeMap::new();
     super::expand::each_table(r, root, "stage", |r, name, spot, table| {
-        drafts.insert(name, (spot.line, Draft::read(r, spot.line, table)));
+        drafts.insert(name, (spot.line, Draft::read(r, "stage", &[], spot.line, table)));
     });
     for (key, raw) in &overlay.define {
         let path = parts(key);
@@ -165,13 +165,36 @@ pub(super) fn stages(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) 
     });
     let stages: BTreeMap<String, StageConfig> = made.collect();
     for stage in stages.values() {
-        for mut d in problems(stage, &stages) {
+        for mut d in problems(&format!("stage {}", stage.name), stage, &stages) {
             let file = r.file().to_owned();
             d.place.file = Some(file);
             r.problems.push(d);
         }
     }
     stages
+}
+
+/// The command of a table that has other keys too, which are passed over; its declared inputs are called `files` there, and
+/// its outputs are fixed.
+pub(super) fn command(
+    r: &mut Reader<'_>,
+    title: &str,
+    others: &[&str],
+    line: u32,
+    table: &DeTable<'_>,
+    overlay: &Overlay,
+) -> StageConfig {
+    let name = title.split(' ').next_back().unwrap_or(title);
+    let mut draft = Draft::read(r, "custom_op", others, line, table);
+    let made = toml::Value::Array(vec![toml::Value::String("output*.npy".into())]);
+    draft.values.insert("outputs".into(), made);
+    let stage = draft.stage(name, line, overlay);
+    for mut d in problems(title, &stage, &BTreeMap::new()) {
+        let file = r.file().to_owned();
+        d.place.file = Some(file);
+        r.problems.push(d);
+    }
+    stage
 }
 
 /// What files of stages variants name that no stage makes.
@@ -211,12 +234,12 @@ fn unknown_file(key: &str, path: &str, stages: &BTreeMap<String, StageConfig>) -
 }
 
 /// Everything that is wrong with a stage.
-fn problems(stage: &StageConfig, all: &BTreeMap<String, StageConfig>) -> Vec<Diagnostic> {
+fn problems(title: &str, stage: &StageConfig, all: &BTreeMap<String, StageConfig>) -> Vec<Diagnostic> {
     let name = &stage.name;
     let mut out = Vec::new();
     let mut problem = |key: &str, why: String, hint: &str| {
         let line = stage.lines.get(key).copied().unwrap_or(stage.line);
-        out.push(Diagnostic::error("MANIFEST18", format!("stage {name}: {why}")).hint(hint).line(line));
+        out.push(Diagnostic::error("MANIFEST18", format!("{title}: {why}")).hint(hint).line(line));
     };
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
         problem("", "is no stage name".to_owned(), "use letters, digits, '_' and '-'");
@@ -269,17 +292,22 @@ struct Draft {
 }
 
 impl Draft {
-    fn read(r: &mut Reader<'_>, line: u32, table: &DeTable<'_>) -> Draft {
+    fn read(r: &mut Reader<'_>, group: &str, others: &[&str], line: u32, table: &DeTable<'_>) -> Draft {
         let mut draft = Draft::default();
         draft.lines.insert(String::new(), line);
         for (key, value) in table.iter() {
-            let name = key.get_ref().to_string();
+            let written = key.get_ref().to_string();
+            if others.contains(&written.as_str()) {
+                continue;
+            }
+            let renamed = group == "custom_op";
+            let name = if renamed && written == "files" { "inputs".to_owned() } else { written };
             let Some(known) = KEYS.iter().find(|k| k.path == name) else {
                 let close = nearest(&name, KEYS.iter().map(|k| k.path));
                 let known = || format!("keys: {}", KEYS.iter().map(|k| k.path).collect::<Vec<_>>().join(", "));
                 let hint = close.map_or_else(known, |c| format!("did you mean {c}?"));
                 let spot = r.spot(key);
-                r.problem("MANIFEST02", format!("unknown key stage.{name}"), &spot, Some(hint));
+                r.problem("MANIFEST02", format!("unknown key {group}.{name}"), &spot, Some(hint));
                 continue;
             };
             draft.lines.insert(name.clone(), r.spot(key).line);
@@ -287,7 +315,7 @@ impl Draft {
                 let lines = inner.keys().map(|k| (format!("{name}.{}", k.get_ref()), r.spot(k).line));
                 draft.lines.extend(lines.collect::<Vec<_>>());
             }
-            let path = ["stage".to_owned(), name.clone()];
+            let path = [group.to_owned(), name.clone()];
             if let Some(setting) = r.value(known.kind, &path, value) {
                 draft.values.insert(name, setting.value);
             }

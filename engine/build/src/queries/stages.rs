@@ -6,8 +6,10 @@ use crate::action::{ActionInput, ActionSpec};
 use crate::manifest::{VariantConfig, staged};
 use crate::sources::{external_names, march_key, sample_key};
 use ptq_cache::Digest;
+use ptq_ir::ops::CustomOp;
 use ptq_rule::BuildRule;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A stage of a variant.
@@ -71,11 +73,15 @@ pub(crate) fn external<'db>(db: &'db dyn Db, name: VariantName<'db>) -> StageSta
     }
 }
 
-/// The parse stage. Reads: the ONNX file and its external data (files, or made by a stage), `input.*`, `memory_budget`, `quantized`.
+/// The parse stage. Reads: the ONNX file and its external data (files, or made by a stage), declarations and programs of the custom
+/// operators that it uses, `input.*`, `memory_budget`, `quantized`.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
-    let params = config.parse_params();
+    let mut params = config.parse_params();
+    let declared = file(db, &config.path).map(|model| customs(db, config, &model));
+    let Some(Some(custom)) = declared else { return StageState::Blocked };
+    params.custom = custom;
     let inputs = || {
         let model = file(db, &config.path)?;
         let mut inputs = vec![ActionInput::blob("model", model)];
@@ -86,6 +92,19 @@ pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) 
         Some(inputs)
     };
     ask(db, &ptq_parse::ParseRule, &params, inputs())
+}
+
+/// Declarations of the custom operators that a model uses; `None` while one has no program.
+fn customs(db: &dyn Db, config: &VariantConfig, model: &Digest) -> Option<BTreeMap<String, CustomOp>> {
+    if config.customs.is_empty() {
+        return Some(BTreeMap::new());
+    }
+    let store = &db.session().store;
+    let used = crate::custom::used_by(model, store, || store.get(model));
+    let known = Sources::get(db).customs(db);
+    let wanted = config.customs.values().map(|c| (format!("{}.{}", c.domain, c.op), &c.name));
+    let wanted = wanted.filter(|(op, _)| used.as_ref().is_none_or(|u| u.contains(op)));
+    wanted.map(|(op, name)| Some((op, known.get(name)?.clone()))).collect()
 }
 
 /// External data of a model that a stage has made, from the same stage. Parse says what is missing.
@@ -105,11 +124,12 @@ fn graph_of(db: &dyn Db, stage: &StageState) -> Option<Vec<ActionInput>> {
     ActionInput::graph(&db.session().store, &stage.tree()?)
 }
 
-/// The fuse stage. Reads: parse's graph.
+/// The fuse stage. Reads: parse's graph, `rewrites` and the rewrites that it chooses.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn fuse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+    let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let inputs = graph_of(db, parse(db, m, v));
-    ask(db, &ptq_fuse::FuseRule, &ptq_fuse::FuseParams::default(), inputs)
+    ask(db, &ptq_fuse::FuseRule, &config.fuse_params(), inputs)
 }
 
 /// The calibrate stage. Reads: fuse's graph, march, samples, `input.*`, `calibration.*`, placement requests.
@@ -166,10 +186,20 @@ pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>
     let inputs = || {
         let mut inputs = graph_of(db, partition(db, m, v))?;
         inputs.push(march(db, config)?);
+        if let Some(path) = &config.compile.replay_plan {
+            inputs.push(ActionInput::blob(ptq_compile::REPLAY, file(db, path)?));
+        }
         Some(inputs)
     };
-    let params =
-        ptq_compile::CompileParams { optimize_level, mode: config.compile_mode, inputs: config.inputs.clone() };
+    let params = ptq_compile::CompileParams {
+        optimize_level,
+        mode: config.compile.mode,
+        core_num: config.compile.core_num,
+        max_time_per_fc: config.compile.max_time_per_fc,
+        debug: config.compile.debug,
+        advice: config.compile.advice,
+        inputs: config.inputs.clone(),
+    };
     ask(db, &ptq_compile::CompileRule, &params, inputs())
 }
 

@@ -10,6 +10,8 @@ pub struct Figures {
     pub min_cosine: Option<f64>,
     /// Size of `model.bin`, bytes.
     pub bin_bytes: Option<u64>,
+    /// Time on the accelerator by the timed simulator, microseconds.
+    pub latency_us: Option<f64>,
     /// Whether the variant is done.
     pub done: bool,
 }
@@ -43,7 +45,12 @@ pub(super) fn changes(last: &mut BTreeMap<String, Figures>, report: &BuildReport
 }
 
 fn figures(variant: &VariantReport) -> Figures {
-    Figures { min_cosine: variant.min_cosine, bin_bytes: variant.bin_bytes, done: variant.is_done() }
+    Figures {
+        min_cosine: variant.min_cosine,
+        bin_bytes: variant.bin_bytes,
+        latency_us: variant.latency_us,
+        done: variant.is_done(),
+    }
 }
 
 impl std::fmt::Display for Change {
@@ -56,6 +63,15 @@ impl std::fmt::Display for Change {
             match self.before.and_then(|b| b.min_cosine).filter(|b| *b != now) {
                 Some(before) => write!(f, "  cosine {before:.6} → {now:.6} ({:+.6})", now - before)?,
                 None => write!(f, "  cosine {now:.6}")?,
+            }
+        }
+        if let Some(now) = self.now.latency_us {
+            match self.before.and_then(|b| b.latency_us).filter(|b| *b != now) {
+                Some(before) => {
+                    let share = (now / before.max(1e-9) - 1.0) * 100.0;
+                    write!(f, "  latency {before:.1} → {now:.1} us ({share:+.1}%)")?;
+                }
+                None => write!(f, "  latency {now:.1} us")?,
             }
         }
         if let Some(now) = self.now.bin_bytes {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run(global: &Global, args: &Check) -> Result<u8, Failure> {
     let subject = Subject::of(global, args)?;
     let parsed = step(&ptq_parse::ParseRule, &blobs(&subject.model)?, &subject.params, &subject.model)?;
-    let fused = step(&ptq_fuse::FuseRule, &parsed, &ptq_fuse::FuseParams::default(), &subject.model)?;
+    let fused = step(&ptq_fuse::FuseRule, &parsed, &subject.fuse, &subject.model)?;
     let graph = ptq_rule::read_graph(&fused).map_err(|f| Failure::Failed(f.to_string()))?;
     let lines = |d: &[ptq_ir::Diagnostic]| d.iter().map(ToString::to_string).collect::<Vec<_>>();
     let placed = place(&graph, &subject.march, &subject.requests).checked();
@@ -41,6 +41,7 @@ struct Subject {
     model: PathBuf,
     march: March,
     params: ParseParams,
+    fuse: ptq_fuse::FuseParams,
     requests: Requests,
 }
 
@@ -52,6 +53,7 @@ impl Subject {
                 model: model.clone(),
                 march: super::load_march(args.march.as_deref().unwrap_or("bayes"))?,
                 params: ParseParams::default(),
+                fuse: ptq_fuse::FuseParams::default(),
                 requests: Requests::default(),
             },
             (None, None) => return Err(Failure::Usage("error: name an ONNX file, or --variant NAME".into())),
@@ -81,7 +83,8 @@ impl Subject {
         Ok(Subject {
             model: folder.join(&config.path),
             march: march.map_or_else(|| super::march_of(global, &config.march), super::load_march)?,
-            params: config.parse_params(),
+            params: ParseParams { custom: project.custom_ops(name)?, ..config.parse_params() },
+            fuse: config.fuse_params(),
             requests: config.requests,
         })
     }

@@ -25,6 +25,9 @@ pub(crate) fn run(args: &Dump) -> Result<u8, Failure> {
             }
             Body::Npu(npu) => {
                 println!("; segment {i}: BPU");
+                if !npu.follows.is_empty() {
+                    println!("; plan {}", npu.follows);
+                }
                 print!("{}", ptq_sim::dump(&npu.program));
             }
         }

@@ -14,7 +14,9 @@ pub(crate) fn run(global: &Global, args: &Eval) -> Result<u8, Failure> {
     let mut stages: Vec<Stage> = args.artifact.iter().flat_map(|a| stages(*a)).collect();
     stages.sort_unstable();
     stages.dedup();
-    let found = project.evaluate(&args.variant, &stages, &reporter)?;
+    let found = project.evaluate(&args.variant, &stages, &reporter);
+    reporter.settle();
+    let found = found?;
     if args.json {
         let rows: Vec<_> =
             found.iter().map(|(stage, e)| json!({ "artifact": stage.name(), "evaluation": e })).collect();

@@ -25,7 +25,14 @@ pub(crate) fn run(global: &Global, args: &Explain) -> Result<u8, Failure> {
     println!("{variant}: what each stage's result was last made from");
     for (name, record) in recipe.in_order().filter(|(s, _)| stage.is_none_or(|w| w == *s)) {
         let why = if record.why.is_empty() { String::new() } else { format!(": {}", record.why.join("; ")) };
-        println!("  {name:<9} {}{why}", record.outcome);
+        let by = if record.made_by.is_empty() { String::new() } else { format!(", made by {}", record.made_by) };
+        let place = if record.place.is_empty() { String::new() } else { format!(" {}", record.place) };
+        println!("  {name:<9} {}{by}{place}{why}", record.outcome);
+        if name == "fuse" {
+            for rewritten in project.rewritten(variant) {
+                println!("            {rewritten}");
+            }
+        }
         if global.verbose || stage.is_some() {
             println!("            key {}, rule version {}", &record.key[..record.key.len().min(12)], record.version);
             for (param, value) in &record.params {

@@ -33,9 +33,11 @@ pub(crate) fn run(args: &Info) -> Result<u8, Failure> {
     } else {
         bin(&bytes).map_err(|e| Failure::Failed(format!("error: {shown}: {e}")))?
     };
+    let loaded = if is_onnx { None } else { Model::load(&bytes).ok() };
+    let customs = loaded.as_ref().map(super::custom::custom_ops).unwrap_or_default();
     if args.json {
         let list: Vec<Value> = rows.iter().map(to_json).collect();
-        println!("{}", json!({ "ports": list }));
+        println!("{}", json!({ "ports": list, "custom_ops": customs }));
         return Ok(0);
     }
     let head = ["", "name", "type", "layout", "valid shape", "aligned shape", "scale", "zero point", "axis"];
@@ -46,6 +48,10 @@ pub(crate) fn run(args: &Info) -> Result<u8, Failure> {
         if let Some(note) = &row.note {
             println!("{}: {note}", row.name);
         }
+    }
+    for (name, op) in &customs {
+        let program: String = op.program.chars().take(12).collect();
+        println!("custom operator {name}: [custom_op.{}], program {program}", op.name);
     }
     Ok(0)
 }

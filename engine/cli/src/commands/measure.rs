@@ -1,4 +1,4 @@
-//! Frames on threads of their own, timed. Called by `ptq run`.
+//! Frames on threads of their own, timed. Called by `ptq run` and `ptq perf`.
 
 use ptq_ir::Tensor;
 use ptq_report::{ProfileReport, simulated};
@@ -50,6 +50,16 @@ pub(super) fn measure(
 }
 
 impl Measured {
+    /// Times by row.
+    pub(super) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Nanoseconds from the first frame's start to the last one's end.
+    pub(super) fn wall(&self) -> u64 {
+        self.wall
+    }
+
     /// What to tell of it.
     pub(super) fn report<'a>(
         &'a self,

@@ -17,6 +17,7 @@ const FRAMES: u64 = 200;
 
 pub(crate) fn run(global: &Global, args: &Run) -> Result<u8, Failure> {
     let model = load(&args.model, args.packed.as_deref())?;
+    super::custom::provide(global, &model)?;
     let declared = args.variant.as_ref().map_or_else(|| Ok(BTreeMap::new()), |name| declared(global, name))?;
     let mut preparation = Vec::new();
     let inputs = inputs(&model, &args.input, &declared, &mut preparation)?;

@@ -7,14 +7,19 @@ use crate::failure::Failure;
 use crate::progress::Reporter;
 use ptq_engine::{Loaded, Project};
 use ptq_ir::{DType, Tensor};
-use ptq_report::verify::{BinRun, FilePorts, LIMITS, Port, VerifyStages, file_differences, verify};
+use ptq_report::verify::{
+    BinRun, FilePorts, LIMITS, PairReport, Port, Stage, Verdict, VerifyReport, VerifyStages, file_differences, verify,
+    verify_fusion,
+};
 use ptq_runtime::{Model, RunOptions};
 use std::path::Path;
 
 pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
     let project = project(global)?;
     let reporter = Reporter::new(global, None).map_err(|e| Failure::Failed(e.to_string()))?;
-    let loaded = project.load(&args.variant, &reporter)?;
+    let loaded = project.load(&args.variant, &reporter);
+    reporter.settle();
+    let loaded = loaded?;
     let inputs = inputs(&project, &loaded, args)?;
     let model = Model::load(&loaded.bin).map_err(|e| Failure::Failed(format!("error: model.bin: {e}")))?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -27,6 +32,7 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
         threads,
     };
     let mut report = verify(&stages, &inputs, &LIMITS).map_err(|e| Failure::Failed(format!("error: {e}")))?;
+    report.rewrites = blamed(&project, args, &stages, &loaded, &inputs, &report)?;
     let dir = args.dir.clone().unwrap_or_else(|| project.out().join(&args.variant));
     let files = FILES
         .into_iter()
@@ -44,6 +50,36 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
         print!("{report}");
     }
     Ok(u8::from(!report.passed))
+}
+
+/// Where the optimized graph differs: the rewrites that make it differ when they are the only ones.
+fn blamed(
+    project: &Project,
+    args: &Verify,
+    stages: &VerifyStages<'_>,
+    loaded: &Loaded,
+    inputs: &[Tensor],
+    report: &VerifyReport,
+) -> Result<Vec<String>, Failure> {
+    let differs = |p: &PairReport| p.after == Stage::Optimized && p.verdict != Verdict::Passed;
+    if !report.pairs.iter().any(differs) {
+        return Ok(Vec::new());
+    }
+    let mut out = Vec::new();
+    for rewritten in project.rewritten(&args.variant).iter().filter(|r| r.fired > 0) {
+        let (name, rewrite) = (&rewritten.config.name, rewritten.config.rewrite.as_ref());
+        let mut graph = loaded.original.clone();
+        let alone = [(name.clone(), rewrite.clone())].into();
+        ptq_fuse::fuse_with(&mut graph, &alone).map_err(|f| Failure::Failed(f.to_string()))?;
+        let stages = VerifyStages { optimized: &graph, bin: None, ..*stages };
+        let pair = verify_fusion(&stages, inputs).map_err(|e| Failure::Failed(format!("error: {e}")))?;
+        if let Some(pair) = pair.filter(differs) {
+            let at = pair.first.map_or_else(|| "a model output".to_owned(), |d| d.value);
+            let (file, line) = (&rewritten.config.file, rewritten.config.line);
+            out.push(format!("rewrite {name} ({file}:{line}) changes results: without the others, first at {at}"));
+        }
+    }
+    Ok(out)
 }
 
 /// Files that have inputs and outputs.

@@ -23,6 +23,7 @@ pub(super) fn run(
     let poll = poll.map_err(|e| Failure::Usage(format!("error: --poll: {e}")))?;
     let mut announced = false;
     let mut tell = |what: Watched<'_>| {
+        reporter.settle();
         match what {
             Watched::Waiting(_, _) if announced || global.quiet => {}
             Watched::Waiting(count, why) => {

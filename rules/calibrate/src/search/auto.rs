@@ -1,9 +1,9 @@
 //! The search `auto`: everything that `default` tries, and beyond it what Horizon's documents do not have.
 //!
-//! After the candidates of `default` it tries MSE, and thresholds per channel for max and MSE; then, on the best so far, scales
+//! After the candidates of `default` it tries MSE, and cross-layer equalization and thresholds per channel for max and MSE; then, on the best so far, scales
 //! of weights by MSE; then, on the best again, bias correction and error-compensated rounding, the latter also on MSE: it makes
 //! up for clipping less than for coarse steps. The best of all wins, so `auto` is never worse than `default` on the samples
-//! scored on. Those take no part in the corrections where there are twice as many.
+//! scored on. Those take no part in the corrections and in ranges of channels where there are twice as many.
 
 use super::{Candidates, Scorer, default};
 use crate::answers::Stop;
@@ -12,8 +12,10 @@ use crate::params::{Pick, Way, WeightScale};
 use crate::table::Observations;
 
 /// Ways beyond those of `default`.
-const BEYOND: [Way; 3] = [
+const BEYOND: [Way; 5] = [
     Way::of(Pick::Mse),
+    Way { equalized: true, ..Way::of(Pick::Max) },
+    Way { equalized: true, ..Way::of(Pick::Mse) },
     Way { per_channel: true, ..Way::of(Pick::Max) },
     Way { per_channel: true, ..Way::of(Pick::Mse) },
 ];

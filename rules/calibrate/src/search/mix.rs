@@ -11,6 +11,7 @@ use crate::params::{Pick, Way};
 use crate::table::Observations;
 use ptq_ir::{Device, ValueId};
 use ptq_march::Class;
+use ptq_place::Placement;
 use std::collections::BTreeMap;
 
 pub(super) fn mix(
@@ -19,7 +20,7 @@ pub(super) fn mix(
     scorer: &mut Scorer<'_, '_>,
     report: &mut SearchReport,
 ) -> Result<Candidates, Stop> {
-    let nodes = candidates(observations);
+    let nodes = computing(observations.placement);
     let tables = FIRST.iter().map(|w| observations.table(&|_| *w)).collect::<Result<Vec<_>, _>>()?;
     let [max, percentile, kl] = &tables[..] else { return Err(nothing_wins()) };
     let alone = scorer.alone(std::slice::from_ref(kl), &nodes)?;
@@ -53,8 +54,8 @@ pub(super) fn mix(
 }
 
 /// Names of the nodes that quantization can hurt: accelerated ones that compute.
-fn candidates(observations: &Observations<'_>) -> Vec<String> {
-    let rows = observations.placement.nodes.iter();
+pub(crate) fn computing(placement: &Placement) -> Vec<String> {
+    let rows = placement.nodes.iter();
     let computes = rows.filter(|r| r.on == Device::Bpu && r.class != Class::Passive && r.absorbed_by.is_none());
     computes.map(|r| r.name.clone()).collect()
 }

@@ -1,8 +1,9 @@
 //! Concat → transfers into the output's box, with a LUT where an input changes its scale.
 //!
-//! Requantizing 8 bits to 8 bits is a function of 256 values, so it is a table.
+//! Requantizing 8 bits to 8 bits is a function of 256 values, so it is a table; from or to 16 bits it is an ELTWISE.
 
 use super::lut::TABLE_BYTES;
+use super::requantize::{Change, command};
 use super::{Lowered, Lowering, axis, does_not_fit, field};
 use crate::ddr::Place;
 use crate::sram::{SramBump, cut, first_tile};
@@ -23,10 +24,20 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, concat: &QConcat) -> Low
     let (mut start, mut plan) = (0, Vec::new());
     for (&input, requant) in node.inputs.iter().zip(&concat.requant) {
         let dims = storage_dims(&l.tensor(input).shape);
-        let run: usize = dims[at..].iter().product::<usize>() * elem.bytes();
-        let runs: usize = dims[..at].iter().product();
-        let table = requant.as_ref().map(|r| table(l, input, elem, r, concat.out_zero)).transpose()?;
-        let tile = copy(l, input, [runs, run], y.offset(start), out_run, table)?;
+        let count: usize = dims[at..].iter().product();
+        let (run, runs) = (count * elem.bytes(), dims[..at].iter().product());
+        let from = l.elem(input)?;
+        let tile = match requant {
+            Some(requant) if from == Elem::I16 || elem == Elem::I16 => {
+                let from_zero = l.zero(input)?;
+                let change = Change { from, from_zero, to: elem, to_zero: concat.out_zero, requant };
+                changed(l, input, [runs, count], y.offset(start), out_run, change)?
+            }
+            _ => {
+                let table = requant.as_ref().map(|r| table(l, input, elem, r, concat.out_zero)).transpose()?;
+                copy(l, input, [runs, run], y.offset(start), out_run, table)?
+            }
+        };
         plan.push(axis("runs", tile[0], runs));
         plan.push(axis("bytes", tile[1], run));
         start += run;
@@ -72,7 +83,7 @@ fn copy(
             l.load(load, x.offset(r0 * run + b0), ifm);
             let from = if table.is_some() {
                 let count = field("elements", rows * bytes)?;
-                l.push(Command::Lut(Lut { ifm, table: table_at, ofm, count, x_type }));
+                l.push(Command::Lut(Lut { ifm, table: table_at, ofm, count, x_type, words: 0 }));
                 ofm
             } else {
                 ifm
@@ -82,4 +93,32 @@ fn copy(
         }
     }
     Ok([tile[0], tile[1]])
+}
+
+/// As [`copy`], for `runs × count` elements that change their width or have 16 bits.
+fn changed(
+    l: &mut Lowering<'_>,
+    input: TensorId,
+    [runs, count]: [usize; 2],
+    to: Place,
+    out_run: usize,
+    change: Change<'_>,
+) -> Result<[usize; 2], Diagnostic> {
+    let x = l.place(input)?;
+    let (target, from_elem, to_elem) = (l.target, change.from.bytes(), change.to.bytes());
+    let fits = |t: &[usize]| SramBump::all(target, [t[0] * t[1] * from_elem, t[0] * t[1] * to_elem]);
+    let Some((tile, [ifm, ofm])) = first_tile(&[runs, count], fits) else {
+        return Err(does_not_fit(target, "one element in, one out", from_elem + to_elem));
+    };
+    let broken = || Diagnostic::error("COMP04", "a tile is larger than a transfer can hold");
+    for (r0, rows) in cut(runs, tile[0]) {
+        for (c0, n) in cut(count, tile[1]) {
+            let load = BoxTransfer::new(&[rows, n], &[count, 1], from_elem).ok_or_else(broken)?;
+            l.load(load, x.offset((r0 * count + c0) * from_elem), ifm);
+            l.push(command(change, rows * n, ifm, ofm)?);
+            let store = BoxTransfer::new(&[rows, n], &[out_run / to_elem, 1], to_elem).ok_or_else(broken)?;
+            l.store(store, ofm, to.offset(r0 * out_run + c0 * to_elem));
+        }
+    }
+    Ok([tile[0], tile[1] * to_elem])
 }

@@ -28,8 +28,8 @@ pub(super) fn entry_bytes(requant: &Requant, index: usize) -> [u8; 8] {
     [a, b, c, d, shift, 0, 0, 0]
 }
 
-/// A zero point or clamp of an 8-bit result as a field.
+/// A zero point or clamp of a result of up to 16 bits as a field.
 pub(super) fn small(value: i32) -> Result<i16, Diagnostic> {
     i16::try_from(value)
-        .map_err(|_| Diagnostic::error("COMP04", format!("zero point or clamp {value} is outside 8 bits")))
+        .map_err(|_| Diagnostic::error("COMP04", format!("zero point or clamp {value} is outside 16 bits")))
 }

@@ -24,6 +24,8 @@ struct Layer<'a> {
     group_channels: usize,
     filters: usize,
     depthwise: bool,
+    /// Bytes of an input element.
+    elem: usize,
     out: Elem,
     rows: WindowRows,
 }
@@ -63,6 +65,7 @@ impl<'a> Layer<'a> {
             group_channels: c / g.group,
             filters,
             depthwise: c == g.group && filters == 1,
+            elem: l.elem(node.inputs[0])?.bytes(),
             out: l.elem(node.outputs[0])?,
             rows: WindowRows { in_rows: h, out_rows: oh, stride: g.strides[0], span, pad_top: g.pads[0] },
         })
@@ -91,7 +94,7 @@ impl<'a> Layer<'a> {
         [
             chunk.out.1 * self.taps() * self.group_channels,
             chunk.out.1 * CHANNEL_CONSTANT_BYTES,
-            self.rows.rows_for(height) * self.w * chunk.input.1,
+            self.rows.rows_for(height) * self.w * chunk.input.1 * self.elem,
             height * self.ow * chunk.out.1 * self.out.bytes(),
         ]
     }
@@ -175,7 +178,7 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, conv: &QConv) -> Lowered
         load_weights(l, &layer, chunk, weights, constants, tiles).ok_or_else(broken)?;
         for n in 0..layer.n {
             for stripe in layer.rows.stripes(height) {
-                load_rows(l, &layer, chunk, stripe, x.offset(n * layer.h * layer.w * layer.c), tiles)
+                load_rows(l, &layer, chunk, stripe, x.offset(n * layer.h * layer.w * layer.c * layer.elem), tiles)
                     .ok_or_else(broken)?;
                 let command = layer.command(template, chunk, stripe)?;
                 l.push(command);
@@ -251,8 +254,8 @@ fn load_rows(
         return Some(());
     }
     let row = layer.w * layer.c;
-    let shape = BoxTransfer::new(&[stripe.in_rows, layer.w, chunk.input.1], &[row, layer.c, 1], 1)?;
-    l.load(shape, image.offset(stripe.input * row + chunk.input.0), tiles.ifm);
+    let shape = BoxTransfer::new(&[stripe.in_rows, layer.w, chunk.input.1], &[row, layer.c, 1], layer.elem)?;
+    l.load(shape, image.offset((stripe.input * row + chunk.input.0) * layer.elem), tiles.ifm);
     Some(())
 }
 

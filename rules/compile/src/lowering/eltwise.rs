@@ -122,33 +122,34 @@ fn lower(l: &mut Lowering<'_>, node: &QNode, fields: Eltwise) -> Lowered {
         t.iter().zip(&axes).map(|(&e, a)| if a.broadcast[i] { 1 } else { e }).collect()
     };
     let target = l.target;
+    let [ea, eb, eo] = [fields.a_type, fields.b_type, fields.out_type].map(|e| e.bytes());
     let size = |t: &[usize]| {
-        let bytes = |i: usize| extents_of(i, t).iter().product::<usize>();
-        [bytes(0), bytes(1), t.iter().product()]
+        let count = |i: usize| extents_of(i, t).iter().product::<usize>();
+        [count(0) * ea, count(1) * eb, t.iter().product::<usize>() * eo]
     };
     // Axes outside the command's three are always cut into single steps.
     let fits = |t: &[usize]| if t[..inner].iter().all(|&e| e == 1) { SramBump::all(target, size(t)) } else { None };
     let Some((tile, [a, b, ofm])) = first_tile(&out_dims, fits) else {
-        return Err(does_not_fit(target, "one element of each operand and the result", 3));
+        return Err(does_not_fit(target, "one element of each operand and the result", ea + eb + eo));
     };
     let y = l.result(node.outputs[0])?;
     let broken = || Diagnostic::error("COMP04", "a tile is larger than a transfer can hold");
     for piece in cut_all(&out_dims, &tile) {
         let extents: Vec<usize> = piece.iter().map(|p| p.1).collect();
-        for (i, at) in [(0, a), (1, b)] {
+        for (i, at, elem) in [(0, a, ea), (1, b, eb)] {
             let start: usize = piece
                 .iter()
                 .zip(&axes)
                 .zip(&operand_strides[i])
                 .map(|((p, axis), s)| if axis.broadcast[i] { 0 } else { p.0 * s })
                 .sum();
-            let shape = BoxTransfer::new(&extents_of(i, &extents), &operand_strides[i], 1).ok_or_else(broken)?;
-            l.load(shape, operands[i].offset(start), at);
+            let shape = BoxTransfer::new(&extents_of(i, &extents), &operand_strides[i], elem).ok_or_else(broken)?;
+            l.load(shape, operands[i].offset(start * elem), at);
         }
         let command = command(fields, &axes[inner..], &extents[inner..], [a, b, ofm])?;
         l.push(Command::Eltwise(command));
         let start: usize = piece.iter().zip(&out_strides).map(|(p, s)| p.0 * s).sum();
-        l.store(BoxTransfer::new(&extents, &out_strides, 1).ok_or_else(broken)?, ofm, y.offset(start));
+        l.store(BoxTransfer::new(&extents, &out_strides, eo).ok_or_else(broken)?, ofm, y.offset(start * eo));
     }
     let named = tile.iter().zip(&out_dims).enumerate();
     Ok(named.map(|(i, (&t, &d))| axis(&format!("axis {i}"), t, d)).collect())

@@ -64,7 +64,8 @@ fn boxes(
     let target = l.target;
     // Extents of a command have 16 bits.
     let few = |&t: &usize| t <= usize::from(u16::MAX);
-    let bytes = |o: usize, i: usize| [table.len(), o * extent * i, o * results * i];
+    let elem = l.elem(node.inputs[0])?.bytes();
+    let bytes = |o: usize, i: usize| [table.len(), o * extent * i * elem, o * results * i * elem];
     let candidates = halvings(inner).filter(few).flat_map(|i| halvings(outer).filter(few).map(move |o| (o, i)));
     let found = candidates.into_iter().find_map(|(o, i)| SramBump::all(target, bytes(o, i)).map(|at| (o, i, at)));
     let Some((lines, chunk, places)) = found else {
@@ -78,11 +79,11 @@ fn boxes(
     }
     for (o0, o) in cut(outer, lines) {
         for (i0, i) in cut(inner, chunk) {
-            let load = BoxTransfer::new(&[o, extent, i], &[extent * inner, inner, 1], 1).ok_or_else(broken)?;
-            l.load(load, x.offset(o0 * extent * inner + i0), places[1]);
+            let load = BoxTransfer::new(&[o, extent, i], &[extent * inner, inner, 1], elem).ok_or_else(broken)?;
+            l.load(load, x.offset((o0 * extent * inner + i0) * elem), places[1]);
             l.push(command([o, i], places)?);
-            let store = BoxTransfer::new(&[o, results, i], &[results * inner, inner, 1], 1).ok_or_else(broken)?;
-            l.store(store, places[2], y.offset(o0 * results * inner + i0));
+            let store = BoxTransfer::new(&[o, results, i], &[results * inner, inner, 1], elem).ok_or_else(broken)?;
+            l.store(store, places[2], y.offset((o0 * results * inner + i0) * elem));
         }
     }
     Ok(vec![axis("outer lines", lines, outer), axis("inner lines", chunk, inner)])

@@ -14,7 +14,8 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, matmul: &QMatMul) -> Low
     let (shape_a, shape_b) = (l.tensor(a).shape.clone(), l.tensor(b).shape.clone());
     let rank = shape_a.len();
     let [m, k, n] = [shape_a[rank - 2], shape_a[rank - 1], shape_b[rank - 1]];
-    let bytes = |rows: usize, columns: usize| [rows * k, k * columns, rows * columns];
+    let [ea, eb, eo] = [l.elem(a)?.bytes(), l.elem(b)?.bytes(), l.elem(output)?.bytes()];
+    let bytes = |rows: usize, columns: usize| [rows * k * ea, k * columns * eb, rows * columns * eo];
     let candidates = halvings(n).flat_map(|c| halvings(m).map(move |r| (r, c)));
     let target = l.target;
     let found = candidates.into_iter().find_map(|(r, c)| SramBump::all(target, bytes(r, c)).map(|at| (r, c, at)));
@@ -45,15 +46,15 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, matmul: &QMatMul) -> Low
         let broken = || Diagnostic::error("COMP04", "a tile is larger than a transfer can hold");
         for (i, [at_a, at_b]) in matrix_batches(&shape_a, &shape_b).into_iter().enumerate() {
             for (n0, tn) in cut(n, columns) {
-                let load = BoxTransfer::new(&[k, tn], &[n, 1], 1).ok_or_else(broken)?;
-                l.load(load, from_b.offset(at_b * k * n + n0), b_at);
+                let load = BoxTransfer::new(&[k, tn], &[n, 1], eb).ok_or_else(broken)?;
+                l.load(load, from_b.offset((at_b * k * n + n0) * eb), b_at);
                 for (m0, tm) in cut(m, rows) {
-                    let load = BoxTransfer::linear(tm * k).ok_or_else(broken)?;
-                    l.load(load, from_a.offset((at_a * m + m0) * k), a_at);
+                    let load = BoxTransfer::linear(tm * k * ea).ok_or_else(broken)?;
+                    l.load(load, from_a.offset((at_a * m + m0) * k * ea), a_at);
                     let mkn = [field("rows", tm)?, field("depth", k)?, field("columns", tn)?];
                     l.push(Command::MatMul(MatMul { mkn, ..template }));
-                    let store = BoxTransfer::new(&[tm, tn], &[n, 1], 1).ok_or_else(broken)?;
-                    l.store(store, ofm, y.offset((i * m + m0) * n + n0));
+                    let store = BoxTransfer::new(&[tm, tn], &[n, 1], eo).ok_or_else(broken)?;
+                    l.store(store, ofm, y.offset(((i * m + m0) * n + n0) * eo));
                 }
             }
         }

@@ -9,12 +9,17 @@ const MOVES: usize = 400;
 impl Judge<'_, '_> {
     /// Improves the best plan.
     pub(super) fn local(&mut self, stripes: &[u16], ahead: &[u32]) {
-        self.whole(ahead);
+        if !self.without.groups {
+            self.whole(ahead);
+        }
         self.keep();
+        if self.without.local {
+            return;
+        }
         let mut random = 0x9e37_79b9_7f4a_7c15u64;
         let (mut plan, mut cost) = self.best();
         for _ in 0..MOVES {
-            let Some(changed) = change(&plan, stripes, &mut random) else { continue };
+            let Some(changed) = change(&plan, stripes, &mut random).filter(|p| self.allows(p)) else { continue };
             if let Some(found) = self.judge(&changed)
                 && self.better(found, cost)
             {
@@ -22,6 +27,18 @@ impl Judge<'_, '_> {
             }
         }
         self.keep();
+    }
+
+    /// Whether a plan does without what is to be left out.
+    fn allows(&self, plan: &Plan) -> bool {
+        let without = self.without;
+        let group = |g: &Group| match g.form {
+            Form::Layer => true,
+            Form::Fused { cache, stream, .. } => {
+                !(without.groups && g.layers > 1 || without.rows && cache || without.streams && stream)
+            }
+        };
+        plan.groups.iter().all(group) && !(without.kept && !plan.kept.is_empty())
     }
 
     /// Runs of layers without stripes, as long as they go: everything between two layers that stand alone.
@@ -45,7 +62,7 @@ impl Judge<'_, '_> {
     /// Keeps results of groups in SRAM, one after the other, where that is better.
     fn keep(&mut self) {
         let (mut plan, mut cost) = self.best();
-        if plan.ahead.is_none() {
+        if plan.ahead.is_none() || self.without.kept {
             return;
         }
         let ends: Vec<u32> = plan.starts().map(|(start, g)| start as u32 + g.layers - 1).collect();

@@ -1,6 +1,7 @@
 //! Cuts between groups: neighbours merged greedily, and dynamic programming over runs of layers.
 
-use super::{Cost, Judge};
+use super::costs::Way;
+use super::{Cost, Judge, O2_LAYERS};
 use crate::plan::{Form, Group};
 use std::ops::Range;
 
@@ -29,27 +30,49 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// The best way to compute these layers as one group.
-    fn group(&mut self, nodes: Range<usize>, stripes: &[u16], goal: Goal) -> Option<(Form, Cost)> {
+    /// The ways to compute these layers as one group.
+    fn forms(&self, nodes: &Range<usize>, stripes: &[u16]) -> Vec<Form> {
         let single = nodes.len() == 1;
-        let fusable = self.base.fusable[nodes.clone()].iter().all(Option::is_some);
         let mut forms = if single { vec![Form::Layer] } else { Vec::new() };
-        if fusable {
-            let height = self.base.fusable[nodes.end - 1].as_ref().map_or(1, |f| f.extents.h);
-            let overlaps = nodes.clone().skip(1).any(|n| self.base.fusable[n].as_ref().is_some_and(|f| f.overlaps()));
-            for &stripes in stripes.iter().filter(|&&s| s == 1 || usize::from(s) <= height) {
-                forms.push(Form::Fused { stripes, cache: false, stream: false });
-                if stripes > 1 && overlaps {
-                    forms.push(Form::Fused { stripes, cache: true, stream: false });
-                }
-                if stripes == 2 || stripes == 4 {
-                    forms.push(Form::Fused { stripes, cache: overlaps, stream: true });
-                }
+        let fusable = self.base.fusable[nodes.clone()].iter().all(Option::is_some);
+        if !fusable || (self.without.groups && !single) {
+            return forms;
+        }
+        let height = self.base.fusable[nodes.end - 1].as_ref().map_or(1, |f| f.extents.h);
+        let overlaps = nodes.clone().any(|n| self.base.fusable[n].as_ref().is_some_and(|f| f.overlaps()));
+        let overlaps = overlaps && !self.without.rows;
+        for &stripes in stripes.iter().filter(|&&s| s == 1 || usize::from(s) <= height) {
+            forms.push(Form::Fused { stripes, cache: false, stream: false });
+            if stripes > 1 && overlaps {
+                forms.push(Form::Fused { stripes, cache: true, stream: false });
+            }
+            if matches!(stripes, 2..=8) && !self.without.streams {
+                forms.push(Form::Fused { stripes, cache: overlaps, stream: true });
             }
         }
+        forms
+    }
+
+    /// The best way to compute these layers as one group.
+    fn group(&mut self, nodes: Range<usize>, stripes: &[u16], goal: Goal) -> Option<(Form, Cost)> {
+        self.bordered(nodes, stripes, goal, false, false)
+    }
+
+    /// The same with borders in SRAM.
+    fn bordered(
+        &mut self,
+        nodes: Range<usize>,
+        stripes: &[u16],
+        goal: Goal,
+        resident: bool,
+        stays: bool,
+    ) -> Option<(Form, Cost)> {
         let mut best: Option<(Form, Cost)> = None;
-        for form in forms {
-            let Some(cost) = self.costs.of(self.base, nodes.clone(), form) else { continue };
+        for form in self.forms(&nodes, stripes) {
+            if form == Form::Layer && (resident || stays) {
+                continue;
+            }
+            let Some(cost) = self.costs.of(self.base, nodes.clone(), Way { form, resident, stays }) else { continue };
             if best.is_none_or(|(_, b)| self.value(cost, goal) < self.value(b, goal)) {
                 best = Some((form, cost));
             }
@@ -64,13 +87,13 @@ impl Judge<'_, '_> {
         (0..self.base.nodes.len()).map(|n| Group { layers: 1, form: best(n, self) }).collect()
     }
 
-    /// Groups that grow forwards as long as that is better than starting a new one.
+    /// Groups that grow forwards, up to [`O2_LAYERS`] layers, as long as that is better than starting a new one.
     pub(super) fn merged(&mut self, stripes: &[u16]) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         let mut open: Option<(Range<usize>, Cost)> = None;
         for n in 0..self.base.nodes.len() {
             let alone = self.group(n..n + 1, stripes, Goal::Time);
-            let joined = open.as_ref().map(|(nodes, _)| nodes.start..n + 1);
+            let joined = open.as_ref().map(|(nodes, _)| nodes.start..n + 1).filter(|nodes| nodes.len() <= O2_LAYERS);
             let joined = joined.and_then(|nodes| self.group(nodes.clone(), stripes, Goal::Time).map(|g| (nodes, g)));
             if let (Some((nodes, (form, cost))), Some((_, own)), Some((_, before))) = (joined, alone, open.clone())
                 && cost.cycles <= before.cycles + own.cycles
@@ -87,42 +110,84 @@ impl Judge<'_, '_> {
         groups
     }
 
-    /// The cuts with the smallest sum over all runs of at most `longest` layers.
-    pub(super) fn partition(&mut self, longest: usize, stripes: &[u16], goal: Goal) -> Vec<Group> {
+    /// The cuts with the smallest sum over all runs of at most `longest` layers. Where `keeps`, the last result of a group may
+    /// stay in SRAM for the next one. At most about `most` new groups are timed for each layer that they end at. Returns the
+    /// groups and the layers whose results stay.
+    pub(super) fn partition(
+        &mut self,
+        longest: usize,
+        stripes: &[u16],
+        goal: Goal,
+        keeps: bool,
+        most: u64,
+    ) -> (Vec<Group>, Vec<u32>) {
         let n = self.base.nodes.len();
-        // Best sum up to each layer, and its last group.
-        let mut best: Vec<Option<((u64, u64), Group)>> = vec![None; n + 1];
+        let states = if keeps { 2 } else { 1 };
+        // Best sum up to each layer, by whether its result stays; with the last group and how the one before it ended.
+        let mut best: Vec<[Option<Step>; 2]> = vec![[None; 2]; n + 1];
+        best[0][0] = Some(Step { sum: (0, 0), group: Group { layers: 0, form: Form::Layer }, resident: false });
         for end in 1..=n {
-            for start in (end.saturating_sub(longest)..end).rev() {
-                if self.base.fusable[start].is_none() && end - start > 1 {
-                    break;
-                }
-                let before = if start == 0 {
-                    (0, 0)
-                } else if let Some((sum, _)) = best[start] {
-                    sum
-                } else {
+            let limit = self.costs.evaluated() + most;
+            for stays in 0..states {
+                if stays == 1 && (end == n || !self.may_stay(end - 1)) {
                     continue;
-                };
-                let Some((form, cost)) = self.group(start..end, stripes, goal) else {
+                }
+                for start in (end.saturating_sub(longest)..end).rev() {
+                    let single = end - start == 1;
+                    if !single && (self.base.fusable[start].is_none() || self.costs.evaluated() >= limit) {
+                        break;
+                    }
+                    let mut fits = false;
+                    for resident in 0..states {
+                        let Some(before) = best[start][resident] else { continue };
+                        let found = self.bordered(start..end, stripes, goal, resident == 1, stays == 1);
+                        let Some((form, cost)) = found else { continue };
+                        fits = true;
+                        let (a, b) = self.value(cost, goal);
+                        let sum = (before.sum.0 + a, before.sum.1 + b);
+                        if best[end][stays].is_none_or(|old| sum < old.sum) {
+                            let group = Group { layers: (end - start) as u32, form };
+                            best[end][stays] = Some(Step { sum, group, resident: resident == 1 });
+                        }
+                    }
                     // Longer runs need more memory; a few more are tried because a stripe may shrink.
-                    if end - start > 4 { break } else { continue }
-                };
-                let (a, b) = self.value(cost, goal);
-                let sum = (before.0 + a, before.1 + b);
-                if best[end].is_none_or(|(old, _)| sum < old) {
-                    best[end] = Some((sum, Group { layers: (end - start) as u32, form }));
+                    if !fits && end - start > 4 {
+                        break;
+                    }
                 }
             }
         }
-        let mut groups = Vec::new();
-        let mut end = n;
+        let (mut groups, mut kept) = (Vec::new(), Vec::new());
+        let (mut end, mut stays) = (n, false);
         while end > 0 {
-            let group = best[end].map_or(Group { layers: 1, form: Form::Layer }, |(_, g)| g);
-            groups.push(group);
-            end = end.saturating_sub(group.layers as usize);
+            let layer = Step { sum: (0, 0), group: Group { layers: 1, form: Form::Layer }, resident: false };
+            let step = best[end][usize::from(stays)].unwrap_or(layer);
+            if stays {
+                kept.push(end as u32 - 1);
+            }
+            groups.push(step.group);
+            end = end.saturating_sub(step.group.layers as usize);
+            stays = step.resident;
         }
         groups.reverse();
-        groups
+        kept.reverse();
+        (groups, kept)
     }
+
+    /// Whether a layer's result can stay in SRAM: whoever reads it works in groups.
+    fn may_stay(&self, layer: usize) -> bool {
+        self.base.fusable[layer].as_ref().is_some_and(|f| {
+            let readers = self.base.consumers(f.output);
+            readers.iter().all(|&r| self.base.fusable[r].is_some())
+        })
+    }
+}
+
+/// The best way to have computed the layers up to one.
+#[derive(Clone, Copy)]
+struct Step {
+    sum: (u64, u64),
+    group: Group,
+    /// Whether the group's input stayed in SRAM.
+    resident: bool,
 }

@@ -1,8 +1,8 @@
-//! Concat: inputs are requantized to the output's scale, unless their parameters are equal.
+//! Concat: inputs are requantized to the output's scale, unless their parameters are equal. Requantize is that step alone.
 
 use super::operand::{Operand, bad, expect_entries, range, tensor};
 use crate::ExecError;
-use ptq_ir::{QConcat, QTensor, Tensor};
+use ptq_ir::{QConcat, QRequantize, QTensor, Tensor};
 use ptq_kernels::requant::{apply, store};
 
 pub(super) fn run(concat: &QConcat, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
@@ -35,4 +35,11 @@ pub(super) fn run(concat: &QConcat, operands: &[Operand<'_>], out: &QTensor) -> 
         }
     }
     tensor(out, shape, y)
+}
+
+pub(super) fn requantize(requantize: &QRequantize, x: &Operand<'_>, out: &QTensor) -> Result<Tensor, ExecError> {
+    let ((lo, hi), zero) = (range(out)?, x.zero());
+    expect_entries(out, &requantize.requant, 1)?;
+    let step = |v: i32| store(apply(&requantize.requant, 0, v.wrapping_sub(zero)), requantize.out_zero, lo, hi);
+    tensor(out, x.data.shape(), x.ints()?.into_iter().map(step).collect())
 }

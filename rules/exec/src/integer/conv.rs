@@ -1,9 +1,9 @@
-//! Conv: `acc = bias[o] + Σ (x - x_zero) · w` in 32 bits (wrapping), then requantization.
+//! Conv: `acc = bias[o] + Σ (x - x_zero) · w` in 32 bits (wrapping), with 16-bit `x` in 64 bits, then requantization.
 
 use super::operand::{Operand, bad, tensor};
 use crate::ExecError;
-use ptq_ir::{QConv, QTensor, Requant, Tensor};
-use ptq_kernels::requant::{apply, store};
+use ptq_ir::{DType, QConv, QTensor, Requant, Tensor};
+use ptq_kernels::requant::{apply, apply_wide, store};
 
 pub(super) fn run(conv: &QConv, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
     let [x, w, ..] = operands else { return Err(bad(out, "weights are missing".into())) };
@@ -17,6 +17,7 @@ pub(super) fn run(conv: &QConv, operands: &[Operand<'_>], out: &QTensor) -> Resu
     if !fits {
         return Err(bad(out, format!("weights {:?} do not fit input {:?}", w.data.shape(), x.data.shape())));
     }
+    let wide = x.info.dtype == DType::I16;
     let zero = x.zero();
     let x: Vec<i32> = x.ints()?.into_iter().map(|v| v - zero).collect();
     let w = w.ints()?;
@@ -30,29 +31,67 @@ pub(super) fn run(conv: &QConv, operands: &[Operand<'_>], out: &QTensor) -> Resu
     let mut y = Vec::with_capacity(batch * filters * oh * ow);
     for image in x.chunks_exact(channels * height * width) {
         for o in 0..filters {
-            let mut acc = vec![bias[o]; oh * ow];
+            let finish = |rounded| store(rounded, conv.out_zero, conv.clamp_lo, conv.clamp_hi);
             let first = o / (filters / geom.group) * depth;
-            for c in 0..depth {
+            let planes = (0..depth).map(|c| {
                 let plane = &image[(first + c) * height * width..][..height * width];
-                let taps = &w[(o * depth + c) * geom.kernel[0] * geom.kernel[1]..];
-                accumulate(conv, plane, [height, width], taps, &mut acc, [oh, ow]);
+                (plane, &w[(o * depth + c) * geom.kernel[0] * geom.kernel[1]..])
+            });
+            if wide {
+                let sums = sums(conv, planes, [height, width], i64::from(bias[o]), [oh, ow]);
+                y.extend(sums.into_iter().map(|acc| match &conv.requant {
+                    Some(requant) => finish(apply_wide(requant, o, acc)),
+                    None => acc.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+                }));
+            } else {
+                let sums = sums(conv, planes, [height, width], bias[o], [oh, ow]);
+                y.extend(sums.into_iter().map(|acc| match &conv.requant {
+                    Some(requant) => finish(apply(requant, o, acc)),
+                    None => acc,
+                }));
             }
-            y.extend(acc.into_iter().map(|acc| match &conv.requant {
-                Some(requant) => store(apply(requant, o, acc), conv.out_zero, conv.clamp_lo, conv.clamp_hi),
-                None => acc,
-            }));
         }
     }
     tensor(out, &[batch, filters, oh, ow], y)
 }
 
+/// An accumulator.
+trait Sum: Copy {
+    fn plus(self, x: i32, w: i32) -> Self;
+}
+
+impl Sum for i32 {
+    fn plus(self, x: i32, w: i32) -> i32 {
+        self.wrapping_add(x.wrapping_mul(w))
+    }
+}
+
+impl Sum for i64 {
+    fn plus(self, x: i32, w: i32) -> i64 {
+        self + i64::from(x) * i64::from(w)
+    }
+}
+
+/// The accumulators of one filter: its bias, and the taps of each of its input channels.
+fn sums<'a, S: Sum>(
+    conv: &QConv,
+    planes: impl Iterator<Item = (&'a [i32], &'a [i32])>,
+    image: [usize; 2],
+    bias: S,
+    out: [usize; 2],
+) -> Vec<S> {
+    let mut acc = vec![bias; out[0] * out[1]];
+    planes.for_each(|(plane, taps)| accumulate(conv, plane, image, taps, &mut acc, out));
+    acc
+}
+
 /// Adds one input channel's taps. Taps outside the image add nothing.
-fn accumulate(
+fn accumulate<S: Sum>(
     conv: &QConv,
     plane: &[i32],
     [height, width]: [usize; 2],
     taps: &[i32],
-    acc: &mut [i32],
+    acc: &mut [S],
     [oh, ow]: [usize; 2],
 ) {
     let g = &conv.geom;
@@ -65,7 +104,7 @@ fn accumulate(
                 for ox in columns.clone() {
                     let x = row[ox * g.strides[1] + kx * g.dilations[1] - g.pads[1]];
                     let acc = &mut acc[oy * ow + ox];
-                    *acc = acc.wrapping_add(x.wrapping_mul(w));
+                    *acc = acc.plus(x, w);
                 }
             }
         }

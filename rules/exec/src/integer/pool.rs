@@ -4,7 +4,7 @@ use super::operand::{Operand, bad, range, tensor};
 use crate::ExecError;
 use ptq_ir::ops::PoolGeom;
 use ptq_ir::{QPool, QTensor, Requant, Tensor};
-use ptq_kernels::requant::{apply, store};
+use ptq_kernels::requant::{apply_wide, store};
 
 pub(super) fn average(pool: &QPool, x: &Operand<'_>, out: &QTensor) -> Result<Tensor, ExecError> {
     let (lo, hi) = range(out)?;
@@ -17,8 +17,8 @@ pub(super) fn average(pool: &QPool, x: &Operand<'_>, out: &QTensor) -> Result<Te
         return Err(bad(out, format!("{entries} multipliers for window {:?}", pool.geom.kernel)));
     }
     windows(&pool.geom, x, out, |taps| {
-        let sum = taps.iter().fold(0i32, |s, v| s.wrapping_add(v.wrapping_sub(zero)));
-        let rounded = if taps.is_empty() { 0 } else { apply(&pool.requant, taps.len() - 1, sum) };
+        let sum = taps.iter().map(|&v| i64::from(v) - i64::from(zero)).sum();
+        let rounded = if taps.is_empty() { 0 } else { apply_wide(&pool.requant, taps.len() - 1, sum) };
         store(rounded, pool.out_zero, lo, hi)
     })
 }

@@ -3,7 +3,7 @@
 use super::operand::{Operand, bad, expect_entries, range, tensor};
 use crate::ExecError;
 use ptq_ir::{QReduce, QSoftmax, QTensor, Reduction, Tensor};
-use ptq_kernels::requant::{apply, quotient, store};
+use ptq_kernels::requant::{apply_wide, quotient, store};
 
 pub(super) fn reduce(reduce: &QReduce, x: &Operand<'_>, out: &QTensor) -> Result<Tensor, ExecError> {
     let (lo, hi) = range(out)?;
@@ -12,8 +12,8 @@ pub(super) fn reduce(reduce: &QReduce, x: &Operand<'_>, out: &QTensor) -> Result
         (None, Reduction::Max) => Ok(line.iter().copied().fold(lo, i32::max)),
         (Some(requant), Reduction::Sum | Reduction::Mean) => {
             expect_entries(out, requant, 1)?;
-            let sum = line.iter().fold(0i32, |s, v| s.wrapping_add(v.wrapping_sub(x.zero())));
-            Ok(store(apply(requant, 0, sum), reduce.out_zero, lo, hi))
+            let sum = line.iter().map(|&v| i64::from(v) - i64::from(x.zero())).sum();
+            Ok(store(apply_wide(requant, 0, sum), reduce.out_zero, lo, hi))
         }
         _ => Err(bad(out, "multipliers do not fit the reduction".into())),
     };
@@ -25,8 +25,10 @@ pub(super) fn reduce(reduce: &QReduce, x: &Operand<'_>, out: &QTensor) -> Result
 pub(super) fn softmax(softmax: &QSoftmax, x: &Operand<'_>, out: &QTensor) -> Result<Tensor, ExecError> {
     let (lo, hi) = range(out)?;
     expect_entries(out, &softmax.requant, 1)?;
-    if softmax.table.len() != 256 {
-        return Err(bad(out, format!("a table of {} entries instead of 256", softmax.table.len())));
+    let (x_lo, x_hi) = range(x.info)?;
+    if softmax.table.len() as i64 != i64::from(x_hi) - i64::from(x_lo) + 1 {
+        let why = format!("a table of {} entries does not fit {}", softmax.table.len(), x.info.dtype);
+        return Err(bad(out, why));
     }
     let y = lines(x, softmax.axis, out, |line| {
         let top = line.iter().copied().max().unwrap_or(0);

@@ -28,7 +28,7 @@ fn run(inputs: &Blobs, params: &str) -> Result<Blobs, Failure> {
 fn blobs_in_and_out_are_deterministic() {
     let mut inputs = Blobs::new();
     put_graph(&mut inputs, &graph()).expect("encodes");
-    let params = serde_json::to_string(&FuseParams {}).expect("encodes");
+    let params = serde_json::to_string(&FuseParams::default()).expect("encodes");
     let out = run(&inputs, &params).expect("runs");
     assert_eq!(out, run(&inputs, &params).expect("runs"));
     assert!(read_graph(&out).expect("decodes").verify().is_empty());

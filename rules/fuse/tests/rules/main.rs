@@ -15,6 +15,7 @@ mod normalization;
 mod pad;
 mod real_models;
 mod replacements;
+mod rewrites;
 mod softmax;
 mod support;
 mod unused;

@@ -15,10 +15,11 @@ pub fn shape_slice(attrs: &Attrs, shape: &[usize]) -> Vec<i64> {
 
 /// Row-major places of the elements that are not zero.
 pub fn non_zero(x: &Tensor) -> Vec<usize> {
-    each_variant!(x.data(), v => {
-        let zero = Default::default();
+    fn places<T: Default + PartialEq>(v: &[T]) -> Vec<usize> {
+        let zero = T::default();
         (0..v.len()).filter(|&i| v[i] != zero).collect()
-    })
+    }
+    each_variant!(x.data(), v => places(v))
 }
 
 /// The order of two numbers, NaN behind all others.

@@ -52,6 +52,17 @@ pub fn dequantize_bytes(isa: Isa, threads: usize, x: &[u8], sign: Sign, scale: f
     });
 }
 
+/// `dequantize(quantize(x))`: each number rounded to the grid of a quantized type whose integers are `lo..=hi`.
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn fake_quantize(isa: Isa, x: &[f32], scale: f32, zero: i32, (lo, hi): (i32, i32), out: &mut [f32]) {
+    assert_eq!(x.len(), out.len(), "slices differ in length");
+    super::vectorized(isa, || {
+        out.iter_mut().zip(x).for_each(|(o, &x)| *o = dequantize(quantize(x, scale, zero, lo, hi), scale, zero));
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +83,9 @@ mod tests {
                     dequantize_bytes(isa, 2, &bytes, sign, scale, zero, &mut back);
                     let expect = bytes.iter().map(|&b| dequantize(sign.value(b), scale, zero).to_bits());
                     assert!(back.iter().map(|v| v.to_bits()).eq(expect));
+                    fake_quantize(isa, &x, scale, zero, (lo, hi), &mut back);
+                    let one = |&x: &f32| dequantize(quantize(x, scale, zero, lo, hi), scale, zero).to_bits();
+                    assert!(back.iter().map(|v| v.to_bits()).eq(x.iter().map(one)));
                 }
             }
         }

@@ -23,6 +23,7 @@ pub fn export_fake_quant(
     weights: &BTreeMap<ValueId, QuantParams>,
     meta: &ExportMeta,
 ) -> Result<Vec<u8>, Diagnostic> {
+    let graph = &*quant.with_readers(graph);
     let mut file = start(graph);
     let folds = folds(graph, quant);
     for (&id, tensor) in &graph.constants {

@@ -7,7 +7,7 @@ use crate::proto::{
 };
 use bytes::Bytes;
 use prost::Message as _;
-use ptq_ir::ops::{FUNCTION, FUNCTION_DOMAIN, Operand, ScalarFunction};
+use ptq_ir::ops::{CUSTOM, FUNCTION, FUNCTION_DOMAIN, Operand, ScalarFunction};
 use ptq_ir::{Attr, Attrs, DType, Diagnostic, IR_OPSET, QuantParams, Tensor};
 use std::collections::BTreeSet;
 
@@ -95,7 +95,7 @@ impl OnnxFile {
             name: Some(name.to_owned()),
             op_type: Some(op.to_owned()),
             domain: (!domain.is_empty()).then(|| domain.to_owned()),
-            attribute: attrs.0.iter().map(|(n, a)| attribute(n, a)).collect(),
+            attribute: attrs.0.iter().filter(|(n, _)| *n != CUSTOM).map(|(n, a)| attribute(n, a)).collect(),
             doc_string: None,
             overload: None,
         });

@@ -230,6 +230,8 @@ impl<'a> Writer<'a> {
                 let attrs = [("blocksize", Attr::Int(block.block as i64)), ("mode", Attr::Str(mode.to_owned()))];
                 self.plain(node, "DepthToSpace", &Attrs::of(attrs), Activation::None)
             }
+            // Another scale is all: a QuantizeLinear of what a DequantizeLinear gives.
+            QOp::Requantize(_) => self.requantize(node),
             QOp::SpaceToDepth { block } => {
                 let attrs = Attrs::of([("blocksize", Attr::Int(*block as i64))]);
                 self.plain(node, "SpaceToDepth", &attrs, Activation::None)
@@ -277,6 +279,13 @@ impl<'a> Writer<'a> {
         let params = to.quant.as_ref().ok_or_else(|| self.bad(node, format!("{} has no scale", to.name)))?;
         let from = self.name(from);
         self.file.quantize(&node.name, &from, &to.name, params)
+    }
+
+    fn requantize(&mut self, node: &QNode) -> Result<(), Diagnostic> {
+        let from = self.read(node, 0)?;
+        let (_, to) = self.tensor(node, &node.outputs, 0)?;
+        let params = self.params(node, to)?;
+        self.file.quantize(&node.name, &from, &to.name, &params)
     }
 
     fn dequantize(&mut self, node: &QNode) -> Result<(), Diagnostic> {

@@ -11,7 +11,7 @@ pub(crate) const NEWEST_OPSET: i64 = 28;
 pub(crate) const OLDEST_OPSET: i64 = 7;
 
 /// Problems with the operators of a model; nodes of quantized models pass when `quantized` says so.
-pub(crate) fn operators(nodes: &[RawNode], quantized: bool) -> Vec<Diagnostic> {
+pub(crate) fn operators(nodes: &[RawNode], quantized: bool, foreign: bool) -> Vec<Diagnostic> {
     let integer: Vec<&RawNode> = nodes.iter().filter(|n| is_quantized(n)).collect();
     if let (Some(first), false) = (integer.first(), quantized) {
         let message = format!("the model is already quantized ({} nodes such as {})", integer.len(), first.op);
@@ -21,7 +21,8 @@ pub(crate) fn operators(nodes: &[RawNode], quantized: bool) -> Vec<Diagnostic> {
     }
     let mut unknown: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for node in nodes.iter().filter(|n| !is_quantized(n) && !is_standard_control(n)) {
-        if !node.domain.is_empty() || !is_known_op(&node.op) {
+        let passes = foreign && !node.domain.is_empty();
+        if !passes && (!node.domain.is_empty() || !is_known_op(&node.op)) {
             unknown.entry((&node.domain, &node.op)).or_default().push(&node.name);
         }
     }
@@ -30,7 +31,11 @@ pub(crate) fn operators(nodes: &[RawNode], quantized: bool) -> Vec<Diagnostic> {
         let op = if domain.is_empty() { op.to_owned() } else { format!("{domain}.{op}") };
         let more = if names.len() > 1 { format!(" ({} nodes)", names.len()) } else { String::new() };
         let at = nodes.iter().position(|n| n.name == names[0]).unwrap_or(0);
-        out.push((at, Diagnostic::error("ONNX05", format!("operator {op} is not supported{more}")).node(names[0])));
+        let mut d = Diagnostic::error("ONNX05", format!("operator {op} is not supported{more}")).node(names[0]);
+        if !domain.is_empty() {
+            d = d.hint("declare it in the manifest: [custom_op.NAME] with its shapes and the command that computes it");
+        }
+        out.push((at, d));
     }
     out.sort_by_key(|(at, _)| *at);
     out.into_iter().map(|(_, d)| d).collect()

@@ -42,9 +42,12 @@ pub(super) fn softmax(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic>
     let rank = b.graph.value(result).shape.len();
     let axis = ops::axis(node.attrs.int("axis", -1), rank)
         .ok_or_else(|| Diagnostic::error("PART15", "axis is outside the rank").node(&node.name))?;
-    let scale = f64::from(b.tensor_params(x).scale0());
-    let one = f64::from(1u32 << 20);
-    let table = (0..256).map(|k| (one * (-scale * f64::from(k)).exp()).round() as u32).collect();
+    let params = b.tensor_params(x);
+    let scale = f64::from(params.scale0());
+    // Finer parts for finer results; a line of the longest extent stays far inside 64 bits.
+    let one = f64::from(if params.dtype.bytes() == 1 { 1u32 << 20 } else { 1 << 30 });
+    let values = 1u32 << (8 * params.dtype.bytes());
+    let table = (0..values).map(|k| (one * (-scale * f64::from(k)).exp()).round() as u32).collect();
     let requant = requant(b.march.quantization.rounding, &[Factor::ratio(1.0, out.scale0())]);
     let op = QOp::Softmax(QSoftmax { axis, table, requant, out_zero: out.zero_point0() });
     let t = b.integer_home(result, out);

@@ -1,4 +1,5 @@
-//! Functions of one number, as tables of 256 results.
+//! Functions of one number, as tables of one result for each value of the input's type: 256, or 65,536 of 16-bit inputs. Every
+//! result is the function of the exact value, rounded once.
 
 use super::operands::{input, output};
 use crate::builder::Builder;
@@ -11,8 +12,8 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
     let x = input(b, id, 0)?;
     let (result, out) = output(b, id)?;
     let in_params = b.tensor_params(x);
-    let (lo, hi) = in_params.dtype.quant_range().ok_or_else(|| bad(&"input is not an 8-bit tensor"))?;
-    let (out_lo, out_hi) = out.dtype.quant_range().ok_or_else(|| bad(&"output is not an 8-bit tensor"))?;
+    let (lo, hi) = in_params.dtype.quant_range().ok_or_else(|| bad(&"input is not quantized"))?;
+    let (out_lo, out_hi) = out.dtype.quant_range().ok_or_else(|| bad(&"output is not quantized"))?;
     let reals: Vec<f32> = (lo..=hi).map(|q| (q - in_params.zero_point0()) as f32 * in_params.scale0()).collect();
     let reals = Tensor::from_f32([reals.len()], reals).map_err(|e| bad(&e))?;
     let mut operands: Vec<Option<&Tensor>> = vec![Some(&reals)];

@@ -69,7 +69,7 @@ pub(super) fn pad(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
     };
     let x = input(b, id, 0)?;
     let params = b.tensor_params(x);
-    let (lo, hi) = params.dtype.quant_range().ok_or_else(|| bad("its input is not an 8-bit tensor"))?;
+    let (lo, hi) = params.dtype.quant_range().ok_or_else(|| bad("its input is not quantized"))?;
     let value = quantize(filling, params.scale0(), params.zero_point0(), lo, hi);
     moved(b, id, false, QOp::Pad { before, value })
 }

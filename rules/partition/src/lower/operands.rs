@@ -17,11 +17,11 @@ pub(super) fn input(b: &mut Builder<'_>, id: NodeId, i: usize) -> Result<TensorI
     match b.graph.constant(v) {
         Some(data) => {
             let values = data.f32s().map_err(|e| Diagnostic::error("PART06", e.to_string()).node(&node.name))?.to_vec();
-            let (data, params) = quantize_constant(b.march, data.shape(), &values)
+            let (data, params) = quantize_constant(b.march, b.has_words(id), data.shape(), &values)
                 .map_err(|e| Diagnostic::error("PART06", e.to_string()).node(&node.name))?;
             Ok(b.constant(v, "_quantized", data, params))
         }
-        None => b.integer_tensor(v, level),
+        None => b.read(id, v, level),
     }
 }
 
@@ -37,12 +37,24 @@ pub(super) fn activation(b: &Builder<'_>, id: NodeId) -> Activation {
     b.absorbed(id).and_then(|a| ops::activation_of(b.graph, b.graph.node(a))).unwrap_or(Activation::None)
 }
 
-/// A constant operand as integers in the march's activation scheme, over its own range (which always contains 0).
-fn quantize_constant(march: &March, shape: &[usize], values: &[f32]) -> Result<(Tensor, QuantParams), TensorError> {
+/// A constant operand as integers in the march's activation scheme, or with 16 bits like its node's other tensors, over its own
+/// range (which always contains 0).
+fn quantize_constant(
+    march: &March,
+    words: bool,
+    shape: &[usize],
+    values: &[f32],
+) -> Result<(Tensor, QuantParams), TensorError> {
     let lo = values.iter().copied().fold(0.0f32, f32::min);
     let hi = values.iter().copied().fold(0.0f32, f32::max);
     let positive = |s: f32| if s > 0.0 && s.is_finite() { s } else { 1.0 };
-    match march.quantization.activations {
+    let scheme = if words { ActScheme::SymmetricInt16 } else { march.quantization.activations };
+    match scheme {
+        ActScheme::SymmetricInt16 => {
+            let scale = positive(hi.max(-lo) / 32_767.0);
+            let q = values.iter().map(|&v| quantize(v, scale, 0, -32_767, 32_767) as i16).collect();
+            Ok((Tensor::from_i16(shape, q)?, QuantParams::per_tensor(DType::I16, scale, 0)))
+        }
         ActScheme::SymmetricInt8 | ActScheme::AffineInt8 => {
             let scale = positive(hi.max(-lo) / 127.0);
             let q = values.iter().map(|&v| quantize(v, scale, 0, -127, 127) as i8).collect();

@@ -2,6 +2,7 @@
 
 use crate::place::is_known;
 use crate::{Reason, remedy};
+use ptq_ir::ops::CustomOp;
 use ptq_ir::{Graph, Node};
 use ptq_march::{Class, March, Route};
 use ptq_rule::GraphRuleMeta;
@@ -18,6 +19,14 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
 
 /// The reason for a node without an accelerated route on this march.
 pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason> {
+    if let Some(declared) = CustomOp::of(&node.attrs) {
+        let (domain, op, name) = (&node.domain, &node.op, &declared.name);
+        return Some(Reason::new(
+            META.code,
+            format!("{domain}.{op} is a custom operator, which the command of [custom_op.{name}] computes"),
+            "replace it by standard operators, in the model or with a [[rewrite]]",
+        ));
+    }
     if !is_known(node) {
         return Some(Reason::new(
             META.code,

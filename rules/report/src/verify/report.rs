@@ -74,12 +74,15 @@ pub struct VerifyReport {
     pub contract: Vec<String>,
     /// Pairs in the order of the stages.
     pub pairs: Vec<PairReport>,
+    /// Rewrites of the manifest that alone make the optimized graph differ from the original one, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewrites: Vec<String>,
 }
 
 impl VerifyReport {
     pub(super) fn new(contract: Vec<String>, pairs: Vec<PairReport>) -> VerifyReport {
         let passed = contract.is_empty() && pairs.iter().all(|p| p.verdict != Verdict::Failed);
-        VerifyReport { passed, contract, pairs }
+        VerifyReport { passed, contract, pairs, rewrites: Vec::new() }
     }
 
     /// The first failed pair and the node where its stages part, if one failed. A pair whose outputs differ though no

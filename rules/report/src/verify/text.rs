@@ -11,6 +11,7 @@ impl fmt::Display for VerifyReport {
             false => self.contract.iter().try_for_each(|problem| writeln!(f, "FAILED: {problem}"))?,
         }
         self.pairs.iter().try_for_each(|p| p.fmt(f))?;
+        self.rewrites.iter().try_for_each(|r| writeln!(f, "{r}"))?;
         match (self.passed, self.first_divergence()) {
             (true, _) => writeln!(f, "verified"),
             (false, None) => writeln!(f, "not verified: the artifacts have different inputs or outputs"),

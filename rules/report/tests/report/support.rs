@@ -61,6 +61,8 @@ pub(crate) fn quant() -> QuantTable {
 
 pub(crate) fn placement() -> Placement {
     let row = |name: &str, op: &str, on: Device| NodePlacement {
+        int16_inputs: Vec::new(),
+        int16_output: false,
         name: name.into(),
         op: op.into(),
         on,

@@ -1,7 +1,7 @@
-//! Concat, with requantization where an input has another scale.
+//! Concat, with requantization where an input has another scale; Requantize alone.
 
 use super::{Call, sign, zero_point};
-use ptq_ir::{QConcat, Requant};
+use ptq_ir::{QConcat, QRequantize, Requant};
 use ptq_kernels::{lookup, requant_table, split};
 use ptq_sim::{storage_axes, storage_dims};
 
@@ -30,6 +30,11 @@ pub(crate) fn concat(call: &Call<'_>, concat: &QConcat, out: &mut [u8]) {
             first += own;
         }
     });
+}
+
+/// Another scale or zero point for bytes.
+pub(crate) fn requantize(call: &Call<'_>, requantize: &QRequantize, out: &mut [u8]) {
+    lookup(call.isa, call.threads, &table(call, 0, &requantize.requant, requantize.out_zero), call.inputs[0], out);
 }
 
 /// From an input's units to the output's.

@@ -1,17 +1,25 @@
 //! Conv on packed weights.
 
-use super::{Call, nchw, sign, zero_point};
+use super::{Call, nchw, sign, stored, zero_point};
 use crate::RuntimeError;
-use ptq_ir::{QConv, QNode, QTensor};
-use ptq_kernels::{IntConv, IntConvSpec, Isa, KernelError};
+use ptq_ir::{DType, QConv, QNode, QTensor};
+use ptq_kernels::{IntConv, IntConvSpec, Isa, KernelError, WordConv};
 
 /// A convolution whose weights were packed when the model was loaded.
 #[derive(Debug)]
 pub(crate) struct PackedConv {
-    kernel: IntConv,
+    kernel: Kernel,
     /// Images that the kernel sees.
     batch: usize,
     int32: bool,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    /// Bytes to bytes or accumulators.
+    Bytes(IntConv),
+    /// A 16-bit input or result.
+    Words(WordConv),
 }
 
 impl PackedConv {
@@ -38,16 +46,26 @@ impl PackedConv {
             out_zero: conv.out_zero,
             clamp: (conv.clamp_lo, conv.clamp_hi),
         };
-        let kernel = IntConv::pack(isa, &spec).map_err(|e| RuntimeError::node(&node.name, e))?;
+        let y = node.outputs.first().map(|id| &tensors[id.0 as usize]).ok_or_else(missing)?;
+        let kernel = if x.dtype == DType::I16 || y.dtype == DType::I16 {
+            WordConv::pack(isa, &spec, stored(x), stored(y)).map(Kernel::Words)
+        } else {
+            IntConv::pack(isa, &spec).map(Kernel::Bytes)
+        };
+        let kernel = kernel.map_err(|e| RuntimeError::node(&node.name, e))?;
         Ok(PackedConv { kernel, batch, int32: conv.requant.is_none() })
     }
 
     pub(crate) fn run(&self, call: &Call<'_>, out: &mut [u8]) -> Result<(), KernelError> {
+        let kernel = match &self.kernel {
+            Kernel::Words(kernel) => return kernel.run(call.isa, call.threads, self.batch, call.inputs[0], out),
+            Kernel::Bytes(kernel) => kernel,
+        };
         if !self.int32 {
-            return self.kernel.run(call.threads, self.batch, call.inputs[0], out);
+            return kernel.run(call.threads, self.batch, call.inputs[0], out);
         }
         let mut sums = vec![0i32; out.len() / 4];
-        self.kernel.run_i32(call.threads, self.batch, call.inputs[0], &mut sums)?;
+        kernel.run_i32(call.threads, self.batch, call.inputs[0], &mut sums)?;
         out.as_chunks_mut::<4>().0.iter_mut().zip(sums).for_each(|(o, s)| *o = s.to_le_bytes());
         Ok(())
     }

@@ -70,18 +70,20 @@ fn plain(call: &Call<'_>, out: &mut [u8], f: impl Fn(i32, i32) -> (i32, i32) + C
 
 /// Brings both operands into the result's order and calls `run(order of the operands, a, b, result)` with an `a` of
 /// full size and a `b` that is repeated to it.
-fn binary(
+pub(super) fn binary(
     call: &Call<'_>,
     out: &mut [u8],
     run: impl Fn([usize; 2], &[u8], &[u8], &mut [u8]) -> Result<(), KernelError>,
 ) -> Result<(), KernelError> {
     let (a, b) = (aligned(call, 0), aligned(call, 1));
-    if a.len() == out.len() {
+    let count = out.len() / call.output().dtype.bytes();
+    let [ea, eb] = [0, 1].map(|i| call.input(i).dtype.bytes());
+    if a.len() == count * ea {
         run([0, 1], &a, &b, out)
-    } else if b.len() == out.len() {
+    } else if b.len() == count * eb {
         run([1, 0], &b, &a, out)
     } else {
-        let full: Vec<u8> = a.iter().copied().cycle().take(out.len()).collect();
+        let full: Vec<u8> = a.iter().copied().cycle().take(count * ea).collect();
         run([0, 1], &full, &b, out)
     }
 }
@@ -106,8 +108,9 @@ fn aligned<'a>(call: &Call<'a>, i: usize) -> Cow<'a, [u8]> {
     if moving.all(|d| strides[d] == natural[d]) {
         return Cow::Borrowed(call.inputs[i]);
     }
-    let mut out = vec![0; dims.iter().product()];
-    gather(call.threads, call.inputs[i], &dims, &strides, 1, &mut out);
+    let elem = call.input(i).dtype.bytes();
+    let mut out = vec![0; dims.iter().product::<usize>() * elem];
+    gather(call.threads, call.inputs[i], &dims, &strides, elem, &mut out);
     Cow::Owned(out)
 }
 

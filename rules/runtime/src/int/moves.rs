@@ -99,14 +99,15 @@ pub(crate) fn gather_along(call: &Call<'_>, axis: usize, indices: &[u32], out: &
 
 /// The input in a larger box.
 pub(crate) fn pad(call: &Call<'_>, before: &[usize], value: i32, out: &mut [u8]) {
-    out.fill(value as u8);
+    let elem = call.input(0).dtype.bytes();
+    out.chunks_exact_mut(elem).for_each(|o| o.copy_from_slice(&value.to_le_bytes()[..elem]));
     let (dims, to) = (storage_dims(&call.input(0).shape), strides(&storage_dims(&call.output().shape)));
     let first: usize = storage_axes(before.len()).into_iter().zip(&to).map(|(a, s)| before[a] * s).sum();
     let own = strides(&dims);
     let inner = dims.last().copied().unwrap_or(1);
-    for (row, x) in call.inputs[0].chunks_exact(inner.max(1)).enumerate() {
+    for (row, x) in call.inputs[0].chunks_exact((inner * elem).max(1)).enumerate() {
         let at: usize = (0..dims.len()).map(|d| row * inner / own[d] % dims[d] * to[d]).sum();
-        out[first + at..][..inner].copy_from_slice(x);
+        out[(first + at) * elem..][..inner * elem].copy_from_slice(x);
     }
 }
 

@@ -3,8 +3,8 @@
 use ptq_ir::ops::{BlockMove, ConvGeom, LinearResize, NearestResize, PoolGeom};
 use ptq_ir::{
     Activation, Attrs, DType, Device, QAdd, QConcat, QConv, QDiv, QExtreme, QGraph, QLut, QMatMul, QMul, QNode, QOp,
-    QPool, QReduce, QSoftmax, QTensor, QuantParams, Reduction, Requant, Rounding, Segment, SegmentId, Tensor, TensorId,
-    broadcast_shapes, numel,
+    QPool, QReduce, QRequantize, QSoftmax, QTensor, QuantParams, Reduction, Requant, Rounding, Segment, SegmentId,
+    Tensor, TensorId, broadcast_shapes, numel,
 };
 use ptq_kernels::requant::{fixed_from_f64, fixed_pair_from_f64};
 
@@ -79,12 +79,36 @@ impl Builder {
         id
     }
 
-    /// An activation with a random zero point (in the range of its type).
+    /// An activation with a random zero point (in the range of its type). Where activations have 16 bits, every third is int8.
     fn activation(&mut self, shape: &[usize]) -> TensorId {
-        let zero = if self.act == DType::U8 { self.rng.range(0, 255) } else { self.rng.range(-128, 127) };
-        let params = QuantParams::per_tensor(self.act, 0.05, zero as i32);
+        let narrow = self.act == DType::I16 && self.rng.chance(33);
+        self.activation_of(if narrow { DType::I8 } else { self.act }, shape)
+    }
+
+    fn activation_of(&mut self, dtype: DType, shape: &[usize]) -> TensorId {
+        let (scale, zero) = match dtype {
+            DType::I16 => (3e-4, 0),
+            DType::U8 => (0.05, self.rng.range(0, 255)),
+            _ => (0.05, self.rng.range(-128, 127)),
+        };
+        let params = QuantParams::per_tensor(dtype, scale, zero as i32);
         let name = format!("t{}", self.graph.tensors.len());
-        self.tensor(name, shape, self.act, Some(params), None)
+        self.tensor(name, shape, dtype, Some(params), None)
+    }
+
+    /// An activation of the width of `x`.
+    fn like(&mut self, x: TensorId, shape: &[usize]) -> TensorId {
+        let dtype = self.graph.tensor(x).dtype;
+        self.activation_of(if dtype == DType::I32 { self.act } else { dtype }, shape)
+    }
+
+    fn dtype(&self, id: TensorId) -> DType {
+        self.graph.tensor(id).dtype
+    }
+
+    /// How much larger numbers of this tensor are than those of 8 bits.
+    fn reach(&self, id: TensorId) -> f64 {
+        if self.dtype(id) == DType::I16 { 256.0 } else { 1.0 }
     }
 
     fn zero(&self, id: TensorId) -> i32 {
@@ -138,8 +162,8 @@ impl Builder {
     }
 
     /// The type's range, sometimes cut by an activation.
-    fn clamp(&mut self, zero: i32) -> (i32, i32) {
-        let (lo, hi) = self.act.quant_range().unwrap();
+    fn clamp(&mut self, y: TensorId) -> (i32, i32) {
+        let (zero, (lo, hi)) = (self.zero(y), self.dtype(y).quant_range().unwrap());
         match self.rng.range(0, 2) {
             0 => (lo, hi),
             1 => (zero, hi),
@@ -183,9 +207,10 @@ impl Builder {
         let y = self.activation(&shape);
         let centre = 60.0 / (5000.0 * ((icg * kh * kw) as f64).sqrt());
         let entries = if self.rng.chance(80) { oc } else { 1 };
+        let centre = centre * self.reach(y) / self.reach(x);
         let factors: Vec<f64> = (0..entries).map(|_| self.factor(centre)).collect();
         let out_zero = self.zero(y);
-        let (clamp_lo, clamp_hi) = self.clamp(out_zero);
+        let (clamp_lo, clamp_hi) = self.clamp(y);
         let requant = Some(self.requant(&factors));
         let conv = QConv { geom, requant, out_zero, clamp_lo, clamp_hi, activation: Activation::None };
         self.node(QOp::Conv(conv), inputs, y, BODY)
@@ -195,8 +220,10 @@ impl Builder {
     pub(crate) fn constant(&mut self, shape: &[usize]) -> TensorId {
         let count = numel(shape).unwrap();
         let zero = if self.act == DType::U8 { 100 } else { 3 };
+        let zero = if self.act == DType::I16 { 0 } else { zero };
         let params = QuantParams::per_tensor(self.act, 0.02, zero);
         let data = match self.act {
+            DType::I16 => Tensor::from_i16(shape, (0..count).map(|_| self.rng.range(-32_768, 32_767) as i16).collect()),
             DType::U8 => Tensor::from_u8(shape, (0..count).map(|_| self.rng.range(0, 255) as u8).collect()),
             _ => Tensor::from_i8(shape, (0..count).map(|_| self.rng.range(-128, 127) as i8).collect()),
         };
@@ -207,13 +234,14 @@ impl Builder {
     pub(crate) fn add(&mut self, a: TensorId, b: TensorId) -> TensorId {
         let shape = broadcast_shapes(&self.shape(a), &self.shape(b)).unwrap();
         let y = self.activation(&shape);
-        let (fa, mut fb) = (self.factor(0.5), self.factor(0.7));
+        let reach = self.reach(y);
+        let (fa, mut fb) = (self.factor(0.5) * reach / self.reach(a), self.factor(0.7) * reach / self.reach(b));
         if self.rng.chance(30) {
             fb = -fb;
         }
         let requant = self.pair(fa, fb);
         let out_zero = self.zero(y);
-        let (clamp_lo, clamp_hi) = self.clamp(out_zero);
+        let (clamp_lo, clamp_hi) = self.clamp(y);
         let add = QAdd { requant, out_zero, clamp_lo, clamp_hi, activation: Activation::None };
         self.node(QOp::Add(add), vec![a, b], y, BODY)
     }
@@ -221,9 +249,9 @@ impl Builder {
     pub(crate) fn mul(&mut self, a: TensorId, b: TensorId) -> TensorId {
         let shape = broadcast_shapes(&self.shape(a), &self.shape(b)).unwrap();
         let y = self.activation(&shape);
-        let factor = self.factor(0.01);
+        let factor = self.factor(0.01) * self.reach(y) / self.reach(a) / self.reach(b);
         let out_zero = self.zero(y);
-        let (clamp_lo, clamp_hi) = self.clamp(out_zero);
+        let (clamp_lo, clamp_hi) = self.clamp(y);
         let mul = QMul { requant: self.requant(&[factor]), out_zero, clamp_lo, clamp_hi };
         self.node(QOp::Mul(mul), vec![a, b], y, BODY)
     }
@@ -241,14 +269,15 @@ impl Builder {
 
     pub(crate) fn extreme(&mut self, a: TensorId, b: TensorId, smaller: bool) -> TensorId {
         let y = self.activation(&broadcast_shapes(&self.shape(a), &self.shape(b)).unwrap());
-        let (fa, fb) = (self.factor(0.8), self.factor(0.9));
+        let reach = self.reach(y);
+        let (fa, fb) = (self.factor(0.8) * reach / self.reach(a), self.factor(0.9) * reach / self.reach(b));
         let extreme = QExtreme { smaller, requant: self.pair(fa, fb), out_zero: self.zero(y) };
         self.node(QOp::Extreme(extreme), vec![a, b], y, BODY)
     }
 
     pub(crate) fn div(&mut self, a: TensorId, b: TensorId) -> TensorId {
         let y = self.activation(&broadcast_shapes(&self.shape(a), &self.shape(b)).unwrap());
-        let factor = self.factor(20.0);
+        let factor = self.factor(20.0) * self.reach(y) * self.reach(b) / self.reach(a);
         let div = QDiv { requant: self.requant(&[factor]), out_zero: self.zero(y) };
         self.node(QOp::Div(div), vec![a, b], y, BODY)
     }
@@ -258,7 +287,8 @@ impl Builder {
         let (sa, sb) = (self.shape(a), self.shape(b));
         let (m, k, n) = (sa[sa.len() - 2], sa[sa.len() - 1], sb[sb.len() - 1]);
         let y = self.activation(&[batch, &[m, n]].concat());
-        let factor = self.factor(60.0 / (5000.0 * (k as f64).sqrt()));
+        let centre = 60.0 / (5000.0 * (k as f64).sqrt()) * self.reach(y) / self.reach(a) / self.reach(b);
+        let factor = self.factor(centre);
         let matmul = QMatMul { requant: self.requant(&[factor]), out_zero: self.zero(y) };
         self.node(QOp::MatMul(matmul), vec![a, b], y, BODY)
     }
@@ -271,17 +301,19 @@ impl Builder {
             Reduction::Sum => Some(self.factor(1.0 / extent.sqrt())),
             Reduction::Mean => Some(self.factor(1.0 / extent)),
         };
-        let y = if factor.is_some() { self.activation(&shape) } else { self.moved(x, &shape) };
+        let y = if factor.is_some() { self.like(x, &shape) } else { self.moved(x, &shape) };
         let out_zero = if factor.is_some() { self.zero(y) } else { 0 };
         let requant = factor.map(|f| self.requant(&[f]));
         self.node(QOp::Reduce(QReduce { kind, axis, requant, out_zero }), vec![x], y, BODY)
     }
 
     pub(crate) fn softmax(&mut self, x: TensorId, axis: usize) -> TensorId {
-        let y = self.activation(&self.shape(x));
-        let scale = 0.05 * self.rng.range(1, 4) as f64;
-        let table = (0..256).map(|k| ((1 << 20) as f64 * (-scale * f64::from(k)).exp()).round() as u32).collect();
-        let softmax = QSoftmax { axis, table, requant: self.requant(&[127.0]), out_zero: self.zero(y) };
+        let y = self.like(x, &self.shape(x));
+        let scale = 0.05 * self.rng.range(1, 4) as f64 / self.reach(x);
+        let one = f64::from(if self.dtype(x) == DType::I16 { 1u32 << 30 } else { 1 << 20 });
+        let values = 1u32 << (8 * self.dtype(x).bytes());
+        let table = (0..values).map(|k| (one * (-scale * f64::from(k)).exp()).round() as u32).collect();
+        let softmax = QSoftmax { axis, table, requant: self.requant(&[127.0 * self.reach(y)]), out_zero: self.zero(y) };
         self.node(QOp::Softmax(softmax), vec![x], y, BODY)
     }
 
@@ -305,8 +337,9 @@ impl Builder {
         shape[axis] = parts.iter().map(|(p, _)| self.shape(*p)[axis]).sum();
         let y = self.activation(&shape);
         let mut requant = Vec::new();
-        for &(_, scaled) in parts {
-            let factor = self.factor(0.8);
+        for &(part, scaled) in parts {
+            let scaled = scaled || self.dtype(part) != self.dtype(y);
+            let factor = self.factor(0.8) * self.reach(y) / self.reach(part);
             requant.push(scaled.then(|| self.requant(&[factor])));
         }
         let out_zero = self.zero(y);
@@ -316,7 +349,7 @@ impl Builder {
     pub(crate) fn average_pool(&mut self, x: TensorId, geom: PoolGeom) -> TensorId {
         let [n, c, h, w] = self.shape(x)[..] else { panic!("rank") };
         let [oh, ow] = geom.out_hw([h, w]).unwrap();
-        let y = self.activation(&[n, c, oh, ow]);
+        let y = self.like(x, &[n, c, oh, ow]);
         let area = geom.kernel[0] * geom.kernel[1];
         let ratio = self.factor(1.0);
         let count = |n: usize| if geom.count_include_pad { area } else { n };
@@ -345,9 +378,18 @@ impl Builder {
 
     pub(crate) fn lut(&mut self, x: TensorId) -> TensorId {
         let y = self.activation(&self.shape(x));
-        let (lo, hi) = self.act.quant_range().unwrap();
-        let table = (0..256).map(|_| self.rng.range(lo.into(), hi.into()) as i16).collect();
+        let (lo, hi) = self.dtype(y).quant_range().unwrap();
+        let table =
+            (0..1 << (8 * self.dtype(x).bytes())).map(|_| self.rng.range(lo.into(), hi.into()) as i16).collect();
         self.node(QOp::Lut(QLut { op: "Sigmoid".into(), attrs: Attrs::default(), table }), vec![x], y, BODY)
+    }
+
+    /// The same numbers in another random form.
+    pub(crate) fn requantize(&mut self, x: TensorId) -> TensorId {
+        let y = self.activation(&self.shape(x));
+        let factor = self.factor(0.8) * self.reach(y) / self.reach(x);
+        let requantize = QRequantize { requant: self.requant(&[factor]), out_zero: self.zero(y) };
+        self.node(QOp::Requantize(requantize), vec![x], y, BODY)
     }
 
     pub(crate) fn resize(&mut self, x: TensorId, oh: usize, ow: usize) -> TensorId {

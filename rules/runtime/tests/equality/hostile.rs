@@ -7,9 +7,9 @@ use ptq_ir::ops::{ConvGeom, PoolGeom};
 use ptq_ir::{DType, QGraph, Rounding, Tensor};
 use ptq_runtime::{Model, RunOptions, RuntimeError};
 use ptq_sim::artifact::{self, BinError, Body};
-use ptq_sim::{Command, RECORD_BYTES, Record};
+use ptq_sim::{RECORD_BYTES, Record};
 
-fn graph() -> QGraph {
+pub(crate) fn graph() -> QGraph {
     let mut b = Builder::new(Rounding::Fixed, DType::I8, 3);
     let x = b.input(&[1, 3, 12, 12]);
     let geom = ConvGeom { kernel: [3, 3], strides: [1, 1], pads: [1; 4], dilations: [1, 1], group: 1 };
@@ -43,9 +43,14 @@ fn every_truncation_and_foreign_file_is_refused() {
     }
     assert!(matches!(Model::load(b"\x08\x07 onnx"), Err(RuntimeError::Artifact(BinError::Magic))));
     let mut newer = bin.clone();
-    newer[8] = 3;
+    newer[8] = 4;
     let error = Model::load(&newer).unwrap_err();
-    assert_eq!(error.to_string(), "the file has format version 3, this program reads version 2");
+    assert_eq!(error.to_string(), "the file has format version 4, this program reads version 3");
+    newer[8] = 1;
+    assert!(matches!(Model::load(&newer), Err(RuntimeError::Artifact(BinError::Version { found: 1, .. }))));
+    // Version 2 says nothing that version 3 does not.
+    newer[8] = 2;
+    assert!(Model::load(&newer).is_ok());
     assert!(Model::load(&[bin, vec![0]].concat()).is_err());
 }
 
@@ -135,48 +140,4 @@ proptest! {
             attempt(model, &inputs(&graph, 5));
         }
     }
-}
-
-/// A transfer that also moves bytes that nobody reads: an equivalent program.
-fn moves_more(record: &Record, changed: &Record) -> bool {
-    match (&record.command, &changed.command) {
-        (Command::Load(a), Command::Load(b)) | (Command::Store(a), Command::Store(b)) => b.bytes > a.bytes,
-        _ => false,
-    }
-}
-
-/// What is left are changes without an effect: a row that nobody reads, a stride where there is one window, a clamp that no value meets. The
-/// layer (bytes 2 and 3) is for reports, and a wait (4 to 7) changes times; one that is missing is refused when loading.
-#[test]
-fn nearly_every_change_of_a_command_is_refused_trapped_or_visible() {
-    let graph = graph();
-    let inputs = inputs(&graph, 5);
-    let model = artifact::decode(&compiled(&graph, Some(8192))).unwrap();
-    let watch = |model: artifact::Model| {
-        let mut seen = Vec::new();
-        let model = Model::from_artifact(model).ok()?;
-        let mut sink = |name: &str, t: &Tensor| seen.push((name.to_owned(), t.clone()));
-        let outputs = model.run_with(&inputs, &RunOptions::default(), &mut sink).ok()?;
-        Some((seen, outputs))
-    };
-    let good = watch(model.clone());
-    let records = match &model.segments[1].body {
-        Body::Npu(npu) => npu.program.commands.clone(),
-        other => panic!("no program: {other:?}"),
-    };
-    let (mut changes, mut unseen) = (0, 0);
-    for (at, record) in records.iter().enumerate() {
-        for byte in (0..2).chain(8..RECORD_BYTES) {
-            let mut bytes = record.encode();
-            bytes[byte] ^= 0x11;
-            changes += 1;
-            let Ok(changed) = Record::decode(&bytes) else { continue };
-            let mut model = model.clone();
-            if let Body::Npu(npu) = &mut model.segments[1].body {
-                npu.program.commands[at] = changed;
-            }
-            unseen += usize::from(watch(model) == good && !moves_more(record, &changed));
-        }
-    }
-    assert!(unseen * 100 <= changes, "{unseen} of {changes} changes were not seen");
 }

@@ -6,4 +6,6 @@ mod builder;
 mod chains;
 mod compare;
 mod hostile;
+mod mutations;
 mod operators;
+mod spread;

@@ -23,6 +23,7 @@ pub(super) fn model(m: ModelMessage) -> Result<Model, BinError> {
             _ => return Err(inconsistent("the rounding is unknown")),
         },
         optimize_level: m.optimize_level,
+        debug: !m.without_debug,
         tensors: m.tensors.into_iter().map(tensor).collect::<Result<_, _>>()?,
         inputs: ports(&m.inputs)?,
         input_specs: m.inputs.iter().map(spec).collect::<Result<_, _>>()?,
@@ -114,6 +115,7 @@ fn npu(n: NpuMessage) -> Result<Npu, BinError> {
         align: n.align,
         ddr_bytes: n.ddr_bytes,
         layers: plan.iter().map(|l| l.node.clone()).collect(),
+        calls: n.calls,
     };
-    Ok(Npu { program, placed, plan })
+    Ok(Npu { program, placed, plan, follows: n.follows })
 }

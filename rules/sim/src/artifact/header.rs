@@ -4,8 +4,11 @@
 
 use super::BinError;
 
-/// Version of the file format. A reader refuses every other version by name.
-pub const FORMAT_VERSION: u32 = 2;
+/// Version of the file format. A reader refuses newer and too old versions by their number.
+pub const FORMAT_VERSION: u32 = 3;
+
+/// The oldest version that is still read: it says nothing that this one does not.
+const OLDEST: u32 = 2;
 
 /// Bytes in front of the message.
 pub const HEADER_BYTES: usize = 64;
@@ -15,12 +18,14 @@ pub(super) struct Mark {
     /// The first bytes.
     pub(super) magic: [u8; 8],
     version: u32,
+    /// The oldest version that is read.
+    oldest: u32,
 }
 
 /// A compiled model.
-pub(super) const BIN: Mark = Mark { magic: *b"PTQ.BIN\0", version: FORMAT_VERSION };
+pub(super) const BIN: Mark = Mark { magic: *b"PTQ.BIN\0", version: FORMAT_VERSION, oldest: OLDEST };
 /// Several compiled models.
-pub(super) const PACK: Mark = Mark { magic: *b"PTQ.PACK", version: 1 };
+pub(super) const PACK: Mark = Mark { magic: *b"PTQ.PACK", version: 1, oldest: 1 };
 
 impl Mark {
     pub(super) fn wrap(&self, payload: &[u8]) -> Vec<u8> {
@@ -47,7 +52,7 @@ impl Mark {
             return Err(BinError::Magic);
         }
         let found = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-        if found != self.version {
+        if !(self.oldest..=self.version).contains(&found) {
             return Err(BinError::Version { found, known: self.version });
         }
         if header[12..16] != [0; 4] || header[24..32] != [0; 8] {

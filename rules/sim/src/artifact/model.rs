@@ -16,6 +16,8 @@ pub struct Model {
     pub rounding: Rounding,
     /// Level that compile was asked for, as in the manifest (`O0`..`O3`).
     pub optimize_level: String,
+    /// Whether programs keep the names, operators and tiles of their layers.
+    pub debug: bool,
     /// All tensors. Data is present for constants of float and integer segments; constants of programs are in the
     /// program.
     pub tensors: Vec<QTensor>,
@@ -64,6 +66,8 @@ pub struct Npu {
     pub placed: Vec<Placed>,
     /// The choices that the program follows, one a layer.
     pub plan: Vec<LayerPlan>,
+    /// The whole plan as compile writes it (JSON), so that it can be replayed without a search.
+    pub follows: String,
 }
 
 /// A tensor's place in DDR.

@@ -5,9 +5,9 @@ use super::from_wire::{inconsistent, plain_tensor};
 use super::schema::*;
 use super::to_wire;
 use ptq_ir::{
-    Activation, Attr, Attrs, QAdd, QConcat, QConv, QDiv, QExtreme, QLut, QMatMul, QMul, QOp, QPool, QReduce, QSoftmax,
-    Reduction, Requant, ops::BlockMove, ops::BlockOrder, ops::ConvGeom, ops::LinearResize, ops::LinearTap,
-    ops::NearestResize, ops::PoolGeom,
+    Activation, Attr, Attrs, QAdd, QConcat, QConv, QDiv, QExtreme, QLut, QMatMul, QMul, QOp, QPool, QReduce,
+    QRequantize, QSoftmax, Reduction, Requant, ops::BlockMove, ops::BlockOrder, ops::ConvGeom, ops::LinearResize,
+    ops::LinearTap, ops::NearestResize, ops::PoolGeom,
 };
 
 pub(super) fn op(op: &QOp) -> OpMessage {
@@ -95,6 +95,7 @@ pub(super) fn op(op: &QOp) -> OpMessage {
         QOp::Slice { starts } => OpMessage::Slice(StartsMessage { starts: starts.iter().map(|&s| s as u64).collect() }),
         QOp::Reshape => OpMessage::Reshape(Empty {}),
         QOp::Transpose { perm } => OpMessage::Transpose(PermMessage { perm: perm.iter().map(|&a| a as u32).collect() }),
+        QOp::Requantize(r) => OpMessage::Requantize(plain_result(Some(&r.requant), r.out_zero)),
     }
 }
 
@@ -194,6 +195,10 @@ pub(super) fn read_op(message: OpMessage) -> Result<QOp, BinError> {
         OpMessage::Slice(s) => QOp::Slice { starts: s.starts.into_iter().map(|v| v as usize).collect() },
         OpMessage::Reshape(_) => QOp::Reshape,
         OpMessage::Transpose(p) => QOp::Transpose { perm: p.perm.into_iter().map(|a| a as usize).collect() },
+        OpMessage::Requantize(r) => {
+            let (requant, out_zero) = read_result(r)?;
+            QOp::Requantize(QRequantize { requant, out_zero })
+        }
     })
 }
 

@@ -23,6 +23,8 @@ pub(super) struct ModelMessage {
     pub outputs: Vec<PortMessage>,
     #[prost(message, repeated, tag = "9")]
     pub segments: Vec<SegmentMessage>,
+    #[prost(bool, tag = "10")]
+    pub without_debug: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -121,6 +123,10 @@ pub(super) struct NpuMessage {
     pub layers: Vec<LayerMessage>,
     #[prost(message, repeated, tag = "7")]
     pub placed: Vec<PlacedMessage>,
+    #[prost(uint32, repeated, tag = "8")]
+    pub calls: Vec<u32>,
+    #[prost(string, tag = "9")]
+    pub follows: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -165,7 +171,7 @@ pub(super) struct NodeMessage {
     pub covers: Vec<String>,
     #[prost(
         oneof = "OpMessage",
-        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33"
+        tags = "10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
     )]
     pub op: Option<OpMessage>,
 }
@@ -220,6 +226,8 @@ pub(super) enum OpMessage {
     Gather(IndicesMessage),
     #[prost(message, tag = "33")]
     Pad(PadMessage),
+    #[prost(message, tag = "34")]
+    Requantize(ResultMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]

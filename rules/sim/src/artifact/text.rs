@@ -26,6 +26,9 @@ impl Model {
         match &segment.body {
             Body::Float(nodes) | Body::Int(nodes) => lines.extend(nodes.iter().map(|n| self.node_text(n))),
             Body::Npu(npu) => {
+                if !npu.follows.is_empty() {
+                    lines.push(format!("  follows {}", npu.follows));
+                }
                 lines.extend(npu.plan.iter().map(plan_text));
                 let placed = npu.placed.iter().map(|p| format!("  {} at ddr:{:#x}", self.name(p.tensor), p.address));
                 lines.extend(placed);

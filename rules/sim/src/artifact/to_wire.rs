@@ -24,6 +24,7 @@ pub(super) fn model(m: &Model) -> ModelMessage {
         inputs: m.inputs.iter().enumerate().map(input).collect(),
         outputs: m.outputs.iter().map(port).collect(),
         segments: m.segments.iter().map(segment).collect(),
+        without_debug: !m.debug,
     }
 }
 
@@ -96,5 +97,7 @@ fn npu(n: &Npu) -> NpuMessage {
         ddr_bytes: n.program.ddr_bytes,
         layers: layers.collect(),
         placed: placed.collect(),
+        calls: n.program.calls.clone(),
+        follows: n.follows.clone(),
     }
 }

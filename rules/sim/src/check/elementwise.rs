@@ -1,12 +1,12 @@
 //! Operators of two operands, and tables.
 
 use super::quant::{check_requant, check_result};
-use super::{eight_bit, same_shape, shape_is};
+use super::{activation, same_shape, shape_is, values};
 use ptq_ir::{QAdd, QDiv, QExtreme, QLut, QMul, QTensor, Requant, broadcast_shapes};
 
 fn check_operands([a, b]: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
-    eight_bit(a)?;
-    eight_bit(b)?;
+    activation(a)?;
+    activation(b)?;
     let shape = broadcast_shapes(&a.shape, &b.shape)
         .ok_or_else(|| format!("shapes {:?} and {:?} do not broadcast", a.shape, b.shape))?;
     shape_is(output, &shape)
@@ -30,14 +30,14 @@ fn check_pair(requant: &Requant) -> Result<(), String> {
 pub(super) fn check_extreme(extreme: &QExtreme, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
     check_operands(inputs, output)?;
     check_pair(&extreme.requant)?;
-    let (lo, hi) = eight_bit(output)?;
+    let (lo, hi) = activation(output)?;
     check_result(output, extreme.out_zero, lo, hi)
 }
 
 pub(super) fn check_div(div: &QDiv, inputs: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
     check_operands(inputs, output)?;
     check_requant(&div.requant, &[1])?;
-    let (lo, hi) = eight_bit(output)?;
+    let (lo, hi) = activation(output)?;
     check_result(output, div.out_zero, lo, hi)
 }
 
@@ -49,10 +49,9 @@ pub(super) fn check_mul(mul: &QMul, inputs: [&QTensor; 2], output: &QTensor) -> 
 
 pub(super) fn check_lut(lut: &QLut, x: &QTensor, output: &QTensor) -> Result<(), String> {
     same_shape(x, output)?;
-    eight_bit(x)?;
-    let (lo, hi) = eight_bit(output)?;
-    if lut.table.len() != 256 || !lut.table.iter().all(|&v| (lo..=hi).contains(&i32::from(v))) {
-        return Err(format!("the table is not 256 values of {}", output.dtype));
+    let (lo, hi) = activation(output)?;
+    if lut.table.len() != values(x)? || !lut.table.iter().all(|&v| (lo..=hi).contains(&i32::from(v))) {
+        return Err(format!("the table is not one value of {} for each of {}", output.dtype, x.dtype));
     }
     Ok(())
 }

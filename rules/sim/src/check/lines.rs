@@ -1,15 +1,16 @@
 //! Operators over whole lines: matrix products, reductions, Softmax.
 
 use super::quant::{check_requant, check_result};
-use super::{eight_bit, same_shape, same_type, shape_is};
+use super::{activation, same_shape, same_type, same_width, shape_is, values};
 use ptq_ir::{QMatMul, QReduce, QSoftmax, QTensor, Reduction, broadcast_shapes};
 
-/// Longest line: a sum of so many products of 9-bit numbers, and of so many parts of a Softmax, does not overflow.
+/// Longest line: a sum of so many products of 9-bit numbers does not overflow 32 bits, one of so many parts of a Softmax or
+/// products of 16-bit numbers not 64.
 const LONGEST: usize = 8192;
 
 pub(super) fn check_matmul(matmul: &QMatMul, [a, b]: [&QTensor; 2], output: &QTensor) -> Result<(), String> {
-    eight_bit(a)?;
-    eight_bit(b)?;
+    activation(a)?;
+    activation(b)?;
     let ([batch_a @ .., m, k], [batch_b @ .., depth, n]) = (a.shape.as_slice(), b.shape.as_slice()) else {
         return Err("an operand is no matrix".into());
     };
@@ -18,18 +19,18 @@ pub(super) fn check_matmul(matmul: &QMatMul, [a, b]: [&QTensor; 2], output: &QTe
     check_line(*k)?;
     shape_is(output, &[batch.as_slice(), &[*m, *n]].concat())?;
     check_requant(&matmul.requant, &[1])?;
-    let (lo, hi) = eight_bit(output)?;
+    let (lo, hi) = activation(output)?;
     check_result(output, matmul.out_zero, lo, hi)
 }
 
 pub(super) fn check_reduce(reduce: &QReduce, x: &QTensor, output: &QTensor) -> Result<(), String> {
-    eight_bit(x)?;
+    activation(x)?;
     same_type(x, output)?;
     check_line(extent(x, reduce.axis)?)?;
     let mut shape = x.shape.clone();
     shape[reduce.axis] = 1;
     shape_is(output, &shape)?;
-    let (lo, hi) = eight_bit(output)?;
+    let (lo, hi) = activation(output)?;
     match (reduce.kind, &reduce.requant) {
         (Reduction::Max, None) if reduce.out_zero == 0 => Ok(()),
         (Reduction::Sum | Reduction::Mean, Some(requant)) => {
@@ -41,14 +42,15 @@ pub(super) fn check_reduce(reduce: &QReduce, x: &QTensor, output: &QTensor) -> R
 }
 
 pub(super) fn check_softmax(softmax: &QSoftmax, x: &QTensor, output: &QTensor) -> Result<(), String> {
-    eight_bit(x)?;
+    same_width(x, output)?;
     same_shape(x, output)?;
     check_line(extent(x, softmax.axis)?)?;
     check_requant(&softmax.requant, &[1])?;
-    let (lo, hi) = eight_bit(output)?;
+    let (lo, hi) = activation(output)?;
     check_result(output, softmax.out_zero, lo, hi)?;
-    if softmax.table.len() != 256 || softmax.table.iter().any(|&e| e > 1 << 20) {
-        return Err("the table is not 256 numbers of at most 2^20".into());
+    let largest = if x.dtype.bytes() == 1 { 1 << 20 } else { 1 << 30 };
+    if softmax.table.len() != values(x)? || softmax.table.iter().any(|&e| e > largest) {
+        return Err(format!("the table is not one number of at most {largest} for each difference"));
     }
     Ok(())
 }

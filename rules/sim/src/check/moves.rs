@@ -1,8 +1,8 @@
 //! Operators that move elements.
 
 use super::quant::{check_requant, check_result};
-use super::{eight_bit, same_type, shape_is};
-use ptq_ir::{QConcat, QTensor, numel, ops};
+use super::{activation, eight_bit, same_shape, same_type, shape_is};
+use ptq_ir::{QConcat, QRequantize, QTensor, numel, ops};
 
 pub(super) fn check_concat(concat: &QConcat, inputs: &[&QTensor], output: &QTensor) -> Result<(), String> {
     let axis = concat.axis;
@@ -21,14 +21,22 @@ pub(super) fn check_concat(concat: &QConcat, inputs: &[&QTensor], output: &QTens
         match requant {
             None => same_type(x, output)?,
             Some(requant) => {
-                eight_bit(x)?;
-                let (lo, hi) = eight_bit(output)?;
+                activation(x)?;
+                let (lo, hi) = activation(output)?;
                 check_requant(requant, &[1])?;
                 check_result(output, concat.out_zero, lo, hi)?;
             }
         }
     }
     if extent == output.shape[axis] { Ok(()) } else { Err(format!("inputs have extent {extent} along axis {axis}")) }
+}
+
+pub(super) fn check_requantize(requantize: &QRequantize, x: &QTensor, output: &QTensor) -> Result<(), String> {
+    same_shape(x, output)?;
+    activation(x)?;
+    let (lo, hi) = activation(output)?;
+    check_requant(&requantize.requant, &[1])?;
+    check_result(output, requantize.out_zero, lo, hi)
 }
 
 pub(super) fn check_resize(resize: &ops::NearestResize, x: &QTensor, output: &QTensor) -> Result<(), String> {
@@ -101,7 +109,7 @@ pub(super) fn check_gather(axis: usize, indices: &[u32], x: &QTensor, output: &Q
 
 pub(super) fn check_pad(before: &[usize], value: i32, x: &QTensor, output: &QTensor) -> Result<(), String> {
     same_type(x, output)?;
-    let (lo, hi) = eight_bit(x)?;
+    let (lo, hi) = activation(x)?;
     let rank = x.shape.len();
     let inside = |d: usize| before[d].checked_add(x.shape[d]).is_some_and(|end| end <= output.shape[d]);
     if before.len() != rank || output.shape.len() != rank || !(0..rank).all(inside) {

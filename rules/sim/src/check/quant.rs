@@ -1,6 +1,6 @@
 //! Quantization parameters, requantization constants, borders.
 
-use super::{eight_bit, same_shape};
+use super::{activation, same_shape};
 use ptq_ir::{DType, QTensor, QuantParams, Requant};
 use ptq_kernels::requant::MAX_SHIFT;
 
@@ -23,6 +23,9 @@ pub(crate) fn check_params(params: &QuantParams, tensor: &QTensor) -> Result<(),
         dtype => {
             let (lo, hi) = dtype.quant_range().ok_or_else(|| format!("{dtype} carries no scale"))?;
             let inside = params.zero_point.iter().all(|z| (lo..=hi).contains(z));
+            if dtype == DType::I16 && params.zero_point.iter().any(|&z| z != 0) {
+                return Err("int16 with a zero point".into());
+            }
             if inside { Ok(()) } else { Err("a zero point is outside its type".into()) }
         }
     }
@@ -47,9 +50,12 @@ pub(super) fn check_requant(requant: &Requant, allowed: &[usize]) -> Result<(), 
     if allowed.contains(&count) { Ok(()) } else { Err(format!("has {count} multipliers, expected one of {allowed:?}")) }
 }
 
-/// Zero point and clamp of an 8-bit result.
+/// Zero point and clamp of a result.
 pub(super) fn check_result(output: &QTensor, zero: i32, lo: i32, hi: i32) -> Result<(), String> {
-    let (min, max) = eight_bit(output)?;
+    let (min, max) = activation(output)?;
+    if output.dtype == DType::I16 && zero != 0 {
+        return Err(format!("zero point {zero} of a 16-bit result"));
+    }
     if !(min..=max).contains(&zero) || lo < min || hi > max || lo > hi {
         return Err(format!("zero point {zero} or clamp {lo}..{hi} is outside {}", output.dtype));
     }

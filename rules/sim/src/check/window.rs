@@ -1,8 +1,9 @@
 //! Conv and pools.
 
 use super::quant::{check_requant, check_result};
-use super::{MAX_TENSOR_BYTES, eight_bit, same_type, shape_is};
+use super::{MAX_TENSOR_BYTES, activation, same_type, same_width, shape_is};
 use ptq_ir::{DType, QConv, QPool, QTensor, ops};
+use ptq_kernels::MAX_WEIGHTS;
 
 /// Largest number of any geometry field; keeps all index arithmetic far from overflow.
 const MAX_GEOMETRY: usize = 1 << 20;
@@ -42,7 +43,7 @@ pub(super) fn check_conv(conv: &QConv, inputs: &[&QTensor], output: &QTensor) ->
         [x, w, b] => (x, w, Some(b)),
         _ => return Err(format!("has {} inputs", inputs.len())),
     };
-    eight_bit(x)?;
+    activation(x)?;
     let geom = &conv.geom;
     let ([n, c, h, wd], [oc, icg, kh, kw]) = (rank4(x)?, rank4(w)?);
     check_window(geom.kernel, geom.strides, geom.dilations, geom.pads)?;
@@ -52,6 +53,9 @@ pub(super) fn check_conv(conv: &QConv, inputs: &[&QTensor], output: &QTensor) ->
     let groups_fit = geom.group >= 1 && icg.checked_mul(geom.group) == Some(c) && oc % geom.group == 0;
     if [kh, kw] != geom.kernel || !groups_fit {
         return Err(format!("weights {:?} do not fit {c} channels in {} groups", w.shape, geom.group));
+    }
+    if x.dtype == DType::I16 && icg * kh * kw > MAX_WEIGHTS {
+        return Err(format!("a filter of 16-bit inputs has more than {MAX_WEIGHTS} weights"));
     }
     if let Some(b) = bias
         && (b.dtype != DType::I32 || b.data.is_none() || b.shape != [oc])
@@ -83,8 +87,9 @@ fn check_pool(geom: &ops::PoolGeom, x: &QTensor, output: &QTensor) -> Result<(),
 
 pub(super) fn check_average(pool: &QPool, x: &QTensor, output: &QTensor) -> Result<(), String> {
     check_pool(&pool.geom, x, output)?;
-    eight_bit(x)?;
-    let (lo, hi) = eight_bit(output)?;
+    activation(x)?;
+    same_width(x, output)?;
+    let (lo, hi) = activation(output)?;
     check_requant(&pool.requant, &[1, pool.geom.kernel[0] * pool.geom.kernel[1]])?;
     check_result(output, pool.out_zero, lo, hi)
 }
@@ -92,7 +97,7 @@ pub(super) fn check_average(pool: &QPool, x: &QTensor, output: &QTensor) -> Resu
 pub(super) fn check_max(geom: &ops::PoolGeom, x: &QTensor, output: &QTensor) -> Result<(), String> {
     check_pool(geom, x, output)?;
     if x.dtype != DType::I32 {
-        eight_bit(x)?;
+        activation(x)?;
     }
     same_type(x, output)
 }

@@ -5,7 +5,8 @@ use crate::{Elem, Sram};
 use ptq_ir::Rounding;
 
 fields! {
-    /// `out = clamp(requant(bias + Σ (x - x_zero)·w) + out_zero)`, or the accumulator itself when `out_type` is i32.
+    /// `out = clamp(requant(bias + Σ (x - x_zero)·w) + out_zero)`, or the accumulator itself when `out_type` is i32. The
+    /// accumulator has 32 bits and wraps; for a 16-bit input it has 64, and an i32 output is saturated.
     ///
     /// All tiles are compact, apart from `ofm_pixel`: input and output height × width × channels, CONV weights output channel × kernel row ×
     /// kernel column × channel of the group, DWCONV weights kernel row × kernel column × channel. The tile holds
@@ -99,8 +100,11 @@ impl Conv {
     }
 }
 
-/// A zero point must be a value of its type.
+/// A zero point must be a value of its type; a 16-bit type has none.
 pub(crate) fn check_zero(elem: Elem, zero: i16) -> Result<(), &'static str> {
+    if elem == Elem::I16 && zero != 0 {
+        return Err("a 16-bit type has a zero point");
+    }
     let (lo, hi) = elem.range();
     if (lo..=hi).contains(&i32::from(zero)) { Ok(()) } else { Err("a zero point is outside its type") }
 }

@@ -157,7 +157,7 @@ impl Reader<'_> {
     }
 }
 
-word!(Elem, "element type is unknown", [Elem::I8 = "i8", Elem::U8 = "u8", Elem::I32 = "i32"]);
+word!(Elem, "element type is unknown", [Elem::I8 = "i8", Elem::U8 = "u8", Elem::I32 = "i32", Elem::I16 = "i16"]);
 word!(Rounding, "rounding is unknown", [Rounding::Fixed = "fixed", Rounding::Float = "float"]);
 
 /// Declares a command's struct; fields are stored in the order written.

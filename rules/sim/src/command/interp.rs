@@ -36,8 +36,8 @@ impl Interp {
         if self.in_hw.contains(&0) || self.out_hw.contains(&0) || self.channels == 0 {
             return Err("an extent is zero");
         }
-        if self.elem == Elem::I32 {
-            return Err("a type is i32");
+        if matches!(self.elem, Elem::I32 | Elem::I16) {
+            return Err("the type has not 8 bits");
         }
         check_zero(self.elem, self.zero)
     }

@@ -6,11 +6,11 @@ use crate::{Elem, Sram};
 use ptq_ir::Rounding;
 use ptq_kernels::requant::MAX_SHIFT;
 
-/// Largest extent of the sum: products of 9-bit numbers stay inside 31 bits.
+/// Largest extent of the sum.
 const MAX_DEPTH: u32 = 8192;
 
 fields! {
-    /// `out = clamp(requant(Σ (a - a_zero)·(b - b_zero)) + out_zero)` of compact row-major tiles.
+    /// `out = clamp(requant(Σ (a - a_zero)·(b - b_zero)) + out_zero)` of compact row-major tiles; the sum has 64 bits.
     pub struct MatMul {
         /// First operand, `m x k`.
         pub a: Sram,

@@ -6,9 +6,7 @@ use crate::{Elem, Sram};
 use ptq_ir::Rounding;
 use ptq_kernels::requant::MAX_SHIFT;
 
-/// Entries of the table.
-pub(crate) const SOFTMAX_ENTRIES: u64 = 256;
-/// Longest line: the sum of its parts stays inside 34 bits.
+/// Longest line: the sum of its parts stays inside 44 bits.
 const MAX_LINE: u32 = 8192;
 
 fields! {
@@ -17,7 +15,7 @@ fields! {
     pub struct Softmax {
         /// Input tile.
         pub x: Sram,
-        /// 256 u32.
+        /// One u32 for each difference of two numbers of the type, 256 or 65,536.
         pub table: Sram,
         /// Output tile.
         pub ofm: Sram,
@@ -37,6 +35,11 @@ fields! {
 }
 
 impl Softmax {
+    /// Bytes of the table.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        4 << (8 * self.elem.bytes())
+    }
+
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         if self.dims.contains(&0) {
             return Err("an extent is zero");

@@ -1,6 +1,6 @@
 //! CONV and DWCONV.
 
-use super::dot::{centred, dot, multiply_add};
+use super::dot::{centred, dot, dot_wide, multiply_add, multiply_add_wide};
 use super::scale::{Channel, channels};
 use crate::memory::Memory;
 use crate::{CHANNEL_CONSTANT_BYTES, Conv, Elem, Sram, TrapKind};
@@ -12,7 +12,7 @@ pub(crate) fn operands(c: &Conv) -> [(Sram, u64); 3] {
     let taps = u64::from(c.kernel[0]) * u64::from(c.kernel[1]);
     let weights = u64::from(c.out_hwc[2]) * taps * u64::from(c.group_channels);
     let constants = u64::from(c.out_hwc[2]) * CHANNEL_CONSTANT_BYTES as u64;
-    [(c.ifm, product(&c.in_hwc)), (c.weights, weights), (c.constants, constants)]
+    [(c.ifm, product(&c.in_hwc) * c.x_type.bytes() as u64), (c.weights, weights), (c.constants, constants)]
 }
 
 /// Operands read from SRAM, and the geometry as plain numbers.
@@ -49,7 +49,7 @@ impl<'a> Tile<'a> {
             place.checked_sub(usize::from(pad))
         };
         let (y, x) = (at(0, c.pad_top)?, at(1, c.pad_left)?);
-        (y < self.in_h && x < self.in_w).then(|| (y * self.in_w + x) * self.in_c)
+        (y < self.in_h && x < self.in_w).then(|| (y * self.in_w + x) * self.in_c * c.x_type.bytes())
     }
 }
 
@@ -69,7 +69,8 @@ pub(super) fn conv(c: &Conv, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
             for g in 0..groups {
                 gather_window(c, &tile, [oy, ox], g * group_channels, &mut window);
                 for o in g * filters..(g + 1) * filters {
-                    let acc = dot(&window, &weights[o * depth..(o + 1) * depth]);
+                    let w = &weights[o * depth..(o + 1) * depth];
+                    let acc = if c.x_type == Elem::I16 { dot_wide(&window, w) } else { dot(&window, w).into() };
                     put(c, tile.channels[o], acc, &mut out);
                 }
             }
@@ -79,13 +80,13 @@ pub(super) fn conv(c: &Conv, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
 }
 
 fn gather_window(c: &Conv, tile: &Tile<'_>, out: [usize; 2], channel: usize, window: &mut [i16]) {
-    let n = usize::from(c.group_channels);
+    let (n, elem) = (usize::from(c.group_channels), c.x_type.bytes());
     let mut slots = window.chunks_exact_mut(n);
     for ky in 0..tile.kernel[0] {
         for kx in 0..tile.kernel[1] {
             let Some(slot) = slots.next() else { return };
             match tile.pixel(c, out, [ky, kx]) {
-                Some(at) => centred(slot, &tile.x[at + channel..at + channel + n], c.x_type == Elem::I8, c.x_zero),
+                Some(at) => centred(slot, &tile.x[at + channel * elem..][..n * elem], c.x_type, c.x_zero),
                 None => slot.fill(0),
             }
         }
@@ -96,34 +97,45 @@ fn gather_window(c: &Conv, tile: &Tile<'_>, out: [usize; 2], channel: usize, win
 pub(super) fn depthwise(c: &Conv, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
     let tile = Tile::read(c, sram)?;
     let [out_h, out_w, n] = c.out_hwc.map(usize::from);
-    let mut acc = vec![0i32; n];
+    let wide = c.x_type == Elem::I16;
+    let (mut acc, mut wide_acc) = (vec![0i32; n], vec![0i64; n]);
     let mut pixel = vec![0i16; n];
     let mut out = Vec::with_capacity(out_h * out_w * n * c.out_type.bytes());
     for oy in 0..out_h {
         for ox in 0..out_w {
             acc.fill(0);
+            wide_acc.fill(0);
             for ky in 0..tile.kernel[0] {
                 for kx in 0..tile.kernel[1] {
                     if let Some(at) = tile.pixel(c, [oy, ox], [ky, kx]) {
-                        centred(&mut pixel, &tile.x[at..at + n], c.x_type == Elem::I8, c.x_zero);
+                        centred(&mut pixel, &tile.x[at..][..n * c.x_type.bytes()], c.x_type, c.x_zero);
                         let tap = (ky * tile.kernel[1] + kx) * n;
-                        multiply_add(&mut acc, &pixel, &tile.w[tap..tap + n]);
+                        let w = &tile.w[tap..tap + n];
+                        if wide {
+                            multiply_add_wide(&mut wide_acc, &pixel, w);
+                        } else {
+                            multiply_add(&mut acc, &pixel, w);
+                        }
                     }
                 }
             }
-            acc.iter().zip(&tile.channels).for_each(|(&a, &channel)| put(c, channel, a, &mut out));
+            for (o, &channel) in tile.channels.iter().enumerate() {
+                put(c, channel, if wide { wide_acc[o] } else { acc[o].into() }, &mut out);
+            }
         }
     }
     Ok(out)
 }
 
 /// Adds the bias, requantizes and appends the result's bytes.
-fn put(c: &Conv, channel: Channel, acc: i32, out: &mut Vec<u8>) {
-    let acc = acc.wrapping_add(channel.bias);
-    if c.out_type == Elem::I32 {
-        out.extend_from_slice(&acc.to_le_bytes());
-    } else {
-        let q = store(channel.scale.apply(acc), c.out_zero.into(), c.clamp_lo.into(), c.clamp_hi.into());
-        out.push(q as u8);
-    }
+fn put(c: &Conv, channel: Channel, acc: i64, out: &mut Vec<u8>) {
+    let acc = match c.x_type {
+        Elem::I16 => acc + i64::from(channel.bias),
+        _ => (acc as i32).wrapping_add(channel.bias).into(),
+    };
+    let value = match c.out_type {
+        Elem::I32 => acc.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+        _ => store(channel.scale.apply(acc), c.out_zero.into(), c.clamp_lo.into(), c.clamp_hi.into()),
+    };
+    c.out_type.push(value, out);
 }

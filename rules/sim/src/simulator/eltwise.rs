@@ -1,14 +1,15 @@
 //! ELTWISE.
 
 use crate::memory::Memory;
-use crate::{Elem, Eltwise, EltwiseKind, Sram, TrapKind};
+use crate::{Eltwise, EltwiseKind, Sram, TrapKind};
 use ptq_ir::Rounding;
 use ptq_kernels::requant::{add_fixed, add_float, quotient_fixed, quotient_float, requant_fixed, requant_float, store};
 
 /// Operand ranges as (start, bytes).
 pub(crate) fn operands(c: &Eltwise) -> [(Sram, u64); 2] {
-    let bytes = |i: usize| c.operand_dims(i).iter().map(|&d| u64::from(d)).fold(1u64, u64::saturating_mul);
-    [(c.a, bytes(0)), (c.b, bytes(1))]
+    let bytes =
+        |i: usize, elem: usize| c.operand_dims(i).iter().map(|&d| u64::from(d)).fold(elem as u64, u64::saturating_mul);
+    [(c.a, bytes(0, c.a_type.bytes())), (c.b, bytes(1, c.b_type.bytes()))]
 }
 
 /// Runs an element-wise operation.
@@ -18,25 +19,24 @@ pub(super) fn eltwise(c: &Eltwise, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
     let b = sram.read(u64::from(b.0.0), b.1)?;
     // A result larger than the whole memory cannot be stored; find out before making it.
     let dims = c.dims.map(u64::from);
-    sram.bounds(u64::from(c.ofm.0), dims.iter().copied().fold(1, u64::saturating_mul))?;
+    let elem = c.out_type.bytes();
+    sram.bounds(u64::from(c.ofm.0), dims.iter().copied().fold(elem as u64, u64::saturating_mul))?;
     let (sa, sb) = (strides(c, 0), strides(c, 1));
     let dims = c.dims.map(|d| d as usize);
-    let mut out = Vec::with_capacity(dims.iter().product());
+    let (ea, eb) = (c.a_type.bytes(), c.b_type.bytes());
+    let mut out = Vec::with_capacity(dims.iter().product::<usize>() * elem);
     for i in 0..dims[0] {
         for j in 0..dims[1] {
             let (pa, pb) = (i * sa[0] + j * sa[1], i * sb[0] + j * sb[1]);
-            out.extend((0..dims[2]).map(|k| {
-                let x = value(a[pa + k * sa[2]], c.a_type) - i32::from(c.a_zero);
-                let y = value(b[pb + k * sb[2]], c.b_type) - i32::from(c.b_zero);
-                store(combine(c, x, y), c.out_zero.into(), c.clamp_lo.into(), c.clamp_hi.into()) as u8
-            }));
+            for k in 0..dims[2] {
+                let x = c.a_type.number(&a[(pa + k * sa[2]) * ea..]) - i32::from(c.a_zero);
+                let y = c.b_type.number(&b[(pb + k * sb[2]) * eb..]) - i32::from(c.b_zero);
+                let value = store(combine(c, x, y), c.out_zero.into(), c.clamp_lo.into(), c.clamp_hi.into());
+                c.out_type.push(value, &mut out);
+            }
         }
     }
     Ok(out)
-}
-
-fn value(byte: u8, elem: Elem) -> i32 {
-    if elem == Elem::I8 { i32::from(byte as i8) } else { i32::from(byte) }
 }
 
 fn combine(c: &Eltwise, x: i32, y: i32) -> i32 {

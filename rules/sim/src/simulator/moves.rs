@@ -1,14 +1,21 @@
 //! LUT, TRANS and GATHER: commands that only look up or move.
 
 use crate::memory::Memory;
-use crate::{Elem, Gather, Lut, Sram, Trans, TrapKind};
+use crate::{Gather, Lut, Sram, Trans, TrapKind};
 
 /// Runs a table look-up.
 pub(super) fn lut(c: &Lut, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
-    let x = sram.read(u64::from(c.ifm.0), u64::from(c.count))?;
-    let table = sram.read(u64::from(c.table.0), 256)?;
-    let flip = if c.x_type == Elem::I8 { 0x80 } else { 0 };
-    Ok(x.iter().map(|&q| table[usize::from(q ^ flip)]).collect())
+    let [x, table] = lut_operands(c).map(|(at, bytes)| sram.read(u64::from(at.0), bytes));
+    let (x, table) = (x?, table?);
+    let ((lo, _), elem) = (c.x_type.range(), c.out_bytes());
+    let mut out = Vec::with_capacity(c.count as usize * elem);
+    c.x_type.numbers(x).for_each(|q| out.extend_from_slice(&table[(q - lo) as usize * elem..][..elem]));
+    Ok(out)
+}
+
+/// Operand ranges of a LUT as (start, bytes).
+pub(crate) fn lut_operands(c: &Lut) -> [(Sram, u64); 2] {
+    [(c.ifm, u64::from(c.count) * c.x_type.bytes() as u64), (c.table, c.table_bytes() as u64)]
 }
 
 /// Bytes from the first to behind the last element that a TRANS reads.

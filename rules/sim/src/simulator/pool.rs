@@ -2,7 +2,7 @@
 
 use super::scale::Scale;
 use crate::memory::Memory;
-use crate::{Elem, Pool, PoolKind, Sram, TAP_CONSTANT_BYTES, TrapKind};
+use crate::{Pool, PoolKind, Sram, TAP_CONSTANT_BYTES, TrapKind};
 use ptq_kernels::requant::store;
 
 /// Operand ranges as (start, bytes).
@@ -26,13 +26,13 @@ pub(super) fn pool(c: &Pool, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
     let pixels = u64::from(c.out_hw[0]) * u64::from(c.out_hw[1]);
     sram.bounds(u64::from(c.ofm.0), pixels * u64::from(c.in_hwc[2]) * c.elem.bytes() as u64)?;
     let channels = usize::from(c.in_hwc[2]);
-    let mut acc = vec![0i32; channels];
+    let mut acc = vec![0i64; channels];
     let mut out = Vec::new();
     for oy in 0..usize::from(c.out_hw[0]) {
         for ox in 0..usize::from(c.out_hw[1]) {
             let taps = accumulate(c, x, [oy, ox], &mut acc);
             for &a in &acc {
-                put(c, finish(c, &scales, taps, a)?, &mut out);
+                c.elem.push(finish(c, &scales, taps, a)?, &mut out);
             }
         }
     }
@@ -40,14 +40,14 @@ pub(super) fn pool(c: &Pool, sram: &Memory) -> Result<Vec<u8>, TrapKind> {
 }
 
 /// Sums or maxima of one window, and its taps inside the image.
-fn accumulate(c: &Pool, x: &[u8], out: [usize; 2], acc: &mut [i32]) -> u32 {
+fn accumulate(c: &Pool, x: &[u8], out: [usize; 2], acc: &mut [i64]) -> u32 {
     let [in_h, in_w, channels] = c.in_hwc.map(usize::from);
     let pads = [usize::from(c.pad_top), usize::from(c.pad_left)];
     let at = |d: usize, k: usize, extent: usize| {
         let place = out[d] * usize::from(c.strides[d]) + k * usize::from(c.dilations[d]);
         place.checked_sub(pads[d]).filter(|&p| p < extent)
     };
-    acc.fill(if c.kind == PoolKind::Max { c.elem.range().0 } else { 0 });
+    acc.fill(if c.kind == PoolKind::Max { c.elem.range().0.into() } else { 0 });
     let pixel_bytes = channels * c.elem.bytes();
     let mut taps = 0;
     for ky in 0..usize::from(c.kernel[0]) {
@@ -62,23 +62,18 @@ fn accumulate(c: &Pool, x: &[u8], out: [usize; 2], acc: &mut [i32]) -> u32 {
     taps
 }
 
-fn add_pixel(c: &Pool, pixel: &[u8], acc: &mut [i32]) {
-    let zero = i32::from(c.x_zero);
-    let max = c.kind == PoolKind::Max;
-    let join = |a: &mut i32, v: i32| *a = if max { (*a).max(v) } else { a.wrapping_add(v - zero) };
-    match c.elem {
-        Elem::I8 => acc.iter_mut().zip(pixel).for_each(|(a, &b)| join(a, i32::from(b as i8))),
-        Elem::U8 => acc.iter_mut().zip(pixel).for_each(|(a, &b)| join(a, i32::from(b))),
-        Elem::I32 => {
-            let words = pixel.as_chunks::<4>().0;
-            acc.iter_mut().zip(words).for_each(|(a, &w)| *a = (*a).max(i32::from_le_bytes(w)));
-        }
+fn add_pixel(c: &Pool, pixel: &[u8], acc: &mut [i64]) {
+    let zero = i64::from(c.x_zero);
+    let numbers = c.elem.numbers(pixel).map(i64::from);
+    match c.kind {
+        PoolKind::Max => acc.iter_mut().zip(numbers).for_each(|(a, v)| *a = (*a).max(v)),
+        PoolKind::Average => acc.iter_mut().zip(numbers).for_each(|(a, v)| *a += v - zero),
     }
 }
 
-fn finish(c: &Pool, scales: &[Scale], taps: u32, acc: i32) -> Result<i32, TrapKind> {
+fn finish(c: &Pool, scales: &[Scale], taps: u32, acc: i64) -> Result<i32, TrapKind> {
     if c.kind == PoolKind::Max {
-        return Ok(acc);
+        return Ok(acc as i32);
     }
     if taps == 0 {
         return Ok(c.out_zero.into());
@@ -87,11 +82,4 @@ fn finish(c: &Pool, scales: &[Scale], taps: u32, acc: i32) -> Result<i32, TrapKi
     let scale = scale.ok_or(TrapKind::Data("a window has a tap count without a constant"))?;
     let (lo, hi) = c.elem.range();
     Ok(store(scale.apply(acc), c.out_zero.into(), lo, hi))
-}
-
-fn put(c: &Pool, value: i32, out: &mut Vec<u8>) {
-    match c.elem {
-        Elem::I32 => out.extend_from_slice(&value.to_le_bytes()),
-        Elem::I8 | Elem::U8 => out.push(value as u8),
-    }
 }

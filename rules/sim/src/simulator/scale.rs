@@ -2,7 +2,7 @@
 
 use crate::{CHANNEL_CONSTANT_BYTES, Elem, TAP_CONSTANT_BYTES, TrapKind};
 use ptq_ir::Rounding;
-use ptq_kernels::requant::{MAX_SHIFT, requant_fixed, requant_float};
+use ptq_kernels::requant::{MAX_SHIFT, requant_fixed, requant_float_wide};
 
 /// One multiplier in its march's rounding.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +24,10 @@ impl Scale {
         }
     }
 
-    pub(super) fn apply(self, acc: i32) -> i32 {
+    pub(super) fn apply(self, acc: i64) -> i32 {
         match self {
-            Scale::Fixed(mult, shift) => requant_fixed(i64::from(acc), mult, shift),
-            Scale::Float(m) => requant_float(acc, m),
+            Scale::Fixed(mult, shift) => requant_fixed(acc, mult, shift),
+            Scale::Float(m) => requant_float_wide(acc, m),
         }
     }
 }

@@ -20,18 +20,20 @@ pub struct Span {
 
 /// Times every command of a program.
 pub fn schedule(commands: &[Record], hardware: &Hardware) -> Vec<Span> {
-    let mut clock = Clock::new(hardware, commands.len());
-    let mut section: [Vec<Waiting>; QUEUES] = Default::default();
-    let mut counts = [0u32; QUEUES];
+    let queues = QUEUES * (1 + commands.iter().map(|r| usize::from(r.core)).max().unwrap_or(0));
+    let mut clock = Clock::new(hardware, commands.len(), queues);
+    let mut section: Vec<Vec<Waiting>> = vec![Vec::new(); queues];
+    let mut counts = vec![0u32; queues];
     for (index, record) in commands.iter().enumerate() {
         match record.command.queue() {
             Some(queue) => {
+                let core = QUEUES * usize::from(record.core);
                 let after = |q: usize| match record.wait[q] {
                     0 => 0,
-                    k => counts[q].saturating_sub(u32::from(k) - 1),
+                    k => counts[core + q].saturating_sub(u32::from(k) - 1),
                 };
-                section[queue.index()].push(Waiting { index, after: std::array::from_fn(after) });
-                counts[queue.index()] += 1;
+                section[core + queue.index()].push(Waiting { index, after: std::array::from_fn(after) });
+                counts[core + queue.index()] += 1;
             }
             None => {
                 clock.run(commands, &mut section);
@@ -47,43 +49,44 @@ pub fn schedule(commands: &[Record], hardware: &Hardware) -> Vec<Span> {
 #[derive(Clone, Copy)]
 struct Waiting {
     index: usize,
-    /// How many commands of each queue must have finished.
+    /// How many commands of each queue of its core must have finished.
     after: [u32; QUEUES],
 }
 
 struct Clock<'a> {
     hardware: &'a Hardware,
     spans: Vec<Span>,
-    /// When each command of a queue finished.
-    done: [Vec<u64>; QUEUES],
+    /// When each command of a queue finished; the queues of core 0, then those of core 1, and so on.
+    done: Vec<Vec<u64>>,
     /// When each queue takes its next command.
-    free: [u64; QUEUES],
+    free: Vec<u64>,
     /// When the connection to DDR is free.
     ddr: u64,
 }
 
 impl<'a> Clock<'a> {
-    fn new(hardware: &'a Hardware, commands: usize) -> Clock<'a> {
+    fn new(hardware: &'a Hardware, commands: usize, queues: usize) -> Clock<'a> {
         let idle = Span { queue: None, start: 0, end: 0, busy: 0 };
-        Clock { hardware, spans: vec![idle; commands], done: Default::default(), free: [0; QUEUES], ddr: 0 }
+        Clock { hardware, spans: vec![idle; commands], done: vec![Vec::new(); queues], free: vec![0; queues], ddr: 0 }
     }
 
     /// When a command can start; `None` while a command that it waits for has not started.
     fn ready(&self, queue: usize, waiting: &Waiting) -> Option<u64> {
         let mut ready = self.free[queue];
+        let core = queue / QUEUES * QUEUES;
         for (q, &n) in waiting.after.iter().enumerate() {
             if let Some(last) = (n as usize).checked_sub(1) {
-                ready = ready.max(*self.done[q].get(last)?);
+                ready = ready.max(*self.done[core + q].get(last)?);
             }
         }
         Some(ready)
     }
 
     /// Runs all waiting commands. Waits only look back, so the first in program order is always ready.
-    fn run(&mut self, commands: &[Record], section: &mut [Vec<Waiting>; QUEUES]) {
-        let mut heads = [0; QUEUES];
+    fn run(&mut self, commands: &[Record], section: &mut [Vec<Waiting>]) {
+        let mut heads = vec![0; section.len()];
         loop {
-            let next = (0..QUEUES).filter_map(|q| {
+            let next = (0..section.len()).filter_map(|q| {
                 let waiting = *section[q].get(heads[q])?;
                 self.ready(q, &waiting).map(|ready| (ready, q, waiting.index))
             });
@@ -97,7 +100,7 @@ impl<'a> Clock<'a> {
     fn start(&mut self, q: usize, ready: u64, index: usize, command: &Command) {
         let hw = self.hardware;
         let busy = cost(command, hw).cycles;
-        let queue = Queue::ALL[q];
+        let queue = Queue::ALL[q % QUEUES];
         let (start, end) = match queue {
             Queue::Load | Queue::Store => {
                 let start = (ready + u64::from(hw.dma_issue_cycles)).max(self.ddr);
@@ -120,7 +123,7 @@ impl<'a> Clock<'a> {
         let sync = if *command == Command::Sync { u64::from(self.hardware.sync_cycles) } else { 0 };
         let end = all + sync;
         self.spans[index] = Span { queue: None, start: all, end, busy: 0 };
-        self.free = [end; QUEUES];
+        self.free.fill(end);
         self.ddr = self.ddr.max(end);
     }
 }
