@@ -25,7 +25,8 @@ fn a_result_travels_between_machines_over_grpc_and_http() {
         // What is here already is not brought again.
         let again = writer.again(&settings(url, Mode::Read));
         assert_eq!(again.find("r"), Some(tree));
-        assert_eq!(again.remote.stats().received_bytes, 0);
+        // Over HTTP the record of the result counts, too.
+        assert!(again.remote.stats().received_bytes < 1000, "{:?}", again.remote.stats());
     }
 }
 
@@ -224,7 +225,7 @@ fn servers_that_are_gone_or_silent_cost_one_short_wait() {
     silent.fail("GetCapabilities", Fault::Hang, 1000);
     silent.fail("GetActionResult", Fault::Hang, 1000);
     let mute = HttpServer::start();
-    mute.fail("GET /ac", Fault::Hang, 1000);
+    ["GET /ac", "PUT /ac", "HEAD /cas", "PUT /cas"].iter().for_each(|what| mute.fail(what, Fault::Hang, 1000));
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("an address").port();
     drop(free);

@@ -116,7 +116,8 @@ fn lies_of_a_server_cost_work_and_nothing_else() {
     let session = build(&victim);
     assert!(session.stdout.contains("poisoned"), "{}", session.stdout);
     assert_eq!(files(&victim.file("out")), files(&reference.file("out")));
-    assert_eq!(server.state().log.iter().filter(|m| *m == "UpdateActionResult").count(), server.state().results.len());
+    let state = server.state();
+    assert_eq!(state.log.iter().filter(|m| *m == "UpdateActionResult").count(), state.results.len());
 }
 
 #[test]

@@ -269,7 +269,7 @@ impl Remote {
     }
 
     /// Waits until some look-up is decided; false when the work should begin here instead: the server has been silent for
-    /// [`PATIENCE`], or one of these look-ups has taken longer than that and than the work itself takes.
+    /// [`PATIENCE`], one of these look-ups has taken longer than that and than the work itself takes, or there are none left.
     pub fn wait(&self, waiting: &dyn Fn() -> Vec<Digest>) -> bool {
         let begin = Instant::now();
         let mut board = self.shared.board();
@@ -314,7 +314,9 @@ impl Remote {
             Some(Lookup::Coming { since, took }) => since.elapsed() >= took.unwrap_or(self.patience).max(self.patience),
             _ => true,
         };
-        begin.elapsed() >= self.patience && waiting().iter().any(late)
+        let keys = waiting();
+        // Whatever was waited for may have been taken by others meanwhile.
+        keys.is_empty() || (begin.elapsed() >= self.patience && keys.iter().any(late))
     }
 
     /// Of these undecided look-ups, the one to give up first: whose work costs least, as far as that is known.

@@ -32,25 +32,30 @@ impl<'a> Queue<'a> {
         loop {
             let unasked = self.state().unasked.next();
             if let Some(item) = unasked {
-                match self.executor.tier {
-                    Some(tier) if tier.ask(self.executor, &item.spec) => {
-                        self.state().waiting.insert(item.spec.key(), item);
-                        continue;
-                    }
-                    _ => return Some(item),
+                let Some(tier) = self.executor.tier else { return Some(item) };
+                let key = item.spec.key();
+                // Before it is asked for: the answer may be there at once, and another thread may be told of it.
+                self.state().waiting.insert(key, item);
+                if tier.ask(self.executor, &item.spec) && !tier.is_decided(&key) {
+                    continue;
                 }
+                if self.state().waiting.remove(&key).is_some() {
+                    return Some(item);
+                }
+                continue;
             }
             let tier = self.executor.tier?;
+            if self.executor.session.cancelled() {
+                return self.state().waiting.pop_first().map(|(_, item)| item);
+            }
             if self.state().waiting.is_empty() {
                 return None;
             }
-            let key = match tier.decided() {
-                Some(key) => key,
-                None => match tier.wait(&|| self.state().waiting.keys().copied().collect()) {
-                    Some(key) => key,
-                    None => continue,
-                },
+            let waiting = || match self.executor.session.cancelled() {
+                true => Vec::new(),
+                false => self.state().waiting.keys().copied().collect(),
             };
+            let Some(key) = tier.decided().or_else(|| tier.wait(&waiting)) else { continue };
             // A key of somebody else, or one that another thread took meanwhile, is none of ours.
             if let Some(item) = self.state().waiting.remove(&key) {
                 return Some(item);

@@ -58,6 +58,11 @@ impl Tier {
         }
     }
 
+    /// Whether the look-up of a key has ended.
+    pub(crate) fn is_decided(&self, key: &Digest) -> bool {
+        self.remote.lookup(key).is_some_and(|l| l.is_over())
+    }
+
     /// A key that was asked for and is decided now.
     pub(crate) fn decided(&self) -> Option<Digest> {
         self.remote.decided()

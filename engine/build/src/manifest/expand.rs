@@ -51,6 +51,15 @@ pub(super) struct Base {
     over: Settings,
 }
 
+impl Base {
+    /// Whether a setting is of an input that other models declare and this one does not: a profile or `-D` means those.
+    fn is_of_another_input(&self, path: &[String], own: &Settings) -> bool {
+        let [group, input, ..] = path else { return false };
+        let declares = |s: &Settings| s.0.keys().any(|k| k.len() > 2 && k[0] == "input" && k[1] == *input);
+        group == "input" && !declares(own) && self.models.values().any(declares)
+    }
+}
+
 /// A variant as its table or its point of a matrix gives it: texts with their places.
 pub(super) struct Draft<'a> {
     pub(super) name: (String, &'a Spot),
@@ -234,9 +243,10 @@ pub(super) fn add(r: &mut Reader<'_>, draft: Draft<'_>, base: &Base, out: &mut B
         return;
     };
     let mut settings = base.defaults.clone();
-    for layer in [of_model, draft.own, &base.over] {
-        settings.lay(layer);
-    }
+    settings.lay(of_model);
+    settings.lay(draft.own);
+    let over = base.over.0.iter().filter(|(path, _)| !base.is_of_another_input(path, &settings));
+    settings.lay(&Settings(over.map(|(path, setting)| (path.clone(), setting.clone())).collect()));
     let patterns = |key: &str| settings.get(key).map(|s| super::config::texts_of(&s.value));
     let rewrites = rewrite::chosen(&base.rewrites, patterns("rewrites").as_deref());
     let rewrites = rewrites.unwrap_or_else(|why| unknown(r, &settings, "rewrites", why));

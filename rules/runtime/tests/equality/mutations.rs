@@ -9,7 +9,7 @@ use ptq_ir::ops::{BlockMove, BlockOrder, ConvGeom, PoolGeom};
 use ptq_ir::{DType, QGraph, Rounding, Tensor};
 use ptq_runtime::{Model, RunOptions};
 use ptq_sim::artifact::{self, Body};
-use ptq_sim::{Command, RECORD_BYTES, Record, record_table};
+use ptq_sim::{Command, ELTWISE_RANK, Elem, Pool, RECORD_BYTES, Record, record_table};
 use std::collections::BTreeMap;
 
 /// A field of a command: its name, where it begins, and the bytes of one of its elements.
@@ -67,7 +67,13 @@ fn others() -> QGraph {
 /// Why a changed command that nobody notices computes the same; `None` when there is no such reason.
 fn reason(record: &Record, changed: &Record, field: &str) -> Option<&'static str> {
     let more = |a: &[u32], b: &[u32]| a.iter().zip(b).all(|(a, b)| b >= a);
+    if let Some(why) = longer(&record.command, &changed.command, field) {
+        return Some(why);
+    }
     match (&record.command, &changed.command) {
+        (Command::Load(a), Command::Store(b)) if a == b => {
+            Some("what is loaded is still there: it was stored from the same place just before")
+        }
         (Command::Load(a), Command::Load(b)) if b.bytes > a.bytes || more(&a.outer, &b.outer) => {
             Some("loads bytes more that nobody reads")
         }
@@ -85,6 +91,10 @@ fn reason(record: &Record, changed: &Record, field: &str) -> Option<&'static str
             "dilations" => Some("a dilation of one tap"),
             "x_zero" => Some("a zero point whose change all weights of a filter cancel or rounding hides"),
             "opcode" => Some("one channel a group: both commands compute the same"),
+            "x_type" if of_both_signs(a.x_type, b.x_type) => Some("no value that is read is negative"),
+            "out_type" if of_both_signs(a.out_type, b.out_type) && a.clamp_lo >= 0 && a.clamp_hi <= 127 => {
+                Some("no value that is written is negative")
+            }
             _ => None,
         },
         (Command::Pool(a), Command::Pool(b)) => match field {
@@ -95,9 +105,20 @@ fn reason(record: &Record, changed: &Record, field: &str) -> Option<&'static str
             "dilations" => Some("a dilation of one tap"),
             "taps" | "first_taps" => Some("a tap count that no window has"),
             "x_zero" | "out_zero" if a.kind == ptq_sim::PoolKind::Max => Some("a maximum has no zero points"),
+            "kernel" if (0..2).all(|i| a.kernel[i] == b.kernel[i] || covers_all(a, b, i)) => {
+                Some("a window over the whole axis has nothing more to take in")
+            }
+            "kernel" if a.kind == ptq_sim::PoolKind::Max && a.kernel == [2, 2] && b.kernel == [1, 2] => {
+                Some("the input was enlarged: the second row of a window repeats the first")
+            }
             _ => None,
         },
-        (Command::Eltwise(_), Command::Eltwise(_)) => match field {
+        (Command::Eltwise(a), Command::Eltwise(b)) => match field {
+            "a_type" if of_both_signs(a.a_type, b.a_type) => Some("no value that is read is negative"),
+            "b_type" if of_both_signs(a.b_type, b.b_type) => Some("no value that is read is negative"),
+            "broadcast" if (0..2 * ELTWISE_RANK).all(|i| (a.broadcast ^ b.broadcast) >> i & 1 == 0 || a.dims[i % ELTWISE_RANK] == 1) => {
+                Some("a repetition along an axis of one element")
+            }
             "clamp_lo" | "clamp_hi" => Some("a bound that no value meets"),
             "mul_a" | "mul_b" => Some("a last bit of a multiplier that rounding hides"),
             _ => None,
@@ -111,11 +132,45 @@ fn reason(record: &Record, changed: &Record, field: &str) -> Option<&'static str
             let alone = (0..4).filter(|&i| a.src_strides[i] != b.src_strides[i]).all(|i| a.dims[i] == 1);
             alone.then_some("a stride along an axis of one element")
         }
+        (Command::Trans(a), Command::Trans(b)) if field == "elem" && of_both_signs(a.elem, b.elem) => {
+            Some("a move of bytes whose sign does not matter")
+        }
         (Command::Gather(_), Command::Gather(_)) | (Command::Interp(_), Command::Interp(_)) if field == "in_hw" => {
             Some("a row or column that the tables never name")
         }
         _ => None,
     }
+}
+
+/// More elements along the outermost axis, behind those that are wanted: nobody reads them, or others are written over them.
+fn longer(a: &Command, b: &Command, field: &str) -> Option<&'static str> {
+    let outermost = |a: &[u32], b: &[u32]| {
+        let outer = a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(0);
+        b[outer] > a[outer] && a[..outer].iter().all(|&n| n == 1)
+    };
+    let grown = match (a, b) {
+        (Command::Conv(a) | Command::DwConv(a), Command::Conv(b) | Command::DwConv(b)) if field == "out_hwc" => {
+            outermost(&a.out_hwc.map(u32::from), &b.out_hwc.map(u32::from))
+        }
+        (Command::Pool(a), Command::Pool(b)) if field == "out_hw" => {
+            outermost(&a.out_hw.map(u32::from), &b.out_hw.map(u32::from))
+        }
+        (Command::Lut(a), Command::Lut(b)) if field == "count" => b.count > a.count,
+        (Command::Trans(a), Command::Trans(b)) if field == "dims" => outermost(&a.dims, &b.dims),
+        (Command::Eltwise(a), Command::Eltwise(b)) if field == "dims" => outermost(&a.dims, &b.dims),
+        _ => false,
+    };
+    grown.then_some("computes elements more, behind those that are read")
+}
+
+/// Whether one type is the other with a sign.
+fn of_both_signs(a: Elem, b: Elem) -> bool {
+    matches!((a, b), (Elem::I8, Elem::U8) | (Elem::U8, Elem::I8))
+}
+
+/// Whether the one window along an axis covers all of it, before and after.
+fn covers_all(a: &Pool, b: &Pool, axis: usize) -> bool {
+    a.out_hw[axis] == 1 && a.kernel[axis] >= a.in_hwc[axis] && b.kernel[axis] >= a.in_hwc[axis]
 }
 
 /// Whether what changed is along an axis with one output: rows, or else columns.
