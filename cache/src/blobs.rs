@@ -63,8 +63,27 @@ impl Blobs {
         fs::File::open(self.path(digest)).ok()
     }
 
-    /// Writes these bytes as the file of this digest.
+    /// Writes these bytes as the file of this digest. One that is there holds the same, or a list: what others list of it stays.
     pub(crate) fn write_file(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write_as(digest, bytes, |tmp, target| fs::rename(tmp, target))
+    }
+
+    /// Writes a list of pieces as the file of this digest, unless there is one: others may list pieces of it.
+    pub(crate) fn write_list(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write_as(digest, bytes, |tmp, target| match fs::hard_link(tmp, target) {
+            Ok(()) => fs::remove_file(tmp),
+            Err(_) if target.is_file() => fs::remove_file(tmp),
+            // A file system without links.
+            Err(_) => fs::rename(tmp, target),
+        })
+    }
+
+    fn write_as(
+        &self,
+        digest: &Digest,
+        bytes: &[u8],
+        place: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+    ) -> Result<(), StoreError> {
         let target = self.path(digest);
         let tmp_dir = self.root.join("tmp");
         let n = self.counter.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +97,7 @@ impl Blobs {
             let mut permissions = file.metadata()?.permissions();
             permissions.set_readonly(true);
             fs::set_permissions(&tmp, permissions)?;
-            fs::rename(&tmp, &target)
+            place(&tmp, &target)
         };
         write().map_err(|source| {
             let _ = fs::remove_file(&tmp);

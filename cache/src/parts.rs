@@ -87,6 +87,10 @@ impl Parts {
             return Ok(false);
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have written it while we waited; a list of pieces of its own file would be none.
+        if blobs.path(digest).is_file() {
+            return Ok(true);
+        }
         let known = known.get_or_insert_with(|| load(blobs));
         let mut files: BTreeMap<Digest, Option<File>> = BTreeMap::new();
         let mut open = |file: Digest| files.entry(file).or_insert_with(|| blobs.open_whole(&file)).as_ref().map(clone);
@@ -97,7 +101,7 @@ impl Parts {
         for end in cuts(bytes) {
             let piece = &bytes[start..end];
             let hash = name(piece);
-            let found = known.get(&hash).filter(|p| p.length == piece.len() as u64).copied();
+            let found = known.get(&hash).filter(|p| p.length == piece.len() as u64 && p.file != *digest).copied();
             let found = found.filter(|p| open(p.file).flatten().is_some_and(|f| same(&f, p.at, piece)));
             match found {
                 Some(p) => list.push((Some(p.file), p.at, p.length)),
@@ -127,7 +131,7 @@ impl Parts {
                 length: *length,
             }));
             let body = postcard::to_stdvec(&(bytes.len() as u64, pieces)).unwrap_or_default();
-            blobs.write_file(digest, &[MAGIC.as_slice(), &body].concat())?;
+            blobs.write_list(digest, &[MAGIC.as_slice(), &body].concat())?;
         }
         let places = list.iter().zip(&names).filter(|(_, n)| whole || !n.3);
         let learned: Vec<([u8; 16], Piece)> = places
@@ -280,6 +284,27 @@ mod tests {
         assert!(store.get(&second).is_none() && !store.has(&second), "a list without its file is no blob");
         assert_eq!(store.put(&other).unwrap(), second);
         assert!(store.get(&second).as_deref() == Some(other.as_slice()));
+    }
+
+    #[test]
+    fn who_comes_second_with_the_same_blob_leaves_it_readable() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = noise(3, 1 << 20);
+        let digest = Digest::of(&bytes);
+        // Both have seen that it is not there, in one process and in two.
+        let (blobs, other) = (Blobs::new(dir.path()), Blobs::new(dir.path()));
+        let (parts, theirs) = (Parts::default(), Parts::default());
+        assert!(parts.write(&blobs, &digest, &bytes).unwrap());
+        assert!(parts.write(&blobs, &digest, &bytes).unwrap());
+        assert!(theirs.write(&other, &digest, &bytes).unwrap());
+        assert!(blobs.read(&digest).as_deref() == Some(bytes.as_slice()));
+        // A list never takes the place of a file whose bytes others may list.
+        blobs.write_list(&digest, b"a list that came late").unwrap();
+        assert!(blobs.read(&digest).as_deref() == Some(bytes.as_slice()));
+        // Its pieces are known, its file is gone.
+        std::fs::remove_file(blobs.path(&digest)).unwrap();
+        assert!(parts.write(&blobs, &digest, &bytes).unwrap());
+        assert!(blobs.read(&digest).as_deref() == Some(bytes.as_slice()));
     }
 
     #[test]

@@ -66,12 +66,15 @@ impl Drop for Process {
     }
 }
 
+/// What starts a server: its command for a folder and a port.
+type Starter = Box<dyn Fn(&Path, u16) -> Command + Send>;
+
 /// A server: its process, its folder, where it listens.
 pub struct Server {
     process: Process,
     folder: tempfile::TempDir,
     port: u16,
-    again: Box<dyn Fn(&Path, u16) -> Command + Send>,
+    again: Starter,
 }
 
 impl Server {

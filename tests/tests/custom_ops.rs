@@ -144,8 +144,12 @@ fn an_edit_of_the_program_makes_its_model_anew_and_no_other() {
     edit(&p, "[custom_op.scale]\n", "[custom_op.scale]\ntime_limit = 60\n");
     assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "a comment and a limit decide nothing");
     p.write("ops/times.pl", format!("{PROGRAM}# an edit\n").as_bytes());
-    let run =
-        |args: &[&str]| ptq(p.path(), &[&["run", "out/net-cpu/model.bin", "--input", "x=data/0.npy", "--output", "result"], args].concat());
+    let run = |args: &[&str]| {
+        ptq(
+            p.path(),
+            &[&["run", "out/net-cpu/model.bin", "--input", "x=data/0.npy", "--output", "result"], args].concat(),
+        )
+    };
     let stale = run(&[]);
     assert!(stale.code == 1 && stale.stderr.contains("is another one than the model was built with"), "{stale:?}");
     let did = ran(p.path(), &[]);

@@ -158,11 +158,15 @@ fn auto_is_never_worse_than_default_and_shares_its_scores() {
 fn a_device_edit_runs_no_inference_but_scoring() {
     let p = project();
     let of = |ran: &[String], stage: &str| stages(ran).iter().filter(|s| **s == stage).count();
-    ran(p.path(), &["b", "-Dcalibration.type=default", "-Drun_on_cpu=[\"/3/3.0/Conv\"]"]);
-    let placed = ran(p.path(), &["b", "-Dcalibration.type=default"]);
-    for inference in ["observe", "reference", "inspect", "channels"] {
+    let on_cpu = "-Drun_on_cpu=[\"/3/3.0/Conv\"]";
+    ran(p.path(), &["b", "-Dcalibration.type=default"]);
+    let placed = ran(p.path(), &["b", "-Dcalibration.type=default", on_cpu]);
+    for inference in ["reference", "inspect"] {
         assert_eq!(of(&placed, inference), 0, "{inference}: {placed:?}");
     }
+    assert!(of(&placed, "observe") <= 1, "only of the tensor that had no scale before: {placed:?}");
+    let back = ran(p.path(), &["b", "-Dcalibration.type=kl"]);
+    assert_eq!(of(&back, "observe"), 0, "all of these were observed: {back:?}");
     assert!(of(&placed, "score") >= 3 && of(&placed, "calibrate") == 1, "{placed:?}");
 }
 

@@ -282,12 +282,13 @@ fn efficientnet_in_16_bits_loses_what_its_weights_lose() {
         let rounded = FloatPlan::new(&rounded).expect("a plan");
         for image in &images {
             let x = built.image(&loaded, image);
-            let of = |plan: &FloatPlan| {
-                plan.run(std::slice::from_ref(&x), &mut |_, _| {}).expect("runs").swap_remove(0)
-            };
+            let of =
+                |plan: &FloatPlan| plan.run(std::slice::from_ref(&x), &mut |_, _| {}).expect("runs").swap_remove(0);
             let (truth, weights) = (of(&float), of(&rounded));
             let (lost, least) = (1.0 - cosine(&run(&loaded, &x), &truth), 1.0 - cosine(&weights, &truth));
-            println!("{march}: 1 - cosine of EfficientNet-Lite0 in 16 bits {lost:.2e}, by its weights alone {least:.2e}");
+            println!(
+                "{march}: 1 - cosine of EfficientNet-Lite0 in 16 bits {lost:.2e}, by its weights alone {least:.2e}"
+            );
             assert!(lost < 1.1 * least + 2e-4, "{march}: {lost}, its weights alone {least}");
         }
     }

@@ -120,7 +120,8 @@ fn poisoned_results_never_reach_the_store() {
     Machine::new(&server.url, Mode::ReadWrite).make("r", &outputs());
     let hash = action("r").digest.hex();
     let good = server.state().results[&hash].clone();
-    let edits: [(&str, fn(&mut proto::ActionResult)); 7] = [
+    type Edit = fn(&mut proto::ActionResult);
+    let edits: [(&str, Edit); 7] = [
         ("a path upwards", |r| r.output_files[0].path = "../../x".into()),
         ("an escaped path upwards", |r| r.output_files[0].path = "%2E%2E%2Fx".into()),
         ("an absolute path", |r| r.output_files[0].path = "/etc/passwd".into()),

@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn results_that_lead_elsewhere_or_claim_too_much_are_refused() {
         let good = to_message(&[output("a", b"1")], &Provenance::default());
-        let edits: [(&str, fn(&mut proto::ActionResult)); 9] = [
+        type Edit = fn(&mut proto::ActionResult);
+        let edits: [(&str, Edit); 9] = [
             ("absolute", |r| r.output_files[0].path = "/etc/passwd".into()),
             ("parent", |r| r.output_files[0].path = "../x".into()),
             ("escaped parent", |r| r.output_files[0].path = "%2E%2E%2Fx".into()),

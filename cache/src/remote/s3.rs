@@ -121,15 +121,14 @@ impl S3Client {
         let absent = || RemoteError::new(ErrorKind::Absent, format!("blob {} is not there", digest.short()));
         let from = sink.received();
         let range = (from > 0).then_some(GetRange::Offset(from));
-        let ask = self.store.get_opts(&self.path("cas", &digest), GetOptions { range, ..GetOptions::default() });
+        let path = self.path("cas", &digest);
+        let ask = self.store.get_opts(&path, GetOptions { range, ..GetOptions::default() });
         let found = self.answer("GET", self.limit.max(self.stall), ask).await?.ok_or_else(absent)?;
         if found.meta.size != digest.size {
             let what = format!("blob {} holds other bytes than its name says", digest.short());
             return Err(RemoteError::new(ErrorKind::Corrupt, what));
         }
-        let GetResultPayload::Stream(mut pieces) = found.payload else {
-            return Err(RemoteError::new(ErrorKind::Protocol, "an object that is a file"));
-        };
+        let GetResultPayload::Stream(mut pieces) = found.payload;
         loop {
             let next = tokio::time::timeout(self.stall, pieces.next()).await;
             let Some(piece) = next.map_err(|_| late("GET", self.stall))? else { break };

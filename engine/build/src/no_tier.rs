@@ -14,6 +14,10 @@ impl Tier {
         match *self {}
     }
 
+    pub(crate) fn is_decided(&self, _key: &Digest) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn decided(&self) -> Option<Digest> {
         match *self {}
     }

@@ -15,6 +15,8 @@ pub(crate) struct Held<'a> {
 }
 
 impl Permits {
+    /// This many; a build without a cluster limits nothing.
+    #[cfg(any(feature = "remote", test))]
     pub(crate) fn new(count: usize) -> Permits {
         Permits { free: Mutex::new(count.max(1)), returned: Condvar::new() }
     }

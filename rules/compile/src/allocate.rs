@@ -140,6 +140,7 @@ pub fn is_valid(lives: &[Life], offsets: &[u64], capacity: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
 

@@ -22,7 +22,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// How a stream ended.
 enum Ended {
     /// The operation is done.
-    Done(Result<ExecuteResponse, ExecutionFailure>),
+    Done(Box<Result<ExecuteResponse, ExecutionFailure>>),
     /// Nobody wants the result any more.
     Stopped,
     /// The stream broke; the operation may go on.
@@ -60,7 +60,7 @@ impl Shared {
         let mut tries = 0;
         loop {
             let error = match self.listen(&mut stream, &mut name, stop).await {
-                Ended::Done(answer) => return answer,
+                Ended::Done(answer) => return *answer,
                 Ended::Stopped => {
                     self.cancel(&name).await;
                     return Err(ExecutionFailure::Cancelled);
@@ -100,7 +100,7 @@ impl Shared {
                         name.clone_from(&operation.name);
                     }
                     if operation.done {
-                        return Ended::Done(response(operation));
+                        return Ended::Done(Box::new(response(operation)));
                     }
                 }
                 Ok(None) => {

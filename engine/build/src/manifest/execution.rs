@@ -138,7 +138,8 @@ fn take(r: &mut Reader<'_>, out: &mut ExecutionConfig, key: &str, value: &toml::
 mod tests {
     use crate::manifest::{Manifest, Overlay};
 
-    const HEAD: &str = "[model.n]\npath = \"a\"\ncalibration.type = \"skip\"\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n[remote]\n";
+    const HEAD: &str =
+        "[model.n]\npath = \"a\"\ncalibration.type = \"skip\"\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n[remote]\n";
 
     #[test]
     fn every_key_is_taken_and_others_are_refused() {

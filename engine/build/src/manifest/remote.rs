@@ -196,7 +196,9 @@ mod tests {
     use crate::manifest::{Manifest, Overlay};
 
     fn parse(cache: &str, define: &[(String, String)]) -> Result<Manifest, String> {
-        let text = format!("[model.n]\npath = \"a\"\ncalibration.type = \"skip\"\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n[cache]\n{cache}\n");
+        let text = format!(
+            "[model.n]\npath = \"a\"\ncalibration.type = \"skip\"\n[[variant]]\nname = \"v\"\nmodel = \"n\"\n[cache]\n{cache}\n"
+        );
         let said = |p: Vec<ptq_ir::Diagnostic>| p.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         Manifest::parse(&text, "ptq.toml", &Overlay::of(define)).map_err(said)
     }

@@ -1,5 +1,6 @@
 //! Arguments of `ptq cache`.
 
+#[cfg(feature = "remote")]
 use super::Select;
 use clap::{Args as ClapArgs, Subcommand};
 

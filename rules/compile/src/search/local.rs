@@ -38,7 +38,7 @@ impl Judge<'_, '_> {
                 !(without.groups && g.layers > 1 || without.rows && cache || without.streams && stream)
             }
         };
-        plan.groups.iter().all(group) && !(without.kept && !plan.kept.is_empty())
+        plan.groups.iter().all(group) && (!without.kept || plan.kept.is_empty())
     }
 
     /// Runs of layers without stripes, as long as they go: everything between two layers that stand alone.

@@ -17,9 +17,9 @@ pub(crate) struct PackedConv {
 #[derive(Debug)]
 enum Kernel {
     /// Bytes to bytes or accumulators.
-    Bytes(IntConv),
+    Bytes(Box<IntConv>),
     /// A 16-bit input or result.
-    Words(WordConv),
+    Words(Box<WordConv>),
 }
 
 impl PackedConv {
@@ -48,9 +48,9 @@ impl PackedConv {
         };
         let y = node.outputs.first().map(|id| &tensors[id.0 as usize]).ok_or_else(missing)?;
         let kernel = if x.dtype == DType::I16 || y.dtype == DType::I16 {
-            WordConv::pack(isa, &spec, stored(x), stored(y)).map(Kernel::Words)
+            WordConv::pack(isa, &spec, stored(x), stored(y)).map(Box::new).map(Kernel::Words)
         } else {
-            IntConv::pack(isa, &spec).map(Kernel::Bytes)
+            IntConv::pack(isa, &spec).map(Box::new).map(Kernel::Bytes)
         };
         let kernel = kernel.map_err(|e| RuntimeError::node(&node.name, e))?;
         Ok(PackedConv { kernel, batch, int32: conv.requant.is_none() })

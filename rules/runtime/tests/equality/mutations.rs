@@ -2,6 +2,8 @@
 //! a tensor. What survives is listed, each with the reason that the changed program is equivalent; most of it moves or computes
 //! bytes more that nobody reads.
 
+#![allow(clippy::print_stdout)] // The list of survivors, for the log of a run with --nocapture.
+
 use crate::builder::Builder;
 use crate::compare::{compiled, inputs, march, searched};
 use crate::hostile::graph;
@@ -117,7 +119,10 @@ fn reason(record: &Record, changed: &Record, field: &str) -> Option<&'static str
         (Command::Eltwise(a), Command::Eltwise(b)) => match field {
             "a_type" if of_both_signs(a.a_type, b.a_type) => Some("no value that is read is negative"),
             "b_type" if of_both_signs(a.b_type, b.b_type) => Some("no value that is read is negative"),
-            "broadcast" if (0..2 * ELTWISE_RANK).all(|i| (a.broadcast ^ b.broadcast) >> i & 1 == 0 || a.dims[i % ELTWISE_RANK] == 1) => {
+            "broadcast"
+                if (0..2 * ELTWISE_RANK)
+                    .all(|i| (a.broadcast ^ b.broadcast) >> i & 1 == 0 || a.dims[i % ELTWISE_RANK] == 1) =>
+            {
                 Some("a repetition along an axis of one element")
             }
             "clamp_lo" | "clamp_hi" => Some("a bound that no value meets"),

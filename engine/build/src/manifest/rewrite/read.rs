@@ -257,12 +257,11 @@ impl<'r, 't> Source<'r, 't> {
     fn attribute_guard(&mut self, domain: &str, name: &str, value: &Value<'_>) -> AttributeGuard {
         let mut out = AttributeGuard::default();
         let DeValue::Table(table) = value.get_ref() else {
-            match self.attribute(domain, name, value) {
-                Some(literal) => match literal.captured() {
+            if let Some(literal) = self.attribute(domain, name, value) {
+                match literal.captured() {
                     Some(capture) => out.capture = Some(capture.to_owned()),
                     None => out.one_of = vec![literal],
-                },
-                None => {}
+                }
             }
             return out;
         };
