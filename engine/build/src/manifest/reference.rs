@@ -10,7 +10,8 @@ pub fn reference() -> String {
          `[defaults]`, `[model.NAME]`, `[[variant]]` (`name`, `model`, any key), `[matrix.NAME]`, `[profile.NAME]`, `[stage.NAME]` (keys \
          `stage.*` below), `[custom_op.NAME]`, `[[rewrite]]` (see `custom-rules.md` for the three).\n\n\
          A variant's settings are laid over each other in this order, later ones win: `[defaults]`, its `[model.NAME]`, its own \
-         (of `[[variant]]` or of its point of a matrix), the `[profile.NAME]` that `--profile` names, `-D key=value`.\n\n\
+         (of `[[variant]]` or of its point of a matrix), the `[profile.NAME]` that `--profile` names, `-D key=value`. \
+         The last two reach only models that declare an input, where they set something of an input that any declares.\n\n\
          A matrix makes every combination of its lists; a key with one value holds for all. `exclude` removes the combinations \
          that have all values of one of its tables, `include` adds one for each of its tables. `name` is a template: `{key}` \
          stands for the combination's value of that key.\n\n\
