@@ -67,7 +67,9 @@ impl<'a> Executor<'a> {
         threads: usize,
     ) -> Result<Digest, Failure> {
         let key = spec.key();
-        if let Some(tree) = self.session.done(&spec.rule, &key) {
+        // What the team's cache has brought is in the store already, and still counts as its hit.
+        let brought = self.tier.is_some_and(|t| t.has_brought(&key)) && self.session.fetched(&key).is_none();
+        if let Some(tree) = self.session.done(&spec.rule, &key).filter(|_| !brought) {
             return Ok(tree);
         }
         let (flight, mine) = {

@@ -18,6 +18,10 @@ impl Tier {
         match *self {}
     }
 
+    pub(crate) fn has_brought(&self, _key: &Digest) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn decided(&self) -> Option<Digest> {
         match *self {}
     }

@@ -63,6 +63,11 @@ impl Tier {
         self.remote.lookup(key).is_some_and(|l| l.is_over())
     }
 
+    /// Whether the result of a key came from there.
+    pub(crate) fn has_brought(&self, key: &Digest) -> bool {
+        matches!(self.remote.lookup(key), Some(Lookup::Found { .. }))
+    }
+
     /// A key that was asked for and is decided now.
     pub(crate) fn decided(&self) -> Option<Digest> {
         self.remote.decided()
