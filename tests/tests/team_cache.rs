@@ -60,7 +60,8 @@ fn what_one_machine_made_nobody_makes_again() {
         assert!(told.contains("remote") && told.contains("made by ptq"), "{told}");
         assert_eq!(ran(second.path(), &[]), [""; 0], "what came from there is remembered here");
     }
-    assert_eq!(grpc.state().log.iter().filter(|m| *m == "UpdateActionResult").count(), grpc.state().results.len());
+    let state = grpc.state();
+    assert_eq!(state.log.iter().filter(|m| *m == "UpdateActionResult").count(), state.results.len());
 }
 
 struct Seen(Mutex<Vec<String>>);
