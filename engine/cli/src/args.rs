@@ -181,7 +181,7 @@ pub(crate) struct Build {
     /// Follow the plan of this compiled model without a search
     #[arg(long, value_name = "FILE.bin")]
     pub(crate) replay_plan: Option<PathBuf>,
-    /// Run actions on the workers of the manifest's server, as [remote] execute = true does
+    /// Run actions on the workers of the manifest's server, as `execute = true` of the remote table does
     #[arg(long)]
     pub(crate) remote_exec: bool,
 }

@@ -2,7 +2,7 @@
 //!
 //! Three ways, from quick to complete: first fit in a given order ([`first_fit`]), a climb over orders
 //! ([`hill_climb`]), and a search of all canonical solutions ([`exact`]). `arrange` calls them in this order as far as a
-//! level allows ([`Effort`]); the benchmark of allocators calls them one by one. Budgets are steps, never seconds.
+//! level allows (`Effort`); the benchmark of allocators calls them one by one. Budgets are steps, never seconds.
 //!
 //! Sizes have to be multiples of the memory's alignment; then so are all offsets.
 
