@@ -30,6 +30,9 @@ pub fn program() -> &'static Path {
         if !cfg!(debug_assertions) {
             command.arg("--release");
         }
+        if cfg!(feature = "s3") {
+            command.args(["--features", "s3"]);
+        }
         executable(&mut command)
     })
 }
