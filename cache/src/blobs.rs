@@ -51,6 +51,18 @@ impl Blobs {
         fs::metadata(self.path(digest)).map_or(0, |m| m.len())
     }
 
+    /// Whether a blob of this size is there with all that its file lists; nothing of it is read where it is kept whole.
+    pub(crate) fn is_whole(&self, digest: &Digest, size: u64) -> bool {
+        match fs::metadata(self.path(digest)) {
+            Ok(m) if m.len() == size => true,
+            Ok(_) => {
+                let needs = parts::needs(self, digest);
+                !needs.is_empty() && needs.iter().all(|file| self.path(file).is_file())
+            }
+            Err(_) => false,
+        }
+    }
+
     /// The file that holds exactly the bytes of a blob, not verified; `None` for one that is a list of pieces.
     #[cfg(feature = "remote")]
     pub(crate) fn whole(&self, digest: &Digest) -> Option<PathBuf> {

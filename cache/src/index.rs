@@ -1,9 +1,14 @@
 //! The index: action results, small blobs, file stamps and notes in one embedded database.
 //!
-//! The database is open only during a transaction, because it locks out other processes; a snapshot in memory serves reads.
+//! The database is open only during a transaction, because it locks out other processes; a snapshot in memory serves reads. What is
+//! put between transactions stands in a journal beside it; the snapshot takes over what other processes have put when something is
+//! missing.
 
-use crate::{Digest, StoreError};
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
+use crate::journal::{Journal, Key};
+use crate::{Digest, FileStamp, StoreError};
+use redb::{
+    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +18,9 @@ const ENTRIES: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("e
 /// How long to wait for another process.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Most work that a sudden end of the process may cost.
+/// Name of the journal.
+pub(crate) const JOURNAL: &str = "journal-v1";
+/// Least time between two transactions of a burst of actions.
 const MOMENT: Duration = Duration::from_millis(100);
 
 /// Kinds of entries.
@@ -29,23 +36,89 @@ pub(crate) enum Kind {
     Remote = 5,
 }
 
-type Key = (u8, Vec<u8>);
+/// Least time between two looks at what other processes have put.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Index {
     path: PathBuf,
+    journal: Journal,
     entries: HashMap<Key, Vec<u8>>,
     pending: Vec<(Key, Option<Vec<u8>>)>,
+    /// How many of `pending` are in the journal.
+    journaled: usize,
     flushed: Instant,
+    /// The files as they were when they were last read, when that was, and how long it took.
+    looked: ([Option<FileStamp>; 2], Instant, Duration),
+    /// What is known can be read, and nothing written.
+    is_read_only: bool,
 }
 
 impl Index {
+    /// The index in this file. One that is damaged is put aside under the name `<file>.damaged`: what it knew is made again.
     pub(crate) fn open(path: PathBuf) -> Result<Index, StoreError> {
-        let mut index = Index { path, entries: HashMap::new(), pending: Vec::new(), flushed: Instant::now() };
+        let journal = Journal::new(path.with_file_name(JOURNAL));
+        let now = Instant::now();
+        let mut index = Index {
+            path,
+            journal,
+            entries: HashMap::new(),
+            pending: Vec::new(),
+            journaled: 0,
+            flushed: now,
+            looked: ([None, None], now, Duration::ZERO),
+            is_read_only: false,
+        };
+        index.looked.0 = index.stamps();
         if index.path.exists() {
-            let db = index.database()?;
-            index.entries = read_all(&db).map_err(|e| index.error(&e))?;
+            index.entries = index.read()?;
         }
+        index.entries.extend(index.journal.read());
         Ok(index)
+    }
+
+    fn read(&mut self) -> Result<HashMap<Key, Vec<u8>>, StoreError> {
+        let found = match self.locked(|| Database::create(&self.path)) {
+            Ok(db) => read_all(&db),
+            Err(e) if is_forbidden(&e) => {
+                self.is_read_only = true;
+                let db = self.locked(|| ReadOnlyDatabase::open(&self.path)).map_err(|e| self.error(&e))?;
+                read_all(&db)
+            }
+            Err(e) => Err(e.into()),
+        };
+        match found {
+            Err(e) if is_damage(&e) && !self.is_read_only => {
+                let aside = self.path.with_extension("damaged");
+                std::fs::rename(&self.path, &aside).map_err(StoreError::io(&aside))?;
+                Ok(HashMap::new())
+            }
+            found => found.map_err(|e| self.error(&e)),
+        }
+    }
+
+    fn stamps(&self) -> [Option<FileStamp>; 2] {
+        [self.path.as_path(), self.journal.path()].map(|p| std::fs::metadata(p).ok().map(|m| FileStamp::of(&m)))
+    }
+
+    /// Takes over results that other processes have put since the last look, unless that was a moment ago.
+    pub(crate) fn look(&mut self) {
+        let (known, at, took) = &self.looked;
+        if at.elapsed() < LOOK.max(10 * *took) {
+            return;
+        }
+        let (start, stamps) = (Instant::now(), self.stamps());
+        if stamps != *known {
+            // Another process may hold the file; the next look sees more.
+            let db = if stamps[0] == known[0] { None } else { Database::create(&self.path).ok() };
+            let found = db.and_then(|db| read_all(&db).ok()).unwrap_or_default();
+            let gone: Vec<&Key> = self.pending.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k).collect();
+            for (key, value) in found.into_iter().chain(self.journal.read()) {
+                if key.0 <= Kind::SmallBlob as u8 && !gone.contains(&&key) {
+                    self.entries.entry(key).or_insert(value);
+                }
+            }
+        }
+        self.looked = (stamps, start, start.elapsed());
     }
 
     pub(crate) fn get(&self, kind: Kind, key: &[u8]) -> Option<&[u8]> {
@@ -98,15 +171,13 @@ impl Index {
         db: &Database,
         choose: impl FnOnce(&Index) -> Vec<(Kind, Vec<u8>)>,
     ) -> Result<u64, redb::Error> {
-        write_all(db, &self.pending)?;
-        self.pending.clear();
+        self.write(db)?;
         self.entries = read_all(db)?;
         let chosen = choose(self);
         for (kind, key) in &chosen {
             self.remove(*kind, key);
         }
-        write_all(db, &self.pending)?;
-        self.pending.clear();
+        self.write(db)?;
         Ok(chosen.len() as u64)
     }
 
@@ -118,33 +189,65 @@ impl Index {
             .fold((0, 0), |(n, bytes), (_, v)| (n + 1, bytes + v.len() as u64))
     }
 
-    /// Writes what is pending, unless the last time was a moment ago: a burst of short actions shares transactions, a
-    /// long one is safe as soon as it ends.
-    pub(crate) fn flush_soon(&mut self) -> Result<(), StoreError> {
-        if self.flushed.elapsed() < MOMENT { Ok(()) } else { self.flush() }
+    /// Makes what is pending safe from a sudden end: in the journal, or with everything else where the last time was not a moment ago,
+    /// so that a burst of short actions shares transactions.
+    pub(crate) fn keep(&mut self) -> Result<(), StoreError> {
+        if self.flushed.elapsed() >= MOMENT {
+            return self.flush();
+        }
+        if self.is_read_only {
+            return Ok(());
+        }
+        let new = self.pending[self.journaled..].iter().filter(|((kind, _), _)| *kind <= Kind::SmallBlob as u8);
+        let put = new.filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let kept = self.journal.lock().and_then(|mut journal| journal.append(put));
+        kept.map_err(StoreError::io(self.journal.path()))?;
+        self.journaled = self.pending.len();
+        Ok(())
     }
 
-    /// Writes what is pending in one transaction.
+    /// Writes what is pending in one transaction. Where nothing can be written, what only saves work is left out.
     pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        if self.is_read_only {
+            self.pending.retain(|((kind, _), value)| value.is_some() && *kind <= Kind::SmallBlob as u8);
+            self.journaled = 0;
+        }
         if self.pending.is_empty() {
             return Ok(());
         }
         let db = self.database()?;
-        write_all(&db, &self.pending).map_err(|e| self.error(&e))?;
-        self.pending.clear();
+        self.write(&db).map_err(|e| self.error(&e))?;
         self.flushed = Instant::now();
         Ok(())
     }
 
+    /// Writes the journal and what is pending, and empties both.
+    fn write(&mut self, db: &Database) -> Result<(), redb::Error> {
+        let io = |e: std::io::Error| redb::Error::Io(e);
+        let mut journal = self.journal.lock().map_err(io)?;
+        let mut all: Vec<(Key, Option<Vec<u8>>)> =
+            journal.read().map_err(io)?.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        all.extend(self.pending.iter().cloned());
+        write_all(db, &all)?;
+        journal.clear().map_err(io)?;
+        self.pending.clear();
+        self.journaled = 0;
+        Ok(())
+    }
+
     fn database(&self) -> Result<Database, StoreError> {
+        self.locked(|| Database::create(&self.path)).map_err(|e| self.error(&e))
+    }
+
+    /// What `open` gives as soon as no other process holds the file.
+    fn locked<D>(&self, open: impl Fn() -> Result<D, DatabaseError>) -> Result<D, DatabaseError> {
         let start = Instant::now();
         loop {
-            match Database::create(&self.path) {
-                Ok(db) => return Ok(db),
+            match open() {
                 Err(DatabaseError::DatabaseAlreadyOpen) if start.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(e) => return Err(self.error(&e)),
+                done => return done,
             }
         }
     }
@@ -158,7 +261,23 @@ fn path_of(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-fn read_all(db: &Database) -> Result<HashMap<Key, Vec<u8>>, redb::Error> {
+/// Whether a file cannot be written for want of the right to.
+fn is_forbidden(error: &DatabaseError) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error, DatabaseError::Storage(StorageError::Io(e)) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem))
+}
+
+/// Whether a file holds no index, or not all of it.
+fn is_damage(error: &redb::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    match error {
+        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::RepairAborted => true,
+        redb::Error::Io(e) => matches!(e.kind(), InvalidData | UnexpectedEof),
+        _ => false,
+    }
+}
+
+fn read_all(db: &impl ReadableDatabase) -> Result<HashMap<Key, Vec<u8>>, redb::Error> {
     let read = db.begin_read()?;
     let table = match read.open_table(ENTRIES) {
         Ok(table) => table,

@@ -10,6 +10,7 @@ mod digest;
 mod error;
 mod gc;
 mod index;
+mod journal;
 mod parts;
 #[cfg(feature = "remote")]
 pub mod remote;

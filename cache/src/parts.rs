@@ -19,15 +19,15 @@ use std::sync::{Mutex, PoisonError};
 /// First bytes of a list.
 const MAGIC: &[u8; 16] = b"ptq parts v1\0\0\0\0";
 /// Blobs below this size are kept whole.
-const LEAST: usize = 256 << 10;
-/// Least and largest piece; on average 8 KiB.
-const PIECE: (usize, usize) = (2 << 10, 32 << 10);
+const LEAST: usize = 64 << 10;
+/// Least and largest piece; on average 2 KiB: what changes from variant to variant lies between weights in runs of a few KiB.
+const PIECE: (usize, usize) = (512, 8 << 10);
 /// Bits of the rolling hash that are zero at a cut.
-const MASK: u64 = ((1 << 13) - 1) << 40;
+const MASK: u64 = ((1 << 11) - 1) << 40;
 /// A list is written where at most this share of the bytes is new.
 const NEW: f64 = 0.6;
 /// Table of pieces in the store's folder.
-const TABLE: &str = "pieces-v1";
+pub(crate) const PIECES: &str = "pieces-v1";
 /// Bytes of an entry: hash, file, place, length.
 const ENTRY: usize = 16 + 32 + 8 + 8;
 
@@ -166,7 +166,7 @@ fn joined(pieces: impl Iterator<Item = Piece>) -> Vec<Piece> {
 }
 
 fn load(blobs: &Blobs) -> HashMap<[u8; 16], Piece> {
-    let bytes = std::fs::read(blobs.root().join(TABLE)).unwrap_or_default();
+    let bytes = std::fs::read(blobs.root().join(PIECES)).unwrap_or_default();
     let number = |b: &[u8]| b.iter().rev().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
     let entry = |e: &[u8]| {
         let (mut hash, mut file) = ([0; 16], [0; 32]);
@@ -186,7 +186,7 @@ fn append(blobs: &Blobs, learned: &[([u8; 16], Piece)]) {
         bytes.extend(piece.at.to_le_bytes());
         bytes.extend(piece.length.to_le_bytes());
     }
-    let table = File::options().create(true).append(true).open(blobs.root().join(TABLE));
+    let table = File::options().create(true).append(true).open(blobs.root().join(PIECES));
     let _ = table.and_then(|mut file| file.write_all(&bytes));
 }
 
@@ -280,7 +280,11 @@ mod tests {
         let base = noise(1, 1 << 20);
         let other = [base.as_slice(), &noise(2, 5000)].concat();
         let (first, second) = (store.put(&base).unwrap(), store.put(&other).unwrap());
+        let key = Digest::of(b"key");
+        let tree = store.record(&key, &[("blob".into(), Bytes::from(other.clone()))]).unwrap();
+        assert_eq!(store.action(&key), Some(tree));
         std::fs::remove_file(store.blobs.path(&first)).unwrap();
+        assert_eq!(store.action(&key), None, "found before anybody reads it");
         assert!(store.get(&second).is_none() && !store.has(&second), "a list without its file is no blob");
         assert_eq!(store.put(&other).unwrap(), second);
         assert!(store.get(&second).as_deref() == Some(other.as_slice()));

@@ -42,22 +42,24 @@ impl FileStamp {
         self.size
     }
 
-    /// Whether the stamp of a file that this process just wrote can be trusted: its time has a fine grain and has passed.
-    pub fn is_settled_by_us(&self, now: SystemTime) -> bool {
+    /// As [`FileStamp::is_settled`], but the file system's clock is trusted to be as fine as its times look: a file that changed a few
+    /// ticks before `now` and again after it has another stamp then.
+    pub fn is_settled_finely(&self, now: SystemTime) -> bool {
         let (latest, now_ns) = (self.modified_ns.max(self.changed_ns), since_epoch(Some(now)));
         let fine = !latest.is_multiple_of(1_000_000_000);
-        self.is_settled(now) || (fine && now_ns > latest + OWN_RACY.as_nanos())
+        self.is_settled(now) || (fine && now_ns > latest + TICKS.as_nanos())
     }
 
-    /// Whether the stamp was old enough at `now` that a later change must show in it.
+    /// Whether a change after `now` must show in the stamp: its times are further from `now` than the clock's grain. Times in the future
+    /// (a clock that was put back, a file from elsewhere) are as good as old ones: what is written now gets other ones.
     pub fn is_settled(&self, now: SystemTime) -> bool {
-        let latest = self.modified_ns.max(self.changed_ns);
-        since_epoch(Some(now)) > latest + RACY.as_nanos()
+        let now = since_epoch(Some(now));
+        [self.modified_ns, self.changed_ns].iter().all(|at| now.abs_diff(*at) > RACY.as_nanos())
     }
 }
 
-/// As [`RACY`], for files that we wrote ourselves: they change again only by other hands, and those need longer.
-const OWN_RACY: Duration = Duration::from_millis(10);
+/// As [`RACY`], where times are fine: two ticks of the slowest clock that systems stamp files with.
+const TICKS: Duration = Duration::from_millis(20);
 
 fn since_epoch(time: Option<SystemTime>) -> u128 {
     time.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())

@@ -2,7 +2,8 @@
 
 use crate::action_result::{ActionResult, Output, tree_bytes, tree_entries};
 use crate::blobs::Blobs;
-use crate::index::{Index, Kind};
+use crate::index::{Index, JOURNAL, Kind};
+use crate::parts::PIECES;
 use crate::{Digest, FileStamp, StoreError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -140,7 +141,7 @@ impl Store {
     pub fn record(&self, key: &Digest, outputs: &[(String, Bytes)]) -> Result<Digest, StoreError> {
         let tree = self.put_tree(outputs)?;
         self.index().put(Kind::Action, &key.0, ActionResult { tree }.to_bytes());
-        self.index().flush_soon()?;
+        self.index().keep()?;
         Ok(tree)
     }
 
@@ -167,8 +168,15 @@ impl Store {
 
     /// The tree that an action made, if it is known and complete here.
     pub fn action(&self, key: &Digest) -> Option<Digest> {
-        let result = self.index().get(Kind::Action, &key.0).and_then(ActionResult::from_bytes)?;
-        let complete = self.tree(&result.tree)?.iter().all(|o| self.has(&o.digest));
+        let result = {
+            let mut index = self.index();
+            if index.get(Kind::Action, &key.0).is_none() {
+                index.look();
+            }
+            index.get(Kind::Action, &key.0).and_then(ActionResult::from_bytes)?
+        };
+        let small = |o: &Output| self.index().get(Kind::SmallBlob, &o.digest.0).is_some();
+        let complete = self.tree(&result.tree)?.iter().all(|o| small(o) || self.blobs.is_whole(&o.digest, o.size));
         complete.then_some(result.tree)
     }
 
@@ -255,20 +263,69 @@ impl Store {
                 std::fs::remove_dir_all(&dir).map_err(StoreError::io(&dir))?;
             }
         }
-        for name in [INDEX, "built-v2"] {
-            let file = root.join(name);
-            if file.exists() {
-                std::fs::remove_file(&file).map_err(StoreError::io(&file))?;
-            }
+        let files = std::fs::read_dir(root).into_iter().flatten().flatten();
+        for file in files.filter(|f| f.file_name().to_str().is_some_and(is_ours)) {
+            std::fs::remove_file(file.path()).map_err(StoreError::io(&file.path()))?;
         }
         Ok(())
     }
+}
+
+/// Whether a file of the folder is one that a store or its user, the engine, makes: of this version or an earlier one.
+fn is_ours(name: &str) -> bool {
+    [INDEX, JOURNAL, PIECES].iter().map(|known| known.rsplit_once("-v").map_or(*known, |(stem, _)| stem)).chain(["built"]).any(
+        |stem| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with("-v")),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_damaged_index_is_put_aside_and_clearing_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Digest::of(b"key");
+        Store::open(dir.path()).unwrap().record(&key, &outputs()).unwrap();
+        let index = dir.path().join(INDEX);
+        let whole = std::fs::read(&index).unwrap();
+        for bytes in [&whole[..1000], &[7; 5000], &whole[..whole.len() / 2]] {
+            std::fs::write(&index, bytes).unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            assert_eq!(store.action(&key), None);
+            store.record(&key, &outputs()).unwrap();
+            drop(store);
+            assert!(Store::open(dir.path()).unwrap().action(&key).is_some());
+        }
+        std::fs::write(dir.path().join("built-v7"), b"").unwrap();
+        std::fs::write(dir.path().join("mine"), b"").unwrap();
+        Store::clear(dir.path()).unwrap();
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().map(|f| f.file_name()).collect();
+        assert_eq!(left, ["mine"]);
+    }
+
+    #[test]
+    fn what_is_recorded_survives_a_sudden_end_and_others_see_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (Store::open(dir.path()).unwrap(), Store::open(dir.path()).unwrap());
+        let keys: Vec<Digest> = (0..20u8).map(|i| Digest::of(&[i])).collect();
+        let trees: Vec<Digest> = keys.iter().map(|k| a.record(k, &[("o".into(), k.0.to_vec().into())]).unwrap()).collect();
+        // Never flushed, as if killed.
+        std::mem::forget(a);
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        let c = Store::open(dir.path()).unwrap();
+        for (key, tree) in keys.iter().zip(&trees) {
+            assert_eq!((c.action(key), b.action(key)), (Some(*tree), Some(*tree)));
+            assert!(c.tree(tree).is_some_and(|t| c.get(&t[0].digest).is_some()));
+        }
+        b.record(&Digest::of(b"more"), &[]).unwrap();
+        b.flush().unwrap();
+        drop((b, c));
+        let d = Store::open(dir.path()).unwrap();
+        assert!(keys.iter().all(|k| d.action(k).is_some()), "who writes the index takes the journal over");
+        assert_eq!(std::fs::metadata(dir.path().join(JOURNAL)).unwrap().len(), 0);
+    }
 
     fn outputs() -> Vec<(String, Bytes)> {
         vec![("small".into(), Bytes::from_static(b"abc")), ("large".into(), Bytes::from(vec![7u8; 10_000]))]

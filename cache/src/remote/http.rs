@@ -170,6 +170,7 @@ impl HttpClient {
         // A server that knows no ranges sends everything again.
         let mut skip = if answer.status() == StatusCode::PARTIAL_CONTENT { 0 } else { from };
         let take = |piece: &[u8]| {
+            self.life.took(piece.len());
             let passed = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
             skip -= passed as u64;
             sink.take(&piece[passed..])
@@ -193,7 +194,7 @@ impl HttpClient {
             let Some(frame) = next.map_err(|_| late("GET", self.stall))? else { return Ok(()) };
             let frame = frame.map_err(|e| RemoteError::new(ErrorKind::Unreachable, chain(&e)))?;
             if let Some(data) = frame.data_ref() {
-                self.life.took(data.len());
+                self.life.seen();
                 take(data)?;
             }
         }

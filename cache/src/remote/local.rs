@@ -43,7 +43,7 @@ impl Store {
             }
             index.put(Kind::Action, &key.0, ActionResult { tree }.to_bytes());
         }
-        self.index().flush_soon()?;
+        self.index().keep()?;
         Ok(tree)
     }
 

@@ -22,6 +22,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What one pass over the selected variants gave.
 pub(crate) struct Attempt {
@@ -41,6 +42,8 @@ pub fn is_up_to_date(manifest: &Path, overlay: &Overlay, registry: Registry, sel
     let Ok(table) = toml::de::DeTable::parse(&text) else { return false };
     let dir = table.get_ref().get("cache").and_then(|c| c.get_ref().get("dir"));
     let dir = dir.and_then(|d| d.get_ref().as_str()).unwrap_or(crate::manifest::CACHE_DIR);
+    let defined = overlay.define.iter().rev().find(|(key, _)| key == "cache.dir");
+    let dir = defined.map_or(dir, |(_, dir)| dir.trim_matches('"'));
     let store = overlay.store.clone().unwrap_or_else(|| crate::project::folder(manifest).join(dir));
     let overlay = crate::project::completed(overlay, &text, crate::project::folder(manifest));
     Stamps::load(&store).hold(stamp::request(&text, &overlay, selectors, &program(registry)))
@@ -66,11 +69,13 @@ impl Project {
             return Ok(BuildReport { up_to_date: true, ..BuildReport::default() });
         }
         let corrupt = self.store.corrupt();
+        let mut start = SystemTime::now();
         let mut done = self.attempt(options, &names, Some(&stamps), watch, events)?;
         let lost = done.report.variants.iter().flat_map(VariantReport::errors).any(|d| d.code == LOST);
         // Blobs vanished or rotted behind remembered results: find them all, then make what is missing, once.
         if lost || self.store.corrupt() > corrupt {
             self.store.sweep();
+            start = SystemTime::now();
             done = self.attempt(options, &names, Some(&stamps), watch, events)?;
         }
         if !options.dry_run && !done.report.cancelled {
@@ -78,7 +83,7 @@ impl Project {
             let changed = !done.stamps.is_empty();
             stamps.add(done.stamps);
             if complete {
-                stamps.complete(request, self.out(), &done.sources, done.answers, &names);
+                stamps.complete(request, self.out(), &done.sources, done.answers, &names, self.began.min(start));
             }
             if changed || complete {
                 stamps.save(self.store.root());
@@ -100,7 +105,7 @@ impl Project {
         let mut sources = scan.seen.clone();
         sources.extend(self.manifest_files());
         if let Some(watch) = watch {
-            watch.looked_at(&sources);
+            watch.looked_at(&sources, Some(self.read(&scan)));
         }
         let fingerprints = self.fingerprints(&scan, names);
         let (out, mut untouched) = (self.out(), BTreeMap::new());
@@ -148,6 +153,29 @@ impl Project {
         let report = BuildReport { variants, work, cancelled, up_to_date: false, remote };
         let answers = scan.answers.into_values().collect();
         Ok(Attempt { report, sources, answers, stamps: finished })
+    }
+
+    /// What a build would look at, and the digest of what it would read.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub(crate) fn sources(&self) -> Result<(Vec<PathBuf>, Digest), EngineError> {
+        let scan = scan(&self.root, &self.manifest, &self.store)?;
+        let read = self.read(&scan);
+        let mut sources = scan.seen;
+        sources.extend(self.manifest_files());
+        Ok((sources, read))
+    }
+
+    /// Digest of the manifest and of everything that a scan found.
+    fn read(&self, scan: &Scan) -> Digest {
+        let digest = |file: PathBuf| std::fs::read(file).ok().map(|bytes| Digest::of(&bytes));
+        let manifest: Vec<Option<Digest>> = self.manifest_files().into_iter().map(digest).collect();
+        let plans: Vec<(&String, Digest)> = scan.stages.iter().map(|(name, plan)| (name, plan.digest())).collect();
+        let customs: Vec<(&String, Digest)> = scan.customs.iter().map(|(name, (_, p))| (name, p.digest())).collect();
+        let problems: Vec<(&String, String)> = scan.problems.iter().map(|(key, d)| (key, d.to_string())).collect();
+        let all = (manifest, &scan.files, &scan.samples, &scan.external, plans, customs, problems);
+        Digest::of(format!("{all:?}").as_bytes())
     }
 
     /// Digest of everything that each variant is made from: its settings, the bytes of all that the scan looked at for
@@ -229,6 +257,7 @@ fn untouched_report(variant: &Variant, scan: &Scan, stamp: &VariantStamp, events
         bin_bytes: stamp.bin_bytes,
         latency_us: stamp.latency_us,
         tables: None,
+        made: None,
         problems: Vec::new(),
     }
 }

@@ -108,6 +108,8 @@ pub struct VariantReport {
     pub bin_bytes: Option<u64>,
     /// Time on the accelerator by the timed simulator, microseconds, when the march has one.
     pub latency_us: Option<f64>,
+    /// Digest of what all stages made; none where the variant was left as it is.
+    pub made: Option<Digest>,
     /// The node table and the output table, when they were measured in this build.
     pub tables: Option<String>,
     /// Problems outside stages: files that are not there, a gate that failed.
@@ -227,7 +229,9 @@ impl Driver<'_> {
             ran.extend(missing.iter().map(|m| m.spec.key()));
             let failed = self.execute(&missing);
             let session = self.executor.session;
-            work.extend(missing.iter().filter(|m| session.fetched(&m.spec.key()).is_none()).map(Missing::work));
+            // What the team's cache or another build beside us has made is no work of this one.
+            let given = |m: &&Missing| session.fetched(&m.spec.key()).is_some() || session.was_found(&m.spec.key());
+            work.extend(missing.iter().filter(|m| !given(m)).map(Missing::work));
             if self.executor.session.cancelled() {
                 break;
             }

@@ -14,7 +14,7 @@ use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Step};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Most steps of one action; a rule that asks for more does not end.
@@ -70,6 +70,7 @@ impl<'a> Executor<'a> {
         // What the team's cache has brought is in the store already, and still counts as its hit.
         let brought = self.tier.is_some_and(|t| t.has_brought(&key)) && self.session.fetched(&key).is_none();
         if let Some(tree) = self.session.done(&spec.rule, &key).filter(|_| !brought) {
+            self.session.find(key);
             return Ok(tree);
         }
         let (flight, mine) = {
@@ -209,7 +210,8 @@ impl<'a> Executor<'a> {
             // Not held while the actions that it needs run: they want permits of their own.
             let step = {
                 let _permit = self.here.as_ref().map(Permits::one);
-                guarded(rule, &ctx, &results)?
+                // What a rule says of an input that is gone hides why it is gone.
+                guarded(rule, &ctx, &results).map_err(|f| inputs.lost().map_or(f, |digest| lost(&digest)))?
             };
             match step {
                 Step::Done(blobs) => return Ok(blobs),
@@ -302,6 +304,8 @@ pub(crate) fn lost(digest: &Digest) -> Failure {
 struct StoreInputs<'a> {
     executor: &'a Executor<'a>,
     digests: BTreeMap<String, Digest>,
+    /// The first input that was not there when it was read.
+    lost: OnceLock<Digest>,
 }
 
 impl<'a> StoreInputs<'a> {
@@ -316,7 +320,11 @@ impl<'a> StoreInputs<'a> {
                 }
             }
         }
-        Ok(StoreInputs { executor, digests })
+        Ok(StoreInputs { executor, digests, lost: OnceLock::new() })
+    }
+
+    fn lost(&self) -> Option<Digest> {
+        self.lost.get().copied()
     }
 }
 
@@ -326,7 +334,12 @@ impl Inputs for StoreInputs<'_> {
     }
 
     fn read(&self, name: &str) -> Option<Bytes> {
-        self.executor.bytes(self.digests.get(name)?)
+        let digest = self.digests.get(name)?;
+        let bytes = self.executor.bytes(digest);
+        if bytes.is_none() {
+            let _ = self.lost.set(*digest);
+        }
+        bytes
     }
 }
 

@@ -46,6 +46,7 @@ impl Project {
             min_cosine: None,
             bin_bytes: None,
             latency_us: None,
+            made: None,
             tables: None,
             problems: self.source_problems(scan, &variant, &config),
         };
@@ -131,6 +132,7 @@ impl Project {
     ) -> Result<(), EngineError> {
         let session = driver.executor.session;
         let stages = stages_of(variant, config, finished);
+        report.made = Some(Digest::of(format!("{:?}", stages.trees).as_bytes()));
         match materialize::variant(session, &stages, &config.artifacts, &self.out())? {
             Ok(paths) => seen.extend(paths),
             Err(failure) => {

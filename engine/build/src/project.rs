@@ -22,10 +22,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 #[cfg(feature = "remote")]
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 /// An opened project.
 pub struct Project {
     pub(crate) root: PathBuf,
+    /// When the manifest was read.
+    pub(crate) began: SystemTime,
     manifest_path: PathBuf,
     pub(crate) text: String,
     pub(crate) overlay: Overlay,
@@ -77,6 +80,7 @@ impl Project {
         registry: Registry,
         opened: Option<Arc<Store>>,
     ) -> Result<Project, EngineError> {
+        let began = SystemTime::now();
         let text =
             std::fs::read_to_string(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
         let shown = path.file_name().map_or_else(|| "ptq.toml".into(), |n| n.to_string_lossy().into_owned());
@@ -90,6 +94,7 @@ impl Project {
         };
         Ok(Project {
             root,
+            began,
             manifest_path: path.to_owned(),
             text,
             overlay,
@@ -194,6 +199,23 @@ impl Project {
         self.manifest.select(selectors).map_err(EngineError::Manifest)
     }
 
+    /// The one variant that a selector chooses.
+    ///
+    /// # Errors
+    /// A selector that chooses nothing, or several variants.
+    pub fn one(&self, selector: &str) -> Result<String, EngineError> {
+        let mut names = self.select(&[selector.to_owned()])?;
+        match (names.pop(), names.last()) {
+            (Some(only), None) => Ok(only),
+            (last, _) => {
+                let count = names.len() + usize::from(last.is_some());
+                let d = Diagnostic::error("SELECT02", format!("{selector} selects {count} variants"));
+                let hint = format!("name one variant, such as {}", last.unwrap_or_default());
+                Err(EngineError::Manifest(vec![d.hint(hint)]))
+            }
+        }
+    }
+
     /// Builds the selected variants.
     ///
     /// # Errors
@@ -278,8 +300,9 @@ impl Project {
     /// # Errors
     /// As [`Project::build`]; the variant's own errors when it cannot be built.
     pub fn load(&self, variant: &str, events: &dyn EventSink) -> Result<Loaded, EngineError> {
-        let options = BuildOptions { selectors: vec![variant.to_owned()], ..BuildOptions::default() };
-        let names = self.select(&options.selectors)?;
+        let names = vec![self.one(variant)?];
+        let variant = &names[0];
+        let options = BuildOptions { selectors: names.clone(), ..BuildOptions::default() };
         self.built(&options, &names, events)?;
         let scan = scan(&self.root, &self.manifest, &self.store)?;
         let session = Arc::new(Session::new(self.store.clone(), BTreeSet::new()));

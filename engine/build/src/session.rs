@@ -27,6 +27,8 @@ struct State {
     /// Results that the team's cache gave, with who made them.
     fetched: BTreeMap<Digest, String>,
     remote: BTreeMap<Digest, RemoteRun>,
+    /// Actions that were to run and turned out to be done.
+    found: BTreeSet<Digest>,
 }
 
 impl Session {
@@ -105,6 +107,16 @@ impl Session {
     /// Where an action of this build ran, when not here.
     pub(crate) fn remote_run(&self, key: &Digest) -> Option<RemoteRun> {
         self.state().remote.get(key).cloned()
+    }
+
+    /// Remembers that an action that was to run is done: another build beside this one has made it.
+    pub(crate) fn find(&self, key: Digest) {
+        self.state().found.insert(key);
+    }
+
+    /// Whether an action that was to run was done when its turn came.
+    pub(crate) fn was_found(&self, key: &Digest) -> bool {
+        self.state().found.contains(key)
     }
 
     pub(crate) fn fail(&self, key: Digest, failure: Failure) {

@@ -65,7 +65,7 @@ impl VariantStamp {
         let stamped = |path: &PathBuf| {
             let stamp = FileStamp::of(&std::fs::metadata(path).ok()?);
             let name = path.file_name()?.to_str()?.to_owned();
-            stamp.is_settled_by_us(now).then_some((name, stamp))
+            stamp.is_settled_finely(now).then_some((name, stamp))
         };
         let files = files.iter().map(stamped).collect::<Option<Vec<_>>>()?;
         let (min_cosine, bin_bytes, latency_us) = figures;
@@ -89,7 +89,7 @@ impl Stamps {
         let Some(known) = self.requests.iter().find(|r| r.digest == request) else { return false };
         let now = SystemTime::now();
         let source = |(path, stamp): &(PathBuf, Option<FileStamp>)| {
-            stamp.as_ref().is_some_and(|s| s.is_settled(now)) && stamp_of(path) == *stamp
+            stamp.as_ref().is_some_and(|s| s.is_settled_finely(now)) && stamp_of(path) == *stamp
         };
         let variant = |(name, fingerprint): &(String, Digest)| {
             let stamp = self.variants.get(name).filter(|v| v.fingerprint == *fingerprint);
@@ -110,7 +110,7 @@ impl Stamps {
         self.variants.extend(variants);
     }
 
-    /// Adds a complete build: its sources as they are now, where none of them is too young to trust.
+    /// Adds a complete build that began at `start`: its sources as they are now, where none of them has changed since, or shortly before.
     pub(crate) fn complete(
         &mut self,
         digest: Digest,
@@ -118,11 +118,11 @@ impl Stamps {
         sources: &[PathBuf],
         answers: Vec<Answer>,
         names: &[String],
+        start: SystemTime,
     ) {
         self.requests.retain(|r| r.digest != digest);
-        let now = SystemTime::now();
         let sources: Vec<(PathBuf, Option<FileStamp>)> = sources.iter().map(|p| (p.clone(), stamp_of(p))).collect();
-        let settled = sources.iter().all(|(_, s)| s.as_ref().is_some_and(|s| s.is_settled(now)));
+        let settled = sources.iter().all(|(_, s)| s.as_ref().is_some_and(|s| s.is_settled_finely(start)));
         let known = |n: &String| Some((n.clone(), self.variants.get(n)?.fingerprint));
         if let (true, Some(variants)) = (settled, names.iter().map(known).collect::<Option<Vec<_>>>()) {
             self.requests.push(Request { digest, out, sources, answers, variants });
