@@ -14,6 +14,7 @@ use crate::build::{BuildOptions, BuildReport};
 use crate::error::EngineError;
 use crate::events::EventSink;
 use crate::project::Project;
+use ptq_cache::Digest;
 use roots::Roots;
 use snapshot::Snapshot;
 use std::collections::BTreeMap;
@@ -62,6 +63,8 @@ struct State {
     hints: Option<(Instant, Instant)>,
     /// What the running or last build looked at.
     snapshot: Snapshot,
+    /// Digest of what it read; none where it could not begin.
+    read: Option<Digest>,
     roots: Option<Roots>,
     stopped: bool,
 }
@@ -71,14 +74,25 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A build has looked at these files and folders: watch them.
-    pub(crate) fn looked_at(&self, paths: &[PathBuf]) {
+    /// A build has looked at these files and folders, and read what has this digest: watch them.
+    pub(crate) fn looked_at(&self, paths: &[PathBuf], read: Option<Digest>) {
         let snapshot = Snapshot::of(paths);
         let mut state = self.state();
         if let Some(roots) = &mut state.roots {
             roots.follow(paths);
         }
         state.snapshot = snapshot;
+        state.read = read;
+    }
+
+    /// Whether a project would read just what the last build read; if so, it is looked at.
+    fn is_as_read(&self, project: &Project) -> bool {
+        let Ok((sources, read)) = project.sources() else { return false };
+        let same = self.state().read == Some(read);
+        if same {
+            self.looked_at(&sources, Some(read));
+        }
+        same
     }
 
     /// Whether the running build is of no use any more.
@@ -154,7 +168,7 @@ pub fn watch(
     let mut why_poll = None;
     let mut last: BTreeMap<String, Figures> = BTreeMap::new();
     let mut manifest_holds = true;
-    let mut first = true;
+    let (mut first, mut is_due) = (true, true);
     loop {
         if poll.is_none() && shared.state().roots.is_none() {
             let (hinted, ignored) = (shared.clone(), project.own_folders());
@@ -165,7 +179,7 @@ pub fn watch(
         }
         let stopped = || options.cancel.is_set();
         let mut ended_early = false;
-        if manifest_holds {
+        if manifest_holds && is_due {
             let start = Instant::now();
             let result = build(&project, &shared, options, poll, events);
             match result {
@@ -182,7 +196,7 @@ pub fn watch(
                     }
                 }
                 Err(error) => {
-                    shared.looked_at(&project.manifest_files());
+                    shared.looked_at(&project.manifest_files(), None);
                     if !tell(Watched::Broken(&error)) {
                         return Ok(());
                     }
@@ -194,14 +208,20 @@ pub fn watch(
             (poll, why_poll) = (Some(POLL), Some(why));
             shared.state().roots = None;
         }
-        if !ended_early && !wait(&shared, poll, &why_poll, &stopped, tell) {
+        let woken = if ended_early { Woken::Changed } else { wait(&shared, poll, &why_poll, &stopped, tell) };
+        if woken == Woken::Ended {
             return Ok(());
         }
         match project.reopen() {
-            Ok(next) => (project, manifest_holds) = (next, true),
+            Ok(next) => {
+                is_due = woken == Woken::Changed || !shared.is_as_read(&next);
+                (project, manifest_holds) = (next, true);
+            }
+            // The same manifest is as wrong as before.
+            Err(_) if woken == Woken::Perhaps && !manifest_holds => shared.looked_at(&project.manifest_files(), None),
             Err(error) => {
                 manifest_holds = false;
-                shared.looked_at(&project.manifest_files());
+                shared.looked_at(&project.manifest_files(), None);
                 if !tell(Watched::Broken(&error)) {
                     return Ok(());
                 }
@@ -230,38 +250,52 @@ fn build(
     })
 }
 
-/// Waits until an input has changed, or may have changed within the clock's grain.
+/// Why a wait ended.
+#[derive(Clone, Copy, PartialEq)]
+enum Woken {
+    /// An input has changed.
+    Changed,
+    /// One may have changed within the clock's grain.
+    Perhaps,
+    /// The watch is to end.
+    Ended,
+}
+
+/// Waits until an input has changed, or may have.
 fn wait(
     shared: &Watch,
     poll: Option<Duration>,
     why: &Option<String>,
     stopped: &dyn Fn() -> bool,
     tell: &mut dyn FnMut(Watched<'_>) -> bool,
-) -> bool {
+) -> Woken {
     let mut told = false;
     loop {
         let (changed, recheck) = {
             let state = shared.state();
             (state.snapshot.is_outdated(), state.snapshot.recheck_in())
         };
-        if changed || recheck == Some(Duration::ZERO) {
-            return true;
+        if changed {
+            return Woken::Changed;
+        }
+        if recheck == Some(Duration::ZERO) {
+            return Woken::Perhaps;
         }
         if !told {
             let count = shared.state().snapshot.len();
             if !tell(Watched::Waiting(count, why.clone())) {
-                return false;
+                return Woken::Ended;
             }
             told = true;
         }
         let most = [poll, recheck].into_iter().flatten().min();
         let hinted = shared.settle(most, stopped);
         if stopped() {
-            return false;
+            return Woken::Ended;
         }
         // An edit within the clock's grain of the last look need not show in a stamp.
         if hinted && recheck.is_some() {
-            return true;
+            return Woken::Perhaps;
         }
     }
 }

@@ -82,7 +82,7 @@ impl Reporter {
             }
             Event::Finished { variant } => state.with_live(|live| live.finished(variant)),
         }
-        if !self.quiet && state.live.is_none() && state.spoke.elapsed() >= STILL_HERE {
+        if !self.quiet && state.known > 0 && state.live.is_none() && state.spoke.elapsed() >= STILL_HERE {
             let (ran, known, variants) = (state.ran, state.known, state.variants);
             state.line(&format!("  {ran} of {known} known actions ran, for {variants} variants"));
         }

@@ -1,6 +1,7 @@
 //! What a build changed in a variant's figures.
 
 use crate::build::{BuildReport, VariantReport};
+use ptq_cache::Digest;
 use std::collections::BTreeMap;
 
 /// The figures of a variant that matter from build to build.
@@ -14,6 +15,8 @@ pub struct Figures {
     pub latency_us: Option<f64>,
     /// Whether the variant is done.
     pub done: bool,
+    /// Digest of what its stages made.
+    pub made: Option<Digest>,
 }
 
 /// A variant that the last build changed.
@@ -33,23 +36,47 @@ pub struct Change {
 pub(super) fn changes(last: &mut BTreeMap<String, Figures>, report: &BuildReport) -> Vec<Change> {
     let mut out = Vec::new();
     for variant in &report.variants {
-        let now = figures(variant);
+        let known = last.get(&variant.name).copied();
+        let now = figures(variant, known);
         let ran: Vec<String> =
             report.work.iter().filter(|w| w.variant == variant.name).map(|w| w.stage.clone()).collect();
-        let before = if now.done { last.insert(variant.name.clone(), now) } else { last.get(&variant.name).copied() };
-        if before != Some(now) || !ran.is_empty() {
-            out.push(Change { name: variant.name.clone(), ran, before, now });
+        if known != Some(now) || !ran.is_empty() {
+            out.push(Change { name: variant.name.clone(), ran, before: known, now });
         }
+        last.insert(variant.name.clone(), now);
     }
     out
 }
 
-fn figures(variant: &VariantReport) -> Figures {
+/// A variant's figures; one that failed keeps those of its last build, one that was left alone what it was made of.
+fn figures(variant: &VariantReport, known: Option<Figures>) -> Figures {
+    let known = known.unwrap_or_default();
+    if !variant.is_done() {
+        return Figures { done: false, ..known };
+    }
     Figures {
         min_cosine: variant.min_cosine,
         bin_bytes: variant.bin_bytes,
         latency_us: variant.latency_us,
-        done: variant.is_done(),
+        done: true,
+        made: variant.made.or(known.made),
+    }
+}
+
+impl Change {
+    /// How much the figures moved, for an order: failures first, then what changed most.
+    pub fn weight(&self) -> f64 {
+        let share = |now: Option<f64>, before: Option<f64>| match (now, before) {
+            (Some(now), Some(before)) => ((now - before) / before.abs().max(1e-9)).abs(),
+            _ => 0.0,
+        };
+        let of = |before: Figures| {
+            let bytes = |f: Figures| f.bin_bytes.map(|b| b as f64);
+            share(self.now.min_cosine, before.min_cosine)
+                .max(share(self.now.latency_us, before.latency_us))
+                .max(share(bytes(self.now), bytes(before)))
+        };
+        if self.now.done { self.before.map_or(f64::MAX, of) } else { f64::INFINITY }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::args::{Build, Global};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::terminal::error;
-use ptq_engine::watch::{WatchOptions, Watched, watch};
+use ptq_engine::watch::{Change, WatchOptions, Watched, watch};
 use ptq_engine::{BuildOptions, Project};
 use std::time::Duration;
 
@@ -32,11 +32,15 @@ pub(super) fn run(
                 println!("watching {count} files and folders{how}; end with Ctrl-C");
             }
             Watched::Built(report, changes, time) => {
-                for change in changes.iter().take(MAX_LINES) {
+                let mut shown: Vec<&Change> = changes.iter().collect();
+                if shown.len() > MAX_LINES {
+                    shown.sort_by(|a, b| b.weight().total_cmp(&a.weight()));
+                }
+                for change in shown.into_iter().take(MAX_LINES) {
                     println!("{change}");
                 }
                 if changes.len() > MAX_LINES {
-                    println!("and {} more variants", changes.len() - MAX_LINES);
+                    println!("and {} more variants, which changed less", changes.len() - MAX_LINES);
                 }
                 errors(global, report);
                 let done = report.variants.iter().filter(|v| v.is_done()).count();
