@@ -5,14 +5,16 @@ mod page;
 use crate::artifacts;
 use crate::build::{BuildOptions, Finished};
 use crate::error::EngineError;
+use crate::evaluate::Evaluator;
 use crate::events::EventSink;
 use crate::finish::stages_of;
-use crate::manifest::VariantConfig;
+use crate::manifest::{SampleSource, VariantConfig};
 use crate::project::Project;
 use crate::session::Session;
 use crate::sources::scan;
 use ptq_ir::Device;
 use ptq_report::Measure;
+use ptq_report::verify::Stage;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub struct Compared {
     pub outputs: Vec<(String, f64)>,
     /// Least of them; `None` when it is not a number.
     pub min_cosine: Option<f64>,
+    /// The metric of its evaluation data and the figure of `model.bin`, where the manifest names such data.
+    pub task: Option<(String, f64)>,
     /// Size of `model.bin`, bytes.
     pub bin_bytes: u64,
     /// Time on the accelerator by the timed simulator, microseconds, when the march has one.
@@ -79,8 +83,15 @@ impl Project {
             let bin_bytes = bin.map_or(0, |e| e.size);
             let latency_us = bin.and_then(|e| self.latency_us(&scan, &config.march, &e.digest));
             let settings = variant.settings.0.iter().map(|(path, s)| (path.join("."), s.value.to_string()));
+            let root = &self.root;
+            let evaluator =
+                Evaluator { driver: &driver, scan: &scan, root, variant: name, config: &config, trees: &stages.trees };
+            let task = match config.eval.data {
+                SampleSource::None => None,
+                _ => Some(evaluator.evaluation(Stage::Bin).map(|e| (e.metric, e.value.0)).map_err(lost)?),
+            };
             let found = compared(name, &variant.model, settings.collect(), &measured.map_err(lost)?, bin_bytes);
-            variants.push(Compared { latency_us, ..found });
+            variants.push(Compared { latency_us, task, ..found });
         }
         Ok(Comparison::of(variants))
     }
@@ -94,6 +105,7 @@ fn compared(name: &str, model: &str, settings: BTreeMap<String, String>, m: &Mea
         settings,
         outputs: m.outputs.iter().map(|o| (o.output.clone(), o.cosine.0)).collect(),
         min_cosine: m.outputs.iter().map(|o| o.cosine.0).reduce(f64::min).filter(|c| c.is_finite()),
+        task: None,
         bin_bytes,
         latency_us: None,
         nodes_bpu: on(Device::Bpu),

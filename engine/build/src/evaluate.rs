@@ -49,12 +49,9 @@ impl Project {
         stages: &[Stage],
         events: &dyn EventSink,
     ) -> Result<Vec<(Stage, Evaluation)>, EngineError> {
-        let options = BuildOptions { selectors: vec![variant.to_owned()], ..BuildOptions::default() };
-        let names = self.select(&options.selectors)?;
-        let [name] = names.as_slice() else {
-            let d = Diagnostic::error("SELECT02", format!("{variant} selects {} variants", names.len()));
-            return Err(EngineError::Manifest(vec![d.hint("name one variant")]));
-        };
+        let names = vec![self.one(variant)?];
+        let name = &names[0];
+        let options = BuildOptions { selectors: names.clone(), ..BuildOptions::default() };
         self.built(&options, &names, events)?;
         let scan = scan(&self.root, &self.manifest, &self.store)?;
         let session = Arc::new(Session::new(self.store.clone(), BTreeSet::new()));

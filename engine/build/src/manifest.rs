@@ -5,6 +5,7 @@
 mod compile;
 mod config;
 mod custom;
+mod define;
 mod evaluation;
 mod execution;
 mod expand;
@@ -82,7 +83,9 @@ impl Manifest {
     /// Every problem found, with line and, where a word is close to a known one, a suggestion.
     pub fn parse(text: &str, file: &str, overlay: &Overlay) -> Result<Manifest, Vec<Diagnostic>> {
         let mut reader = Reader::new(text, file);
-        let Some(root) = reader.root() else { return Err(reader.problems) };
+        let Some(mut root) = reader.root() else { return Err(reader.problems) };
+        let over = define::documents(overlay);
+        define::lay(&over, &mut root);
         let manifest = expand::expand(&mut reader, root, overlay);
         reader.add_excerpts();
         if reader.problems.is_empty() { Ok(manifest) } else { Err(reader.problems) }

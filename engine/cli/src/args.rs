@@ -158,7 +158,7 @@ pub(crate) struct Build {
     #[arg(long, requires = "dry_run")]
     pub(crate) exit_code: bool,
     /// Run this stage again even if its result is remembered
-    #[arg(long, value_name = "STAGE", value_parser = ["parse", "fuse", "inspect", "observe", "calibrate", "partition", "compile", "measure"])]
+    #[arg(long, value_name = "STAGE", value_parser = stage_name)]
     pub(crate) force: Vec<String>,
     /// Actions at a time; the number of processors when not given
     #[arg(short, long, value_name = "N")]
@@ -466,4 +466,15 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         .filter(|(k, _)| !k.is_empty())
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
         .ok_or_else(|| format!("{text:?} is not NAME=VALUE"))
+}
+
+/// Stages that can be forced, besides those of the manifest.
+const FORCED: [&str; 8] = ["parse", "fuse", "inspect", "observe", "calibrate", "partition", "compile", "measure"];
+
+/// A stage of ours, or `stage:NAME` of the manifest.
+fn stage_name(text: &str) -> Result<String, String> {
+    if FORCED.contains(&text) || text.strip_prefix("stage:").is_some_and(|name| !name.is_empty()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("stages: {}, or stage:NAME for one of the manifest", FORCED.join(", ")))
 }

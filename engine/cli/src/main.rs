@@ -2,7 +2,17 @@
 //!
 //! Exit codes: 0 done; 1 a build, gate or comparison failed; 2 usage or manifest error; 3 `--dry-run --exit-code`
 //! found work; 101 a bug of ours; 130 a build was interrupted.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+/// As the one of the standard library, but a reader that goes away (`ptq ... | head`) ends no work.
+macro_rules! print {
+    ($($arg:tt)*) => { $crate::terminal::say(format_args!($($arg)*)) };
+}
+macro_rules! println {
+    ($($arg:tt)*) => { $crate::terminal::say(format_args!("{}\n", format_args!($($arg)*))) };
+}
+macro_rules! eprintln {
+    ($($arg:tt)*) => { $crate::terminal::tell(format_args!("{}\n", format_args!($($arg)*))) };
+}
 
 mod args;
 mod commands;

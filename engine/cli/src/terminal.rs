@@ -1,7 +1,17 @@
 //! Colours and aligned tables.
 
 use crate::args::{Color, Global};
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
+
+/// Writes to standard output; what nobody takes is lost.
+pub(crate) fn say(text: std::fmt::Arguments<'_>) {
+    let _ = std::io::stdout().lock().write_fmt(text);
+}
+
+/// Writes to standard error; what nobody takes is lost.
+pub(crate) fn tell(text: std::fmt::Arguments<'_>) {
+    let _ = std::io::stderr().lock().write_fmt(text);
+}
 
 /// Whether to colour what goes to standard error.
 pub(crate) fn colors(global: &Global) -> bool {

@@ -86,10 +86,12 @@ fn table(c: &Comparison) -> String {
             format!("<td data-v=\"{value}\">{shown}</td>")
         };
         let cosine = number(v.min_cosine.map_or_else(|| "-".to_owned(), |x| format!("{x:.6}")), v.min_cosine);
+        let task = v.task.as_ref();
+        let task = number(task.map_or_else(|| "-".to_owned(), |(m, x)| format!("{m} {x:.4}")), task.map(|(_, x)| *x));
         let latency = number(latency(v).unwrap_or_else(|| "-".to_owned()), v.latency_us);
         let _ = writeln!(
             rows,
-            "<tr{}><td>{}</td><td>{}</td>{cosine}{latency}{}<td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr{}><td>{}</td><td>{}</td>{cosine}{task}{latency}{}<td>{}</td><td>{}</td><td>{}</td></tr>",
             if v.pareto { " class=\"p\"" } else { "" },
             escape(&v.name),
             escape(&v.model),
@@ -99,7 +101,7 @@ fn table(c: &Comparison) -> String {
             escape(&settings.join("; "))
         );
     }
-    let heads = ["variant", "model", "cosine", "latency", "model.bin", "BPU", "CPU", "settings that differ"];
+    let heads = ["variant", "model", "cosine", "task", "latency", "model.bin", "BPU", "CPU", "settings that differ"];
     let heads: String = heads.iter().map(|h| format!("<th class=\"s\">{h}</th>")).collect();
     format!("<h2>Variants</h2>\n<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table>\n")
 }

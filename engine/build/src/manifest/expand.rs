@@ -2,7 +2,7 @@
 
 use super::overlay::Overlay;
 use super::settings::{Reader, Setting, Settings, Spot, override_value, parts, unknown_key};
-use super::{CustomOpConfig, Manifest, RewriteConfig, custom, execution, keys, matrix, remote, rewrite, stage};
+use super::{CustomOpConfig, Manifest, RewriteConfig, custom, define, execution, keys, matrix, remote, rewrite, stage};
 use ptq_ir::Diagnostic;
 use ptq_place::nearest;
 use std::collections::BTreeMap;
@@ -187,7 +187,7 @@ fn base(r: &mut Reader<'_>, root: &DeTable<'_>, overlay: &Overlay) -> Base {
     }
     for (key, raw) in &overlay.define {
         let path = parts(key);
-        if path.first().is_some_and(|p| p == "stage") || key.starts_with("cache.remote.") {
+        if path.first().is_some_and(|p| p == "stage") || key.starts_with("cache.remote.") || define::is_outside(&path) {
             continue;
         }
         let result = match keys::find(&path) {

@@ -73,7 +73,10 @@ fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
         return Err(Failure::Failed("error: cancelled\n  help: finished work is kept; build again to go on".into()));
     }
     if args.dry_run {
-        return Ok(dry_run(args, global.verbose, &report));
+        let code = dry_run(args, global.verbose, &report);
+        errors(global, &report);
+        let fails = report.variants.iter().any(|v| !v.errors().is_empty());
+        return Ok(if fails { 1 } else { code });
     }
     let failed: Vec<&VariantReport> = report.variants.iter().filter(|v| !v.is_done()).collect();
     if !global.quiet {

@@ -31,7 +31,7 @@ pub(crate) fn run(global: &Global, args: &Compare) -> Result<u8, Failure> {
 }
 
 fn shown(c: &Comparison) -> String {
-    let head = ["variant", "model", "cosine", "latency", "model.bin", "BPU", "CPU", "best", "settings that differ"];
+    let head = ["variant", "model", "cosine", "task", "latency", "model.bin", "BPU", "CPU", "best", "settings that differ"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for v in &c.variants {
         let settings: Vec<String> = v.settings.iter().map(|(k, s)| format!("{k}={s}")).collect();
@@ -39,6 +39,7 @@ fn shown(c: &Comparison) -> String {
             v.name.clone(),
             v.model.clone(),
             v.min_cosine.map_or_else(|| "-".into(), |x| format!("{x:.6}")),
+            v.task.as_ref().map_or_else(|| "-".into(), |(metric, x)| format!("{metric} {x:.4}")),
             v.latency_us.map_or_else(|| "-".into(), |us| format!("{:.3} ms", us / 1e3)),
             format!("{:.1} KiB", v.bin_bytes as f64 / 1024.0),
             v.nodes_bpu.to_string(),

@@ -7,18 +7,31 @@ use crate::terminal::table;
 
 pub(crate) fn run(global: &Global, args: &Log) -> Result<u8, Failure> {
     let project = project(global)?;
-    project.select(std::slice::from_ref(&args.variant))?;
-    let log = project.log(&args.variant);
-    if args.json {
-        println!("{}", serde_json::json!({ "builds": log }));
-        return Ok(0);
+    let names = project.select(std::slice::from_ref(&args.variant))?;
+    if let (true, [name]) = (args.json, &names[..]) {
+        println!("{}", serde_json::json!({ "builds": project.log(name) }));
+    } else if args.json {
+        let all: serde_json::Map<_, _> =
+            names.iter().map(|n| (n.clone(), serde_json::json!({ "builds": project.log(n) }))).collect();
+        println!("{}", serde_json::json!({ "variants": all }));
+    } else {
+        for name in &names {
+            if names.len() > 1 {
+                println!("{name}");
+            }
+            one(global, name, &project.log(name));
+        }
     }
+    Ok(0)
+}
+
+fn one(global: &Global, name: &str, log: &[ptq_engine::LogEntry]) {
     if log.is_empty() {
-        println!("{} has not been built yet", args.variant);
-        return Ok(0);
+        println!("{name} has not been built yet");
+        return;
     }
     let mut rows = vec![["build", "UTC", "cosine", "model.bin", "changed"].map(str::to_owned).to_vec()];
-    for entry in &log {
+    for entry in log {
         let stages: Vec<String> = entry.stages.iter().map(|(name, outcome, _)| format!("{name} ({outcome})")).collect();
         rows.push(vec![
             entry.number.to_string(),
@@ -30,13 +43,12 @@ pub(crate) fn run(global: &Global, args: &Log) -> Result<u8, Failure> {
     }
     print!("{}", table(&rows));
     if global.verbose {
-        for entry in &log {
+        for entry in log {
             for (stage, _, why) in entry.stages.iter().filter(|(_, _, why)| !why.is_empty()) {
                 println!("{} {stage}: {}", entry.number, why.join("; "));
             }
         }
     }
-    Ok(0)
 }
 
 /// `2026-01-31 23:59:59` of seconds since 1970 (the civil calendar of 400-year eras).

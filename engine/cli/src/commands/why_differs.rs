@@ -8,8 +8,9 @@ pub(crate) fn run(global: &Global, args: &WhyDiffers) -> Result<u8, Failure> {
     let project = project(global)?;
     let recipe = |what: &str| {
         let variant = what.rsplit_once('@').map_or(what, |(v, _)| v);
-        project.select(&[variant.to_owned()])?;
-        project.recipe_at(what).ok_or_else(|| {
+        let variant = project.one(variant)?;
+        let what = what.rsplit_once('@').map_or(variant.clone(), |(_, number)| format!("{variant}@{number}"));
+        project.recipe_at(&what).ok_or_else(|| {
             Failure::Failed(format!(
                 "error: nothing is known of {what}\n  help: build it; ptq log {variant} lists builds"
             ))
