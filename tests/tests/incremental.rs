@@ -158,16 +158,24 @@ fn auto_is_never_worse_than_default_and_shares_its_scores() {
 fn a_device_edit_runs_no_inference_but_scoring() {
     let p = project();
     let of = |ran: &[String], stage: &str| stages(ran).iter().filter(|s| **s == stage).count();
-    let on_cpu = "-Drun_on_cpu=[\"/3/3.0/Conv\"]";
-    ran(p.path(), &["b", "-Dcalibration.type=default"]);
-    let placed = ran(p.path(), &["b", "-Dcalibration.type=default", on_cpu]);
-    for inference in ["reference", "inspect"] {
-        assert_eq!(of(&placed, inference), 0, "{inference}: {placed:?}");
+    let inference = ["reference", "inspect", "observe", "channels"];
+    let search = "-Dcalibration.type=default";
+    ran(p.path(), &["b", search]);
+    // Onto the BPU: the model's tail gets int8 outputs, and scales.
+    let asked = ran(p.path(), &["b", search, "-Drun_on_bpu=[\"/10/Gemm\"]"]);
+    for stage in inference {
+        assert_eq!(of(&asked, stage), 0, "{stage}: {asked:?}");
     }
-    assert!(of(&placed, "observe") <= 1, "only of the tensor that had no scale before: {placed:?}");
+    assert_eq!(of(&asked, "calibrate"), 1, "{asked:?}");
+    // Off the BPU, in front of an activation that every march fuses: one tensor gets a scale that it never had.
+    let placed = ran(p.path(), &["b", search, "-Drun_on_cpu=[\"/3/3.0/Conv\"]"]);
+    for stage in inference {
+        let most = usize::from(stage == "observe");
+        assert!(of(&placed, stage) <= most, "{stage}: {placed:?}");
+    }
+    assert!(of(&placed, "score") >= 3 && of(&placed, "calibrate") == 1, "{placed:?}");
     let back = ran(p.path(), &["b", "-Dcalibration.type=kl"]);
     assert_eq!(of(&back, "observe"), 0, "all of these were observed: {back:?}");
-    assert!(of(&placed, "score") >= 3 && of(&placed, "calibrate") == 1, "{placed:?}");
 }
 
 #[test]

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use toml::Value;
 
+/// Height and width of an image where the file leaves them open.
+const USUAL_SIDE: usize = 224;
+
 /// The manifest's text for the model's bytes, to stand in the folder `target`. It builds as it is, with synthetic samples,
 /// unless a dimension is open and has to be filled in.
 ///
@@ -60,13 +63,19 @@ fn described(model: &str, input: &RawInput) -> String {
     let name = if plain { input.name.clone() } else { Value::String(input.name.clone()).to_string() };
     let dims = input.dims.as_deref().unwrap_or_default();
     let mut out = format!("\n[model.{model}.input.{name}]\n");
-    let shown: Vec<String> = dims
-        .iter()
-        .map(|d| match d {
-            RawDim::Fixed(n) => n.to_string(),
-            RawDim::Open(_) => "1".to_owned(),
-        })
-        .collect();
+    let (kind, layout, why) = guess(input);
+    // Height and width of an image: 1 is too small for most networks.
+    let side = |i: usize| match layout {
+        Some("NCHW") => i >= 2,
+        Some(_) => i == 1 || i == 2,
+        None => false,
+    };
+    let of = |(i, d): (usize, &RawDim)| match d {
+        RawDim::Fixed(n) => n.to_string(),
+        RawDim::Open(_) if side(i) => USUAL_SIDE.to_string(),
+        RawDim::Open(_) => "1".to_owned(),
+    };
+    let shown: Vec<String> = dims.iter().enumerate().map(of).collect();
     let open: Vec<String> = dims.iter().filter(|d| matches!(d, RawDim::Open(_))).map(ToString::to_string).collect();
     if input.dims.is_none() {
         out += "# shape = [...]            # the file does not even state the rank: fill it in\n";
@@ -75,12 +84,11 @@ fn described(model: &str, input: &RawInput) -> String {
     } else {
         let _ = writeln!(
             out,
-            "shape = [{}]    # open in the file ({}): 1 stands for each, fill them in",
+            "shape = [{}]    # open in the file ({}): guesses, fill them in",
             shown.join(", "),
             open.join(", ")
         );
     }
-    let (kind, layout, why) = guess(input);
     let _ = writeln!(out, "type_train = \"{kind}\"    # a guess: {why}");
     if let Some(layout) = layout {
         let _ = writeln!(out, "layout_train = \"{layout}\"");

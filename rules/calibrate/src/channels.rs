@@ -90,6 +90,27 @@ pub(crate) fn merge(all: &mut ChannelRanges, part: &ChannelRanges) {
     }
 }
 
+/// The values that may have one scale a channel under some placement: made by a Conv or by the activation behind one, and read by
+/// Convs.
+pub(crate) fn between_convs(graph: &Graph) -> Vec<ValueId> {
+    let consumers = graph.consumers();
+    let made = |node: &Node| {
+        let own = node.outputs.first().copied().filter(|_| node.is("Conv"))?;
+        let behind = match consumers[own.0 as usize][..] {
+            [reader] if ops::activation_of(graph, graph.node(reader)).is_some() => {
+                graph.node(reader).outputs.first().copied()
+            }
+            _ => None,
+        };
+        Some([Some(own), behind])
+    };
+    let read = |v: &ValueId| {
+        let readers = &consumers[v.0 as usize];
+        !readers.is_empty() && readers.iter().all(|r| graph.node(*r).is("Conv"))
+    };
+    graph.nodes.iter().filter_map(made).flatten().flatten().filter(read).collect()
+}
+
 /// The values that may have one scale a channel under a placement.
 pub(crate) fn absorbable(graph: &Graph, placement: &Placement) -> Vec<ValueId> {
     let consumers = graph.consumers();

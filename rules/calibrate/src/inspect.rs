@@ -2,7 +2,7 @@
 //! files that do not fit are named at once.
 
 use crate::samples::samples_of;
-use ptq_ir::{DType, Diagnostic, InputSpec, Tensor};
+use ptq_ir::{DType, Diagnostic, InputSpec, Layout, Tensor, numel};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct InspectParams {
     pub inputs: Vec<SampledInput>,
 }
 
-/// One file of calibration data, as the model takes it.
+/// One file of calibration data, as it is stored; a picture as the pixels that the input takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Input that it fills.
@@ -36,9 +36,9 @@ pub struct FileFacts {
     pub file: String,
     /// BLAKE3 of its bytes, in hexadecimal digits.
     pub hash: String,
-    /// Shape after decoding.
+    /// Shape of the array; of a picture that of the input.
     pub shape: Vec<usize>,
-    /// Element type after decoding.
+    /// Element type.
     pub dtype: DType,
     /// Least finite value; 0 where there is none.
     pub min: f64,
@@ -48,6 +48,12 @@ pub struct FileFacts {
     pub mean: f64,
     /// Elements that are not a number.
     pub nans: u64,
+    /// Means of the finite values of each channel, for image inputs with three of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<f64>,
+    /// Whether planes are declared and neighbours in the file differ much more than every third element: pixels stand side by side.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interleaved: bool,
 }
 
 /// What inspect found.
@@ -72,7 +78,7 @@ impl BuildRule for InspectRule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
@@ -100,9 +106,36 @@ impl BuildRule for InspectRule {
 
 fn facts(input: &SampledInput, file: &str, bytes: &[u8]) -> Result<FileFacts, Diagnostic> {
     let (spec, shape) = input.spec.sample(&input.shape);
-    let tensor = ptq_sample::decode(file, bytes, &spec, input.dtype, &shape)?;
+    let tensor = ptq_sample::held(file, bytes, &spec, input.dtype, &shape)?;
     let hash = blake3::hash(bytes).to_hex().to_string();
-    Ok(facts_of(&input.name, file, hash, &tensor))
+    let mut out = facts_of(&input.name, file, hash, &tensor);
+    let planes = spec.layout_train == Layout::Nchw;
+    let channels = shape.get(if planes { 1 } else { 3 });
+    if shape.len() == 4 && channels == Some(&3) && spec.type_train.is_image() && numel(&shape) == Some(tensor.len()) {
+        let values = tensor.to_f64s();
+        let plane = if planes { shape[2] * shape[3] } else { 1 };
+        out.channels = (0..3).map(|k| mean(values.iter().skip(k * plane).enumerate(), plane)).collect();
+        out.interleaved = planes && roughness(&values, 1) > INTERLEAVED * roughness(&values, 3);
+    }
+    Ok(out)
+}
+
+/// How much rougher a file of planes is from element to element than from each to the third behind it before its pixels seem to
+/// stand side by side; in planes neighbours differ least.
+const INTERLEAVED: f64 = 1.5;
+
+/// Mean of the finite values of one channel: runs of `plane` elements, of which every third counts.
+fn mean<'v>(values: impl Iterator<Item = (usize, &'v f64)>, plane: usize) -> f64 {
+    let own = values.filter(|(i, v)| i / plane % 3 == 0 && v.is_finite());
+    let (sum, n) = own.fold((0.0, 0u64), |(sum, n), (_, v)| (sum + v, n + 1));
+    sum / n.max(1) as f64
+}
+
+/// Mean distance of the finite elements that stand `step` apart.
+fn roughness(values: &[f64], step: usize) -> f64 {
+    let distances = values.iter().zip(values.iter().skip(step)).map(|(a, b)| (a - b).abs()).filter(|d| d.is_finite());
+    let (sum, n) = distances.fold((0.0, 0u64), |(sum, n), d| (sum + d, n + 1));
+    sum / n.max(1) as f64
 }
 
 fn facts_of(input: &str, file: &str, hash: String, tensor: &Tensor) -> FileFacts {
@@ -116,9 +149,9 @@ fn facts_of(input: &str, file: &str, hash: String, tensor: &Tensor) -> FileFacts
     if finite == 0 {
         (min, max) = (0.0, 0.0);
     }
-    let mean = sum / finite.max(1) as f64;
+    let (shape, dtype, mean) = (tensor.shape().to_vec(), tensor.dtype(), sum / finite.max(1) as f64);
     let (input, file) = (input.to_owned(), file.to_owned());
-    FileFacts { input, file, hash, shape: tensor.shape().to_vec(), dtype: tensor.dtype(), min, max, mean, nans }
+    FileFacts { input, file, hash, shape, dtype, min, max, mean, nans, channels: Vec::new(), interleaved: false }
 }
 
 #[cfg(test)]
@@ -158,10 +191,37 @@ mod tests {
         let files: Vec<FileFacts> = serde_json::from_slice(&out[DATA]).unwrap();
         let shown: Vec<_> =
             files.iter().map(|f| (f.file.as_str(), f.shape.len(), f.min, f.max, f.mean, f.nans)).collect();
-        assert_eq!(shown, [("a.npy", 4, 0.0, 180.0, 90.0, 0), ("b.npy", 4, 0.0, 180.0, 90.0, 0)]);
+        assert_eq!(shown, [("a.npy", 4, 0.0, 180.0, 90.0, 0), ("b.npy", 3, 0.0, 180.0, 90.0, 0)], "as stored");
         assert!(files[0].hash != files[1].hash && files[0].hash.len() == 64);
         let warnings: Vec<Diagnostic> = serde_json::from_slice(&out["warnings.json"]).unwrap();
         assert_eq!(warnings.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["DATA01"]);
+    }
+
+    /// Facts of an array for an rgb input that arrives as nv12.
+    fn of_array(tensor: &Tensor) -> FileFacts {
+        let spec = InputSpec { type_train: InputType::Rgb, type_rt: Some(InputType::Nv12), ..InputSpec::default() };
+        let input = SampledInput { name: "x".into(), dtype: DType::F32, shape: vec![1, 3, 8, 8], spec };
+        facts(&input, "a.npy", &ptq_sample::write_npy(tensor).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn arrays_are_described_as_they_are_stored_whatever_arrives_at_run_time() {
+        let mut values: Vec<f32> = (0..192).map(|i| (i / 64) as f32 - 1.0).collect();
+        values[5] = f32::NAN;
+        let found = of_array(&Tensor::from_f32([1, 3, 8, 8], values).unwrap());
+        assert_eq!((found.min, found.max, found.nans), (-1.0, 1.0, 1));
+        assert_eq!(found.channels, [-1.0, 0.0, 1.0]);
+        let bytes = of_array(&Tensor::from_u8([1, 3, 8, 8], vec![7; 192]).unwrap());
+        assert_eq!((bytes.dtype, bytes.min, bytes.interleaved), (DType::U8, 7.0, false));
+    }
+
+    #[test]
+    fn pixels_side_by_side_in_planes_are_noticed() {
+        let pixel = |p: usize, k: usize| (p * 2 + k * 60) as f32;
+        let planes: Vec<f32> = (0..3).flat_map(|k| (0..64).map(move |p| pixel(p, k))).collect();
+        let pixels: Vec<f32> = (0..64).flat_map(|p| (0..3).map(move |k| pixel(p, k))).collect();
+        let of = |values: Vec<f32>| of_array(&Tensor::from_f32([1, 3, 8, 8], values).unwrap()).interleaved;
+        assert!(!of(planes) && of(pixels));
     }
 
     #[test]

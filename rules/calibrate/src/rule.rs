@@ -2,7 +2,7 @@
 
 use crate::Histogram;
 use crate::answers::{Answers, Stop, request};
-use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, absorbable, merge, refused};
+use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, between_convs, merge, refused};
 use crate::findings::findings;
 use crate::improve::Improvement;
 use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
@@ -14,11 +14,11 @@ use crate::samples::{Sample, samples};
 use crate::score::ScoreParams;
 use crate::search::{Scorer, compared, search};
 use crate::table::{Observations, is_image};
-use crate::values::{observed, origin};
+use crate::values::{further, origin, shared};
 use crate::weights::not_kept;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
 use ptq_march::March;
-use ptq_place::{Placement, Requests, Scale, follow, place, scales};
+use ptq_place::{Requests, Scale, follow, place, scales};
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     let count = scored(&params.calibration, files.len());
     let apart = params.calibration.method.is_search() && files.len() >= 2 * count;
     let others = if apart { &files[count..] } else { &files[..] };
-    let per_channel = channels_of(&params, &graph, &placement, others)?;
+    let per_channel = channels_of(&params, &graph, others)?;
     let mut out = Blobs::new();
     let table = if params.calibration.method.is_search() {
         let samples = blobs(files.iter().take(count));
@@ -249,32 +249,34 @@ fn inspected(results: &[Blobs]) -> Result<Vec<FileFacts>, Failure> {
     if all.problems.is_empty() { Ok(all.files) } else { Err(all.problems.into()) }
 }
 
-/// One observe action a shard of samples, or one of synthetic samples.
+/// One observe action a shard of samples, or one of synthetic samples, for the values that all placements share; and as many for
+/// what this one needs besides, so that a placement observes what never was, and nothing else.
 pub(crate) fn observations_of(
     params: &CalibrateParams,
     graph: &Graph,
     scales: &BTreeMap<ValueId, Scale>,
     files: &[Sample],
 ) -> Result<Vec<ActionRequest>, Failure> {
-    let observe = ObserveParams {
-        inputs: params.inputs.clone(),
-        values: observed(graph, scales).into_iter().map(|v| graph.value(v).name.clone()).collect(),
-        synthetic: if files.is_empty() { SYNTHETIC_SAMPLES } else { 0 },
-    };
-    if files.is_empty() {
-        return Ok(vec![request("observe", &observe, [], Vec::new())?]);
+    let shared = shared(graph);
+    let further = further(graph, scales, &shared);
+    let mut out = Vec::new();
+    for values in [shared, further].into_iter().filter(|values| !values.is_empty()) {
+        let observe = ObserveParams {
+            inputs: params.inputs.clone(),
+            values: values.into_iter().map(|v| graph.value(v).name.clone()).collect(),
+            synthetic: if files.is_empty() { SYNTHETIC_SAMPLES } else { 0 },
+        };
+        match files {
+            [] => out.push(request("observe", &observe, [], Vec::new())?),
+            files => out.extend(by_shard("observe", &observe, params, files)?),
+        }
     }
-    by_shard("observe", &observe, params, files)
+    Ok(out)
 }
 
-/// One action a shard of samples for the channel ranges of the values that may have one scale a channel.
-fn channels_of(
-    params: &CalibrateParams,
-    graph: &Graph,
-    placement: &Placement,
-    files: &[Sample],
-) -> Result<Vec<ActionRequest>, Failure> {
-    let values = absorbable(graph, placement).into_iter().map(|v| graph.value(v).name.clone()).collect();
+/// One action a shard of samples for the channel ranges of the values that may have one scale a channel under any placement.
+fn channels_of(params: &CalibrateParams, graph: &Graph, files: &[Sample]) -> Result<Vec<ActionRequest>, Failure> {
+    let values = between_convs(graph).into_iter().map(|v| graph.value(v).name.clone()).collect();
     let channels = ChannelParams { inputs: params.inputs.clone(), values };
     by_shard("channels", &channels, params, files)
 }

@@ -60,8 +60,12 @@ pub(crate) fn cut(graph: &mut Graph, cut: &Cut, notes: &mut Vec<Diagnostic>) -> 
             problems.push(Diagnostic::error("PARSE12", what).hint(format!("these can: {}", legal.join(", "))));
             continue;
         };
+        let before = notes.len();
         while let Some((id, end)) = first_at_an_end(graph, |node| node.is(op)) {
             notes.push(remove(graph, id, end));
+        }
+        if notes.len() == before {
+            notes.push(nothing_to_remove(kind, op));
         }
     }
     for name in &cut.remove_node_name {
@@ -71,6 +75,18 @@ pub(crate) fn cut(graph: &mut Graph, cut: &Cut, notes: &mut Vec<Diagnostic>) -> 
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// No node of a type stands at an end, so the request changes nothing.
+fn nothing_to_remove(kind: &str, op: &str) -> Diagnostic {
+    let hint = if op.ends_with("Linear") {
+        "this removes nodes of the file alone: the borders that a build adds stay, because every artifact has the model's own inputs and \
+         outputs; the integers behind a border are in quantized.onnx, in front of its last DequantizeLinear"
+    } else {
+        "remove the request, or cut with output_nodes"
+    };
+    let what = format!("remove_node_type {kind}: no {op} stands beside a model input or output, so nothing is removed");
+    Diagnostic::warning("PARSE14", what).hint(hint)
 }
 
 fn outputs(graph: &mut Graph, names: &[String], problems: &mut Vec<Diagnostic>) {
@@ -187,7 +203,7 @@ mod tests {
         assert_eq!(g.value(g.outputs[0]).shape, [1, 2, 4]);
         // Reshape is not at the end while Softmax is.
         let (g, notes) = apply(&types(&["Reshape", "Softmax"])).expect("cuts");
-        assert_eq!((names(&g), notes), (vec!["in", "relu", "flat"], 1));
+        assert_eq!((names(&g), notes), (vec!["in", "relu", "flat"], 2), "one removal, and a warning about the Reshape");
     }
 
     #[test]

@@ -1,25 +1,56 @@
 //! Turns one file of calibration or run-time data into a model input.
 //!
 //! The same code serves calibration, scoring, `ptq verify` and `ptq run`, so that they cannot see different pixels.
-//! Formats: PNG and JPEG for image inputs, `.npy` for any input, `.bin`/`.raw` with exactly the input's elements, `.nv12` and
-//! `.yuv` with a frame as it arrives at run time; for an input of type `bytes` a file of any kind.
+//! Formats: PNG and JPEG for image inputs, `.npy` for any input, `.bin`, `.raw` and the like with exactly the input's elements, `.nv12`
+//! and `.yuv` with a frame as it arrives at run time; for an input of type `bytes` a file of any kind.
 //! Called by the rules that read samples and by the command line.
 
 mod file_ends;
 mod frame;
+mod held;
 mod image_file;
 mod names;
 mod npy;
+mod picture;
 mod planes;
 mod raw;
 
+pub use held::held;
 pub use names::{ONLY_INPUT, SAMPLE_PREFIX, sample_file, sample_name};
 pub use npy::{read_npy, write_npy};
 
 use ptq_ir::{DType, Diagnostic, InputSpec, InputType, Tensor, numel};
 
 /// Endings of the files that are read, without those of an input of type `bytes`.
-pub const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "npy", "bin", "raw", "nv12", "yuv"];
+pub const ENDINGS: [&str; 16] = [
+    "png", "jpg", "jpeg", "npy", "bin", "raw", "rgb", "bgr", "rgbp", "bgrp", "gray", "yuv444", "feature", "cen", "nv12", "yuv",
+];
+
+/// How files of an ending are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InputKind {
+    Picture,
+    Npy,
+    /// Exactly the input's elements; the endings other than `bin` and `raw` are those that scripts for Horizon's tools write.
+    Raw,
+    /// A frame as it arrives at run time.
+    Frame,
+    Other,
+}
+
+fn kind(file_name: &str) -> InputKind {
+    match ending(file_name).as_str() {
+        "png" | "jpg" | "jpeg" => InputKind::Picture,
+        "npy" => InputKind::Npy,
+        "nv12" | "yuv" => InputKind::Frame,
+        known if ENDINGS.contains(&known) => InputKind::Raw,
+        _ => InputKind::Other,
+    }
+}
+
+fn ending(file_name: &str) -> String {
+    file_name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase()
+}
 
 /// The tensor that a sample file gives for an input of this description, type and shape.
 /// Images keep their pixel values 0..255; normalization is part of the graph. Where a type at run time is declared, pixels
@@ -90,20 +121,20 @@ fn decode_as(
     if spec.type_train == InputType::Bytes {
         return file_ends::decode(bytes, dtype, shape);
     }
-    let extension = file_name.rsplit_once('.').map_or("", |(_, e)| e).to_ascii_lowercase();
     let middle = spec.middle().is_some();
-    let pixels = match extension.as_str() {
-        "png" | "jpg" | "jpeg" => return fit(image_file::decode(bytes, spec, shape)?, dtype, shape),
-        "nv12" | "yuv" if middle => return frame::read(bytes, spec, shape),
-        "bin" | "raw" if middle && run_time => return frame::read(bytes, spec, shape),
-        "npy" => npy_of(bytes, spec)?,
-        "bin" | "raw" => raw::decode(bytes, spec.data_type, dtype, shape)?,
-        "nv12" | "yuv" => {
+    let pixels = match kind(file_name) {
+        InputKind::Picture => return fit(image_file::decode(bytes, spec, shape)?, dtype, shape),
+        InputKind::Frame if middle => return frame::read(bytes, spec, shape),
+        InputKind::Raw if middle && run_time => return frame::read(bytes, spec, shape),
+        InputKind::Npy => npy_of(bytes, spec)?,
+        InputKind::Raw => raw::decode(bytes, spec.data_type, dtype, shape)?,
+        InputKind::Frame => {
             return Err(Diagnostic::error("SAMPLE02", "a frame needs an input with type_rt")
                 .hint("set type_rt of the input, such as type_rt = \"nv12\""));
         }
-        _ => {
-            return Err(Diagnostic::error("SAMPLE02", format!("files ending in {extension:?} are not read"))
+        InputKind::Other => {
+            let ending = ending(file_name);
+            return Err(Diagnostic::error("SAMPLE02", format!("files ending in {ending:?} are not read"))
                 .hint("use .png, .jpg, .npy, .nv12, or .bin/.raw with exactly the input's bytes"));
         }
     };
@@ -218,13 +249,12 @@ mod tests {
     use ptq_ir::{Fit, Layout};
 
     fn png(w: u32, h: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
-        let mut image = image::RgbImage::new(w, h);
-        for (x, y, p) in image.enumerate_pixels_mut() {
-            p.0 = pixel(x, y);
-        }
-        let mut out = std::io::Cursor::new(Vec::new());
-        image.write_to(&mut out, image::ImageFormat::Png).unwrap();
-        out.into_inner()
+        let data: Vec<u8> = (0..h).flat_map(|y| (0..w).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, w, h);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header().unwrap().write_image_data(&data).unwrap();
+        out
     }
 
     #[test]

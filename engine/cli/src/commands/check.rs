@@ -16,11 +16,14 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run(global: &Global, args: &Check) -> Result<u8, Failure> {
     let subject = Subject::of(global, args)?;
     let parsed = step(&ptq_parse::ParseRule, &blobs(&subject.model)?, &subject.params, &subject.model)?;
+    let notes: Vec<ptq_ir::Diagnostic> =
+        parsed.get("warnings.json").and_then(|b| serde_json::from_slice(b).ok()).unwrap_or_default();
     let fused = step(&ptq_fuse::FuseRule, &parsed, &subject.fuse, &subject.model)?;
     let graph = ptq_rule::read_graph(&fused).map_err(|f| Failure::Failed(f.to_string()))?;
     let lines = |d: &[ptq_ir::Diagnostic]| d.iter().map(ToString::to_string).collect::<Vec<_>>();
     let placed = place(&graph, &subject.march, &subject.requests).checked();
-    let (placement, warnings) = placed.map_err(|p| Failure::Failed(lines(&p).join("\n")))?;
+    let (placement, placing) = placed.map_err(|p| Failure::Failed(lines(&p).join("\n")))?;
+    let warnings = [notes, placing].concat();
     let found = Found {
         graph: &graph,
         march: &subject.march,
@@ -49,6 +52,13 @@ impl Subject {
     fn of(global: &Global, args: &Check) -> Result<Subject, Failure> {
         let mut subject = match (&args.variant, &args.model) {
             (Some(variant), _) => Subject::of_variant(global, variant, args.march.as_deref())?,
+            (None, Some(_)) if !global.define.is_empty() => {
+                return Err(Failure::Usage(
+                    "error: -D changes fields of the manifest, and a file alone is checked without one\n  help: --variant NAME, or \
+                     --run-on-bpu, --run-on-cpu, --input-shape"
+                        .into(),
+                ));
+            }
             (None, Some(model)) => Subject {
                 model: model.clone(),
                 march: super::load_march(args.march.as_deref().unwrap_or("bayes"))?,

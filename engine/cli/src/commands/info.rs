@@ -6,8 +6,10 @@ use crate::args::Info;
 use crate::failure::Failure;
 use crate::terminal::table;
 use ptq_ir::{DType, InputSpec, InputType, Layout, QOp, QuantParams, TensorId, aligned_image, aligned_shape};
+use ptq_ir::ops::CustomOp;
 use ptq_runtime::{Model, Port};
-use ptq_sim::artifact::Body;
+use ptq_sim::artifact::{Body, Packed, is_packed, unpack};
+use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 /// A model input or output as it is shown.
@@ -25,35 +27,66 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Info) -> Result<u8, Failure> {
-    let shown = args.file.display();
-    let is_onnx = args.file.extension().is_some_and(|e| e == "onnx");
-    let bytes = if is_onnx { read(&args.file)? } else { select(&args.file, args.packed.as_deref())? };
-    let rows = if is_onnx {
-        onnx(&bytes).map_err(|e| Failure::Failed(format!("error: {shown}: {e}")))?
+    let bytes = read(&args.file)?;
+    let failed = |e: &dyn std::fmt::Display| Failure::Failed(format!("error: {}: {e}", args.file.display()));
+    let found = if args.file.extension().is_some_and(|e| e == "onnx") {
+        vec![(None, Listed { rows: onnx(&bytes).map_err(|e| failed(&e))?, customs: BTreeMap::new() })]
+    } else if is_packed(&bytes) && args.packed.is_none() {
+        let models = unpack(&bytes).map_err(|e| failed(&e))?;
+        let one = |m: &Packed| Ok((Some(m.name.clone()), Listed::of_bin(&m.bin).map_err(|e| failed(&e))?));
+        models.iter().map(one).collect::<Result<_, Failure>>()?
     } else {
-        bin(&bytes).map_err(|e| Failure::Failed(format!("error: {shown}: {e}")))?
+        vec![(None, Listed::of_bin(&select(&args.file, args.packed.as_deref())?).map_err(|e| failed(&e))?)]
     };
-    let loaded = if is_onnx { None } else { Model::load(&bytes).ok() };
-    let customs = loaded.as_ref().map(super::custom::custom_ops).unwrap_or_default();
-    if args.json {
-        let list: Vec<Value> = rows.iter().map(to_json).collect();
-        println!("{}", json!({ "ports": list, "custom_ops": customs }));
-        return Ok(0);
-    }
-    let head = ["", "name", "type", "layout", "valid shape", "aligned shape", "scale", "zero point", "axis"];
-    let mut lines = vec![head.map(str::to_owned).to_vec()];
-    lines.extend(rows.iter().map(cells));
-    print!("{}", table(&lines));
-    for row in &rows {
-        if let Some(note) = &row.note {
-            println!("{}: {note}", row.name);
+    match (args.json, &found[..]) {
+        (true, [(None, only)]) => println!("{}", only.as_json()),
+        (true, all) => {
+            let named = |(name, listed): &(Option<String>, Listed)| (name.clone().unwrap_or_default(), listed.as_json());
+            println!("{}", json!({ "models": all.iter().map(named).collect::<serde_json::Map<_, _>>() }));
+        }
+        (false, all) => {
+            for (name, listed) in all {
+                name.iter().for_each(|name| println!("model {name}"));
+                print!("{}", listed.as_text());
+            }
         }
     }
-    for (name, op) in &customs {
-        let program: String = op.program.chars().take(12).collect();
-        println!("custom operator {name}: [custom_op.{}], program {program}", op.name);
-    }
     Ok(0)
+}
+
+/// What is shown of one model.
+struct Listed {
+    rows: Vec<Row>,
+    customs: BTreeMap<String, CustomOp>,
+}
+
+impl Listed {
+    fn of_bin(bytes: &[u8]) -> Result<Listed, String> {
+        let rows = bin(bytes)?;
+        let customs = Model::load(bytes).ok().as_ref().map(super::custom::custom_ops).unwrap_or_default();
+        Ok(Listed { rows, customs })
+    }
+
+    fn as_json(&self) -> Value {
+        json!({ "ports": self.rows.iter().map(to_json).collect::<Vec<_>>(), "custom_ops": self.customs })
+    }
+
+    fn as_text(&self) -> String {
+        let head = ["", "name", "type", "layout", "valid shape", "aligned shape", "scale", "zero point", "axis"];
+        let mut lines = vec![head.map(str::to_owned).to_vec()];
+        lines.extend(self.rows.iter().map(cells));
+        let mut out = table(&lines);
+        for row in &self.rows {
+            if let Some(note) = &row.note {
+                out += &format!("{}: {note}\n", row.name);
+            }
+        }
+        for (name, op) in &self.customs {
+            let program: String = op.program.chars().take(12).collect();
+            out += &format!("custom operator {name}: [custom_op.{}], program {program}\n", op.name);
+        }
+        out
+    }
 }
 
 fn to_json(r: &Row) -> Value {

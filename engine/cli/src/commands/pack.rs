@@ -7,9 +7,10 @@ use ptq_sim::artifact::{self, Packed};
 use std::path::Path;
 
 pub(crate) fn run(global: &Global, args: &Pack) -> Result<u8, Failure> {
-    let models = args.models.iter().map(|given| one(given)).collect::<Result<Vec<_>, _>>()?;
+    let mut models = args.models.iter().map(|given| one(given)).collect::<Result<Vec<_>, _>>()?;
+    tell_apart(&mut models, &args.models);
     let bytes = artifact::pack(&models).map_err(|e| {
-        Failure::Failed(format!("error: {e}\n  help: names are the models' own; NAME=FILE gives another one"))
+        Failure::Failed(format!("error: {e}\n  help: names are the models' own, or else their folders'; NAME=FILE gives another one"))
     })?;
     std::fs::write(&args.output, &bytes)
         .map_err(|e| Failure::Failed(format!("error: {}: {e}", args.output.display())))?;
@@ -20,6 +21,19 @@ pub(crate) fn run(global: &Global, args: &Pack) -> Result<u8, Failure> {
         println!("{} models, {} bytes -> {}", models.len(), bytes.len(), args.output.display());
     }
     Ok(0)
+}
+
+/// Models of one name, as every variant of a model has it, take the names of their folders.
+fn tell_apart(models: &mut [Packed], given: &[String]) {
+    let names: Vec<String> = models.iter().map(|m| m.name.clone()).collect();
+    let is_twice = |name: &String| names.iter().filter(|n| *n == name).count() > 1;
+    for (model, given) in models.iter_mut().zip(given).filter(|(m, _)| is_twice(&m.name)) {
+        let path = Path::new(given);
+        let folder = path.parent().and_then(Path::file_name).filter(|_| path.exists());
+        if let Some(folder) = folder {
+            model.name = folder.to_string_lossy().into_owned();
+        }
+    }
 }
 
 /// `FILE`, under the model's own name, or `NAME=FILE`.
