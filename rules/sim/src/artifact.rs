@@ -13,6 +13,7 @@ mod pack;
 mod schema;
 mod text;
 mod to_wire;
+mod transfers;
 
 pub use header::{FORMAT_VERSION, HEADER_BYTES};
 pub use model::{Body, LayerPlan, Model, Npu, Placed, Segment, TileAxis};

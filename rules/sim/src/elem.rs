@@ -27,6 +27,11 @@ impl Elem {
         }
     }
 
+    /// The type as which commands that only move write elements of this size.
+    pub fn moved(self) -> Elem {
+        if self == Elem::U8 { Elem::I8 } else { self }
+    }
+
     /// Bytes of one element.
     pub fn bytes(self) -> usize {
         match self {

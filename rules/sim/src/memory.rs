@@ -1,6 +1,7 @@
-//! One address space: bounded bytes and a map of which were written. Used by the simulator only.
+//! One address space: bounded bytes and maps of which were written, and which were brought for nothing. Used by the simulator only.
 
 use crate::TrapKind;
+use std::cell::Cell;
 
 /// What unwritten bytes hold; no result can depend on it, since reading them traps.
 const POISON: u8 = 0xa5;
@@ -12,6 +13,8 @@ pub(crate) struct Memory {
     bytes: Vec<u8>,
     /// One bit a byte.
     written: Vec<u64>,
+    /// One bit a byte: brought here and not read since.
+    unread: Vec<Cell<u64>>,
 }
 
 impl Memory {
@@ -26,21 +29,32 @@ impl Memory {
     }
 
     fn over(space: &'static str, bytes: Vec<u8>) -> Memory {
-        let written = vec![0; bytes.len().div_ceil(64)];
-        Memory { space, bytes, written }
+        let words = bytes.len().div_ceil(64);
+        Memory { space, bytes, written: vec![0; words], unread: vec![Cell::new(0); words] }
     }
 
     /// Makes every byte unwritten again.
-    pub(crate) fn forget(&mut self) {
+    ///
+    /// # Errors
+    /// When bytes were brought here that nobody has read.
+    pub(crate) fn forget(&mut self) -> Result<(), TrapKind> {
+        self.ensure_read(0, self.bytes.len())?;
         self.bytes.fill(POISON);
         self.written.fill(0);
+        Ok(())
     }
 
     /// Written bytes.
     pub(crate) fn read(&self, start: u64, len: u64) -> Result<&[u8], TrapKind> {
         let (from, to) = self.range(start, len)?;
         match self.first_unwritten(from, to) {
-            None => Ok(&self.bytes[from..to]),
+            None => {
+                for_words(from, to, |word, mask| {
+                    self.unread[word].set(self.unread[word].get() & !mask);
+                    true
+                });
+                Ok(&self.bytes[from..to])
+            }
             Some(first) => Err(TrapKind::Unwritten { space: self.space, start, end: to as u64, first: first as u64 }),
         }
     }
@@ -48,9 +62,28 @@ impl Memory {
     /// Writes bytes.
     pub(crate) fn write(&mut self, start: u64, data: &[u8]) -> Result<(), TrapKind> {
         let (from, to) = self.range(start, data.len() as u64)?;
+        self.ensure_read(from, to)?;
         self.bytes[from..to].copy_from_slice(data);
         self.mark(from, to);
         Ok(())
+    }
+
+    /// Writes bytes that somebody must read before they are written over.
+    pub(crate) fn bring(&mut self, start: u64, data: &[u8]) -> Result<(), TrapKind> {
+        self.write(start, data)?;
+        let from = start as usize;
+        for_words(from, from + data.len(), |word, mask| {
+            self.unread[word].set(self.unread[word].get() | mask);
+            true
+        });
+        Ok(())
+    }
+
+    fn ensure_read(&self, from: usize, to: usize) -> Result<(), TrapKind> {
+        match first(from, to, |word| self.unread[word].get()) {
+            None => Ok(()),
+            Some(first) => Err(TrapKind::Unread { space: self.space, first: first as u64 }),
+        }
     }
 
     /// Whether a range is inside the memory.
@@ -75,16 +108,21 @@ impl Memory {
     }
 
     fn first_unwritten(&self, from: usize, to: usize) -> Option<usize> {
-        let mut found = None;
-        for_words(from, to, |word, mask| {
-            let missing = mask & !self.written[word];
-            if missing != 0 {
-                found = Some(word * 64 + missing.trailing_zeros() as usize);
-            }
-            missing == 0
-        });
-        found
+        first(from, to, |word| !self.written[word])
     }
+}
+
+/// The first of the bits `from..to` that is set.
+fn first(from: usize, to: usize, bits: impl Fn(usize) -> u64) -> Option<usize> {
+    let mut found = None;
+    for_words(from, to, |word, mask| {
+        let set = mask & bits(word);
+        if set != 0 {
+            found = Some(word * 64 + set.trailing_zeros() as usize);
+        }
+        set == 0
+    });
+    found
 }
 
 /// Calls `f(word, mask)` for the bits `from..to` until it returns false.
@@ -103,8 +141,20 @@ fn for_words(from: usize, to: usize, mut f: impl FnMut(usize, u64) -> bool) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_brought_must_be_read() {
+        let mut memory = Memory::poisoned("SRAM", 100);
+        memory.bring(3, &[1; 70]).unwrap();
+        memory.read(3, 69).unwrap();
+        assert_eq!(memory.write(60, &[0; 20]), Err(TrapKind::Unread { space: "SRAM", first: 72 }));
+        assert_eq!(memory.forget(), Err(TrapKind::Unread { space: "SRAM", first: 72 }));
+        memory.read(72, 1).unwrap();
+        assert_eq!((memory.write(60, &[0; 20]), memory.forget()), (Ok(()), Ok(())));
+    }
 
     proptest! {
         #[test]

@@ -57,15 +57,17 @@ impl<'a> Simulator<'a> {
     pub fn run(&mut self) -> Result<(), Trap> {
         let mut calls = self.program.calls.iter().peekable();
         for (index, record) in self.program.commands.iter().enumerate() {
-            if calls.next_if(|&&call| call as usize == index).is_some() {
-                self.sram.iter_mut().for_each(Memory::forget);
-            }
-            self.execute(usize::from(record.core), &record.command).map_err(|kind| Trap {
+            let trap = |kind| Trap {
                 index,
                 command: record.command.name(),
                 layer: self.program.layers.get(usize::from(record.layer)).cloned().unwrap_or_default(),
                 kind,
-            })?;
+            };
+            let ends = record.command == Command::End;
+            if ends || calls.next_if(|&&call| call as usize == index).is_some() {
+                self.sram.iter_mut().try_for_each(Memory::forget).map_err(trap)?;
+            }
+            self.execute(usize::from(record.core), &record.command).map_err(trap)?;
         }
         Ok(())
     }
@@ -77,7 +79,7 @@ impl<'a> Simulator<'a> {
             Command::Load(t) => {
                 aligned(align, &[t.sram])?;
                 sram.bounds(u64::from(t.sram.0), t.sram_reach())?;
-                transfer(t, |ddr, at, n| sram.write(at, self.ddr.read(ddr, n)?))
+                transfer(t, |ddr, at, n| sram.bring(at, self.ddr.read(ddr, n)?))
             }
             Command::Store(t) => {
                 sram.bounds(u64::from(t.sram.0), t.sram_reach())?;

@@ -42,6 +42,14 @@ pub enum TrapKind {
         /// First byte without a value.
         first: u64,
     },
+    /// Loaded bytes that are written over, or lost at the end, before anybody has read them.
+    #[error("{space} byte {first:#x} was loaded and never read")]
+    Unread {
+        /// `SRAM` or `DDR`.
+        space: &'static str,
+        /// First such byte.
+        first: u64,
+    },
     /// An SRAM address is not aligned.
     #[error("SRAM address {address:#x} is not a multiple of {align}")]
     Unaligned {

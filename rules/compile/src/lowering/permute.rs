@@ -132,7 +132,7 @@ fn trans(p: &Permutation, extents: &[usize], elem: Elem, src: ptq_sim::Sram, dst
         dims[slot] = u32::try_from(extent).ok()?;
         src_strides[slot] = u32::try_from(stride).ok()?;
     }
-    Some(Trans { src, dst, dims, src_strides, elem })
+    Some(Trans { src, dst, dims, src_strides, elem: elem.moved() })
 }
 
 #[cfg(test)]

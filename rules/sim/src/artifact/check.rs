@@ -96,6 +96,7 @@ impl Model {
         }
         let mut made = BTreeSet::new();
         let mut supplied = BTreeSet::new();
+        let mut sizes = Vec::with_capacity(npu.placed.len());
         for p in &npu.placed {
             let tensor = self.tensors.get(p.tensor.0 as usize);
             let tensor = tensor.ok_or_else(|| inconsistent(format!("tensor {} does not exist", p.tensor.0)))?;
@@ -111,7 +112,9 @@ impl Model {
             if !fresh {
                 return Err(inconsistent(format!("{} is placed twice", tensor.name)));
             }
+            sizes.push(bytes);
         }
+        super::transfers::check(npu, &sizes)?;
         if supplied != segment.inputs.iter().copied().collect() {
             return Err(inconsistent("the placed inputs are not the segment's inputs"));
         }

@@ -15,7 +15,7 @@ fields! {
         pub dims: [u32; 4],
         /// Source strides in elements; 0 along axes of extent 1.
         pub src_strides: [u32; 4],
-        /// Element type; only its size matters.
+        /// Element type; only its size matters, so bytes are always i8.
         pub elem: Elem,
     }
 }
@@ -27,6 +27,9 @@ impl Trans {
         }
         if (0..4).any(|i| self.dims[i] == 1 && self.src_strides[i] != 0) {
             return Err("an axis of extent 1 has a stride");
+        }
+        if self.elem == Elem::U8 {
+            return Err("bytes are moved as i8");
         }
         Ok(())
     }
