@@ -42,6 +42,11 @@ pub(crate) fn march_key(march: &str) -> String {
     if march.ends_with(".toml") { march.to_owned() } else { format!("march:{march}") }
 }
 
+/// Name among the files of the part of a march that results depend on.
+pub(crate) fn placing_key(march: &str) -> String {
+    format!("{} (placing)", march_key(march))
+}
+
 /// Name of the calibration samples; `None` where there is no data.
 pub(crate) fn sample_key(config: &VariantConfig) -> Option<String> {
     set_key(config, &config.data)
@@ -146,6 +151,11 @@ impl Scan {
             );
             None
         };
+        // What is no march file is handed on whole, for the rules to say what is wrong with it.
+        let text = digest.and_then(|d| self.read(&d).or_else(|| store.get(&d)));
+        let part = text.and_then(|t| ptq_march::placing(std::str::from_utf8(&t).ok()?));
+        let part = part.map(|part| store.put(part.as_bytes())).transpose()?.or(digest);
+        self.files.insert(placing_key(march), part);
         self.files.insert(key, digest);
         Ok(())
     }

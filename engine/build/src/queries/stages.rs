@@ -4,7 +4,7 @@
 use super::{ActionId, ActionState, Db, ManifestText, Sources, VariantName, action, variant};
 use crate::action::{ActionInput, ActionSpec};
 use crate::manifest::{VariantConfig, staged};
-use crate::sources::{external_names, march_key, sample_key};
+use crate::sources::{external_names, march_key, placing_key, sample_key};
 use ptq_cache::Digest;
 use ptq_ir::ops::CustomOp;
 use ptq_rule::BuildRule;
@@ -132,7 +132,7 @@ pub(crate) fn fuse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -
     ask(db, &ptq_fuse::FuseRule, &config.fuse_params(), inputs)
 }
 
-/// The calibrate stage. Reads: fuse's graph, march, samples, `input.*`, `calibration.*`, placement requests.
+/// The calibrate stage. Reads: fuse's graph, march without its figures, samples, `input.*`, `calibration.*`, placement requests.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
@@ -144,7 +144,7 @@ pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
     };
     let inputs = || {
         let mut inputs = graph_of(db, fuse(db, m, v))?;
-        inputs.push(march(db, config)?);
+        inputs.push(placing(db, config)?);
         if config.quantized == ptq_parse::Quantized::Keep {
             inputs.push(part(db, parse(db, m, v).tree()?, ptq_parse::GIVEN)?);
         }
@@ -159,11 +159,12 @@ pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
     ask(db, &ptq_calibrate::CalibrateRule, &params, inputs())
 }
 
-fn march(db: &dyn Db, config: &VariantConfig) -> Option<ActionInput> {
-    Some(ActionInput::blob("march", file(db, &march_key(&config.march))?))
+/// The march as far as results depend on it.
+fn placing(db: &dyn Db, config: &VariantConfig) -> Option<ActionInput> {
+    Some(ActionInput::blob("march", file(db, &placing_key(&config.march))?))
 }
 
-/// The partition stage. Reads: fuse's graph, calibrate's table, march, placement requests.
+/// The partition stage. Reads: fuse's graph, calibrate's table, march without its figures, placement requests.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
@@ -171,7 +172,7 @@ pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
     let inputs = || {
         let mut inputs = graph_of(db, fuse(db, m, v))?;
         inputs.push(part(db, calibrate(db, m, v).tree()?, "quant")?);
-        inputs.push(march(db, config)?);
+        inputs.push(placing(db, config)?);
         Some(inputs)
     };
     ask(db, &ptq_partition::PartitionRule, &params, inputs())
@@ -185,7 +186,7 @@ pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>
     let Ok(optimize_level) = level else { return StageState::Blocked };
     let inputs = || {
         let mut inputs = graph_of(db, partition(db, m, v))?;
-        inputs.push(march(db, config)?);
+        inputs.push(ActionInput::blob("march", file(db, &march_key(&config.march))?));
         if let Some(path) = &config.compile.replay_plan {
             inputs.push(ActionInput::blob(ptq_compile::REPLAY, file(db, path)?));
         }
