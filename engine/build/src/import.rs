@@ -1,21 +1,26 @@
 //! Horizon YAML files as manifests with the same meaning.
 //!
-//! Entry point: [`import`]. `yaml` reads within bounds, `keys` is the table of every key, `settings` checks forms, `inputs`
-//! and `checks` what must fit together, `write` the text. Everything wrong is reported at once, with file, line and key.
+//! Entry point: [`import`]. `yaml` reads within bounds (`flow` helps it), `keys` is the table of every key, `settings` checks forms,
+//! `inputs`, `checks`, `samples`, `names` and `words` what must fit together, `model` reads the ONNX file, `write` makes the text.
+//! Everything wrong is reported at once, with file, line and key.
 
 mod checks;
+mod flow;
 mod inputs;
 mod keys;
+mod model;
+mod names;
 mod node_info;
+mod samples;
 mod settings;
+mod words;
 mod write;
 mod yaml;
 
 pub use keys::reference;
 
-use crate::paths::beside;
 use keys::{CALIBRATION, COMPILER, MODEL};
-use ptq_ir::{Diagnostic, Severity};
+use ptq_ir::{DType, Diagnostic, Severity};
 use settings::Settings;
 use std::path::Path;
 
@@ -24,6 +29,8 @@ use std::path::Path;
 pub struct ModelInput {
     /// Name.
     pub name: String,
+    /// Element type.
+    pub dtype: DType,
     /// Dimensions; `None` where they are open.
     pub dims: Vec<Option<i64>>,
 }
@@ -50,16 +57,28 @@ pub fn import(text: &str, file: &str, folder: &Path, target: &Path) -> Imported 
     let march = checks::march(&mut s);
     let model = checks::model(&mut s, folder);
     checks::options(&mut s);
-    let nodes = node_info::nodes(&mut s);
-    let inputs = inputs::inputs(&mut s, &march, model.as_deref());
+    let nodes = node_info::nodes(&mut s, &march);
+    if let Some(model) = &model {
+        names::check(&mut s, model);
+    }
+    let inputs = inputs::inputs(&mut s, &march, model.as_ref().map(|m| m.inputs.as_slice()));
     checks::calibration(&mut s, &inputs, folder);
+    checks::generation(&mut s, &march);
+    let words = words::words(&mut s, &march);
     checks::compiler(&mut s, &march);
     checks::custom(&mut s);
     let mut problems = std::mem::take(&mut s.problems);
     problems.sort_by_key(|d| d.place.line);
     let failed = problems.iter().any(|d| d.severity == Severity::Error);
     let paths = write::Paths { folder, target };
-    let manifest = (!failed).then(|| write::manifest(&s, &march, &inputs, &nodes, file, &paths));
+    let manifest = (!failed).then(|| {
+        write::manifest(
+            &s,
+            &write::Meaning { march: &march, inputs: &inputs, nodes: &nodes, words: &words },
+            file,
+            &paths,
+        )
+    });
     let manifest = manifest.map(|text| text + &write::customs(&s, &foreign(&s, folder), &paths));
     Imported { manifest, problems }
 }
@@ -69,21 +88,4 @@ fn foreign(s: &Settings, folder: &Path) -> std::collections::BTreeSet<String> {
     let file = s.text(MODEL, "onnx_model").map(|(path, _)| folder.join(path));
     let bytes = file.and_then(|f| std::fs::read(f).ok());
     bytes.and_then(|b| ptq_onnx::foreign_ops(&b, &ptq_onnx::Limits::default()).ok()).unwrap_or_default()
-}
-
-/// Inputs of an ONNX file, as far as it can be read.
-fn model_inputs(path: &Path) -> Result<Vec<ModelInput>, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let limits = ptq_onnx::Limits { quantized: true, foreign: true, ..ptq_onnx::Limits::default() };
-    let raw = ptq_onnx::import(&bytes.into(), &beside(path), &limits).map_err(|p| {
-        let list: Vec<String> = p.iter().map(ToString::to_string).collect();
-        list.join("; ")
-    })?;
-    let dim = |d: &ptq_onnx::RawDim| match d {
-        ptq_onnx::RawDim::Fixed(n) => i64::try_from(*n).ok(),
-        ptq_onnx::RawDim::Open(_) => None,
-    };
-    let input =
-        |i: &ptq_onnx::RawInput| ModelInput { name: i.name.clone(), dims: i.dims.iter().flatten().map(dim).collect() };
-    Ok(raw.inputs.iter().map(input).collect())
 }

@@ -1,40 +1,72 @@
 //! What must hold of model, calibration and compiler parameters. Inputs are in `inputs`.
 
 use super::inputs::Input;
-use super::keys::CUSTOM;
+use super::keys::{CUSTOM, INPUT};
+use super::model::Model;
+use super::samples::{self, Folder};
 use super::settings::{Settings, flag};
 use super::yaml::Value;
-use super::{CALIBRATION, COMPILER, MODEL, ModelInput, model_inputs};
-use crate::manifest::words;
+use super::{CALIBRATION, COMPILER, MODEL};
+use crate::manifest::{nearest, words};
+use ptq_ir::DType;
 use std::path::Path;
 
 /// Marches of Horizon's documents that have no file here.
 const OTHER_MARCHES: [&str; 4] = ["nash-m", "nash-p", "nash-b", "nash-h"];
 const CALIBRATION_TYPES: [&str; 6] = ["default", "mix", "kl", "max", "load", "skip"];
 const MODES: [&str; 3] = ["latency", "bandwidth", "balance"];
+/// What to do about a request for 16 bits where there are none.
+pub(super) const NO_INT16: &str = "int8 is used instead; keep nodes that lose too much on the CPU with run_on_cpu";
+
+/// Whether a march has activations in 16 bits; true for one that is not known.
+pub(super) fn has_int16(march: &str) -> bool {
+    let file = ptq_march::source(march).and_then(|text| ptq_march::March::from_toml(&text).ok());
+    file.is_none_or(|m| m.quantization.int16)
+}
+
+/// The way of calibration that the manifest gets: without data nothing can be computed from it.
+pub(super) fn method(s: &Settings) -> &str {
+    let kind = s.text(CALIBRATION, "calibration_type").map_or("default", |(k, _)| k);
+    match (kind, s.get(CALIBRATION, "cal_data_dir").is_some()) {
+        (_, false) => "skip",
+        // The thresholds are in the ONNX file; the samples serve what it leaves out.
+        ("load", true) => "max",
+        (kind, true) => kind,
+    }
+}
 
 /// The march, checked against those that exist.
 pub(super) fn march(s: &mut Settings) -> String {
     let Some((march, line)) = s.text(MODEL, "march").map(|(t, l)| (t.to_owned(), l)) else {
         if s.lacks(MODEL, "march") {
-            s.error("IMPORT11", s.line_of(MODEL), "march is missing".into(), "J5: bayes; X5: bayes-e; X3: bernoulli2");
+            let line = s.line_for(MODEL, "march");
+            s.error(
+                "IMPORT11",
+                line,
+                "march is missing".into(),
+                "J5: bayes; X5: bayes-e; X3: bernoulli2; S100: nash-e",
+            );
         }
         return "bayes".to_owned();
     };
     let known: Vec<&str> = ptq_march::names().filter(|m| *m != "cpu").collect();
     if !known.contains(&march.as_str()) {
-        let hint = if OTHER_MARCHES.contains(&march.as_str()) {
-            "copy rules/march/data/nash-e.toml, fit its figures, and give its path as march".to_owned()
+        let (what, hint) = if OTHER_MARCHES.contains(&march.as_str()) {
+            let hint = "import with march: 'nash-e', of the same generation; then set march in the manifest to the path of a \
+                        march file of your own with the chip's figures (rules/march/data/nash-e.toml is one to begin with)";
+            (format!("march {march} has no march file here"), hint.to_owned())
         } else {
-            format!("known: {}", known.join(", "))
+            let close = nearest(&march.to_lowercase(), known.iter().copied());
+            let did = close.map(|c| format!("did you mean {c}? ")).unwrap_or_default();
+            (format!("march {march} is unknown"), format!("{did}known: {}", known.join(", ")))
         };
-        s.error("IMPORT11", line, format!("march {march} is unknown"), &hint);
+        s.error("IMPORT11", line, what, &hint);
     }
     march
 }
 
-/// The model's file; what its inputs are, when it is there.
-pub(super) fn model(s: &mut Settings, folder: &Path) -> Option<Vec<ModelInput>> {
+/// The model's file; what it says, when it is there.
+pub(super) fn model(s: &mut Settings, folder: &Path) -> Option<Model> {
     let onnx = s.text(MODEL, "onnx_model").map(|(t, l)| (t.to_owned(), l));
     let caffe = s.get(MODEL, "caffe_model").map(|v| v.line);
     let (path, line) = match (onnx, caffe) {
@@ -47,7 +79,8 @@ pub(super) fn model(s: &mut Settings, folder: &Path) -> Option<Vec<ModelInput>> 
             if !s.lacks(MODEL, "onnx_model") {
                 return None;
             }
-            s.error("IMPORT10", s.line_of(MODEL), "onnx_model is missing".into(), "name the ONNX file");
+            let line = s.line_for(MODEL, "onnx_model");
+            s.error("IMPORT10", line, "onnx_model is missing".into(), "name the ONNX file");
             return None;
         }
         (None, Some(_)) => return None,
@@ -63,8 +96,8 @@ pub(super) fn model(s: &mut Settings, folder: &Path) -> Option<Vec<ModelInput>> 
         s.warn("IMPORT10", line, what, "paths begin at the YAML file's folder");
         return None;
     }
-    match model_inputs(&full) {
-        Ok(inputs) => Some(inputs),
+    match Model::read(&full) {
+        Ok(model) => Some(model),
         Err(why) => {
             s.warn("IMPORT10", line, format!("onnx_model {path} does not read: {why}"), "its inputs are not checked");
             None
@@ -74,6 +107,10 @@ pub(super) fn model(s: &mut Settings, folder: &Path) -> Option<Vec<ModelInput>> 
 
 /// Other model parameters.
 pub(super) fn options(s: &mut Settings) {
+    if let Some(line) = s.empty(MODEL, "output_model_file_prefix") {
+        let what = "output_model_file_prefix is empty".to_owned();
+        s.error("IMPORT12", line, what, "name the model, or remove the key: the name is then 'model'");
+    }
     if let Some((prefix, line)) = s.text(MODEL, "output_model_file_prefix").map(|(t, l)| (t.to_owned(), l))
         && prefix.chars().all(|c| !c.is_ascii_alphanumeric())
     {
@@ -105,6 +142,10 @@ pub(super) fn calibration(s: &mut Settings, inputs: &[Input], folder: &Path) {
     {
         let what = format!("calibration_type {kind} is unknown");
         s.error("IMPORT19", *line, what, &format!("one of {}", CALIBRATION_TYPES.join(", ")));
+    }
+    if let Some((_, line)) = kind.as_ref().filter(|(k, _)| k == "load") {
+        let what = "calibration_type load: the thresholds of the ONNX file are kept (quantized = \"keep\")".to_owned();
+        s.warn("IMPORT19", *line, what, "the file must be a quantized one (QDQ); what it leaves out is calibrated");
     }
     let kind = kind.map_or_else(|| "default".to_owned(), |(k, _)| k);
     folders(s, inputs, folder, &kind, here);
@@ -159,6 +200,11 @@ fn folders(s: &mut Settings, inputs: &[Input], folder: &Path, kind: &str, here: 
     let types = s.list(CALIBRATION, "cal_data_type").map(|(t, _)| t).unwrap_or_default();
     for (i, dir) in dirs.iter().enumerate() {
         let full = folder.join(dir);
+        if dir.is_empty() {
+            let what = format!("cal_data_dir names no folder in place {}", i + 1);
+            s.error("IMPORT19", line, what, "name a folder of samples for each input");
+            continue;
+        }
         if !full.exists() {
             s.warn(
                 "IMPORT19",
@@ -168,8 +214,13 @@ fn folders(s: &mut Settings, inputs: &[Input], folder: &Path, kind: &str, here: 
             );
         } else if !full.is_dir() {
             s.error("IMPORT19", line, format!("cal_data_dir {dir} is no folder"), "name the folder of the samples");
-        } else if std::fs::read_dir(&full).is_ok_and(|mut d| d.next().is_none()) {
-            s.error("IMPORT19", line, format!("cal_data_dir {dir} is empty"), "put about 100 samples there");
+        } else if let Err(why) = std::fs::read_dir(&full) {
+            let what = format!("cal_data_dir {dir} cannot be read: {why}");
+            s.error("IMPORT19", line, what, "make the folder readable");
+        } else {
+            let stated = types.first().filter(|first| types.iter().all(|t| t == *first)).and_then(|t| dtype(t));
+            let input = inputs.get(i).filter(|_| dirs.len() == inputs.len());
+            samples::check(s, &Folder { dir, path: full, line, input, stated });
         }
         let stated = types.get(i).or(types.first()).map(String::as_str);
         if dir.trim_end_matches('/').ends_with("_f32") && stated.is_some_and(|t| t != "float32") {
@@ -177,6 +228,12 @@ fn folders(s: &mut Settings, inputs: &[Input], folder: &Path, kind: &str, here: 
             s.error("IMPORT19", line, what, "the ending means float32: change one of them");
         }
     }
+}
+
+/// The type that a word of `cal_data_type` names.
+fn dtype(word: &str) -> Option<DType> {
+    let known = words("calibration.data_type").contains(&word);
+    DType::ALL.into_iter().find(|t| known && t.name() == word)
 }
 
 fn count(s: &mut Settings, name: &str, found: usize, inputs: usize, line: u32) {
@@ -188,6 +245,37 @@ fn count(s: &mut Settings, name: &str, found: usize, inputs: usize, line: u32) {
             what,
             "give one value for each input, in the order of input_name, with ';' between them",
         );
+    }
+}
+
+/// Keys and words that Horizon's documents deprecate for the second generation, and defaults that differ.
+pub(super) fn generation(s: &mut Settings, march: &str) {
+    if march.starts_with("nash") {
+        for (group, name) in [(INPUT, "input_layout_rt"), (INPUT, "norm_type"), (CALIBRATION, "cal_data_type")] {
+            if let Some(line) = s.get(group, name).map(|v| v.line) {
+                let what = format!("{name} is deprecated for march {march}; it is imported all the same");
+                s.warn("IMPORT04", line, what, "remove it where the samples, means and scales say the same");
+            }
+        }
+        if let Some((kind, line)) = s.text(CALIBRATION, "calibration_type").map(|(t, l)| (t.to_owned(), l))
+            && matches!(kind.as_str(), "default" | "mix")
+        {
+            let what = format!("calibration_type {kind} is deprecated for march {march}; it is imported all the same");
+            s.warn("IMPORT04", line, what, "use max or kl");
+        }
+        return;
+    }
+    if matches!(march, "bayes" | "bernoulli2") && s.lacks(COMPILER, "optimize_level") {
+        let what = "optimize_level is missing: imported as O0, without a search".to_owned();
+        s.warn("IMPORT20", s.line_for(COMPILER, "optimize_level"), what, "say O0, O1, O2 or O3");
+    }
+    if s.get(INPUT, "norm_type").is_none() && s.lacks(INPUT, "norm_type") {
+        let given =
+            ["mean_value", "scale_value", "std_value"].into_iter().find_map(|n| Some((n, s.get(INPUT, n)?.line)));
+        if let Some((name, line)) = given {
+            let what = format!("norm_type is missing: {name} is used all the same");
+            s.warn("IMPORT18", line, what, "say norm_type: the vendor's tools take no_preprocess where it is missing");
+        }
     }
 }
 

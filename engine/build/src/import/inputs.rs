@@ -1,11 +1,11 @@
 //! The inputs that a file describes: names, lists with one value an input, and everything that must fit together.
 
 use super::keys::{COMPILER, INPUT};
-use super::settings::{Settings, split};
+use super::settings::{Settings, flag, split};
 use super::yaml::Value;
 use crate::import::ModelInput;
-use crate::manifest::words;
-use ptq_ir::{InputType, legal_sources, legal_types_rt};
+use crate::manifest::{nearest, words};
+use ptq_ir::{DType, InputType, legal_sources, legal_types_rt};
 
 /// Manifest keys whose words a key of the file takes. `bytes` is a type of our own, Horizon has none.
 const WORDS: [(&str, &str); 6] = [
@@ -17,10 +17,17 @@ const WORDS: [(&str, &str); 6] = [
     ("norm_type", "input.*.norm_type"),
 ];
 
+/// Name of the only input of a model that is not there.
+const UNNAMED: &str = "input";
+/// Most pixels that the resizer of march bernoulli2 gives.
+const RESIZER_PIXELS: i64 = 18_432;
+
 /// One input as the file describes it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Input {
     pub(super) name: String,
+    /// Element type of the model's input; float32 where it is not known.
+    pub(super) dtype: DType,
     pub(super) type_train: Option<String>,
     pub(super) layout_train: Option<String>,
     pub(super) type_rt: Option<String>,
@@ -35,6 +42,32 @@ pub(super) struct Input {
 }
 
 impl Input {
+    fn of(name: &str, dtype: DType) -> Input {
+        Input {
+            name: name.to_owned(),
+            dtype,
+            type_train: None,
+            layout_train: None,
+            type_rt: None,
+            layout_rt: None,
+            space_and_range: None,
+            shape: None,
+            norm_type: None,
+            mean: Vec::new(),
+            scale: Vec::new(),
+            std: Vec::new(),
+            source: None,
+        }
+    }
+
+    /// Height and width of an image by its shape.
+    fn size(&self) -> Option<[i64; 2]> {
+        match (self.shape.as_deref()?, self.layout_train.as_deref()) {
+            (&[_, h, w, _], Some("NHWC")) | (&[_, _, h, w], _) => Some([h, w]),
+            _ => None,
+        }
+    }
+
     fn is_image(&self) -> bool {
         self.type_train.as_deref().is_some_and(|t| t != "featuremap")
     }
@@ -66,28 +99,40 @@ pub(super) fn inputs(s: &mut Settings, march: &str, model: Option<&[ModelInput]>
     numbers(s, &mut all, "mean_value", |i, v| i.mean = v);
     numbers(s, &mut all, "scale_value", |i, v| i.scale = v);
     numbers(s, &mut all, "std_value", |i, v| i.std = v);
-    sources(s, &mut all);
-    for input in &all {
-        types(s, input, march);
+    sources(s, &mut all, march);
+    for input in &mut all {
+        types(s, input);
+        run_time_layout(s, input, march);
+        even(s, input, march);
         norm(s, input);
     }
-    batch(s, &all);
+    batch(s, &all, march);
+    separate(s, &all);
     all
 }
 
 fn names(s: &mut Settings, model: Option<&[ModelInput]>) -> Vec<Input> {
     let given = s.list(INPUT, "input_name");
-    let named = |name: &str| Input { name: name.to_owned(), ..Input::default() };
+    let named = |name: &str| {
+        let known = model.and_then(|m| m.iter().find(|k| k.name == name));
+        Input::of(name, known.map_or(DType::F32, |k| k.dtype))
+    };
     let Some((list, line)) = given else {
         return match model {
             Some([only]) => vec![named(&only.name)],
             Some(several) => {
                 let all: Vec<&str> = several.iter().map(|i| i.name.as_str()).collect();
                 let what = format!("the model has {} inputs, input_name must name them", several.len());
-                s.error("IMPORT13", s.line_of(INPUT), what, &format!("input_name: '{}'", all.join(";")));
+                s.error("IMPORT13", s.line_for(INPUT, "input_name"), what, &format!("input_name: '{}'", all.join(";")));
                 several.iter().map(|i| named(&i.name)).collect()
             }
-            None => vec![named("input")],
+            None => {
+                let what = format!("the only input has no name in this file: it is called {UNNAMED} in the manifest");
+                let hint =
+                    "put the ONNX file there and import again, or set input_name, or rename its table in the manifest";
+                s.warn("IMPORT13", s.line_for(INPUT, "input_name"), what, hint);
+                vec![named(UNNAMED)]
+            }
         };
     };
     for (i, name) in list.iter().enumerate() {
@@ -98,12 +143,9 @@ fn names(s: &mut Settings, model: Option<&[ModelInput]>) -> Vec<Input> {
             && !known.iter().any(|k| k.name == *name)
         {
             let all: Vec<&str> = known.iter().map(|k| k.name.as_str()).collect();
-            s.error(
-                "IMPORT13",
-                line,
-                format!("the model has no input {name}"),
-                &format!("its inputs: {}", all.join(", ")),
-            );
+            let did = nearest(name, all.iter().copied()).map(|c| format!("did you mean {c}? ")).unwrap_or_default();
+            let hint = format!("{did}its inputs: {}", all.join(", "));
+            s.error("IMPORT13", line, format!("the model has no input {name}"), &hint);
         }
     }
     if let Some(known) = model.filter(|k| k.len() != list.len()) {
@@ -136,6 +178,11 @@ fn fill(s: &mut Settings, all: &mut [Input], name: &'static str, set: impl Fn(&m
     let legal: Vec<&str> = words(key).iter().copied().filter(|w| *w != InputType::Bytes.word()).collect();
     for (input, value) in all.iter_mut().zip(&list) {
         if value.is_empty() || value == "None" {
+            // What an input must have is missed for that input alone.
+            if matches!(name, "input_type_train" | "input_type_rt") {
+                let what = format!("{name} says nothing of input {}", input.name);
+                s.error("IMPORT17", line, what, &format!("one of {}", legal.join(", ")));
+            }
             continue;
         }
         if legal.contains(&value.as_str()) {
@@ -143,6 +190,7 @@ fn fill(s: &mut Settings, all: &mut [Input], name: &'static str, set: impl Fn(&m
         } else {
             let what = format!("{name} {value} is none of {}", legal.join(", "));
             s.error("IMPORT17", line, what, "choose one of them");
+            s.wrong(INPUT, name);
         }
     }
 }
@@ -165,30 +213,58 @@ fn shapes(s: &mut Settings, all: &mut [Input], model: Option<&[ModelInput]>) {
         match (&input.shape, &known.dims) {
             (None, dims) if dims.iter().any(Option::is_none) => {
                 let what = format!("input {} of the model has open dimensions, input_shape must fix them", input.name);
-                s.error("IMPORT14", s.line_of(INPUT), what, "for example input_shape: '1x3x224x224'");
+                let line = s.line_for(INPUT, "input_shape");
+                s.error("IMPORT14", line, what, "for example input_shape: '1x3x224x224'");
             }
             (None, dims) => input.shape = dims.iter().copied().collect(),
-            (Some(shape), dims) if shape.len() != dims.len() => {
-                let what =
-                    format!("input_shape of {} has {} dimensions, the model {}", input.name, shape.len(), dims.len());
-                s.error("IMPORT14", s.line_of(INPUT), what, "give as many dimensions as the model has");
-            }
-            _ => {}
+            (Some(shape), dims) => misfit(s, &input.name, shape, dims),
         }
     }
-    let line = s.list(INPUT, "input_shape").map_or_else(|| s.line_of(INPUT), |(_, line)| line);
+    let line = s.line_for(INPUT, "input_shape");
     for input in all.iter() {
         let Some(shape) = &input.shape else { continue };
         if input.is_image() && shape.len() != 4 {
             let what = format!("input {} is an image and has {} dimensions", input.name, shape.len());
             s.error("IMPORT14", line, what, "an image input has four; use featuremap for others");
         }
-        let hw = if input.layout_train.as_deref() == Some("NHWC") { [1, 2] } else { [2, 3] };
-        let odd = hw.iter().any(|&a| shape.get(a).is_some_and(|d| d % 2 != 0));
-        if input.type_rt.as_deref() == Some("nv12") && shape.len() == 4 && odd {
-            let what = format!("input {} is nv12 and has an odd height or width in {shape:?}", input.name);
-            s.error("IMPORT14", line, what, "nv12 has one colour sample for two rows and two columns: make both even");
+    }
+}
+
+/// A stated shape against the model's: as many dimensions, and the fixed ones as they are.
+fn misfit(s: &mut Settings, name: &str, shape: &[i64], dims: &[Option<i64>]) {
+    let line = s.line_for(INPUT, "input_shape");
+    let shown = |dims: &[Option<i64>]| {
+        let all: Vec<String> = dims.iter().map(|d| d.map_or_else(|| "?".to_owned(), |d| d.to_string())).collect();
+        all.join("x")
+    };
+    if dims.is_empty() {
+        // The file states none, or not even how many.
+    } else if shape.len() != dims.len() {
+        let what = format!("input_shape of {name} has {} dimensions, the model {}", shape.len(), dims.len());
+        s.error("IMPORT14", line, what, &format!("give as many dimensions as the model has: {}", shown(dims)));
+    } else if shape.iter().zip(dims).any(|(s, d)| d.is_some_and(|d| d != *s)) {
+        let stated: Vec<Option<i64>> = shape.iter().map(|&d| Some(d)).collect();
+        let what =
+            format!("input_shape {} of {name} contradicts the model, which fixes {}", shown(&stated), shown(dims));
+        s.error("IMPORT14", line, what, "give the model's shape, leave input_shape out, or export the model anew");
+    }
+}
+
+/// Chroma of nv12 is one sample for two rows and columns.
+fn even(s: &mut Settings, input: &Input, march: &str) {
+    let Some(size) = input.size().filter(|hw| hw.iter().any(|d| d % 2 != 0)) else { return };
+    let line = s.line_for(INPUT, "input_shape");
+    let what =
+        |rt: &str| format!("input {} is {rt} and has an odd height or width: {}x{}", input.name, size[0], size[1]);
+    match input.type_rt.as_deref() {
+        Some("nv12") => {
+            let hint = "nv12 has one colour sample for two rows and two columns: make both even";
+            s.error("IMPORT14", line, what("nv12"), hint);
         }
+        Some("yuv444") if !march.starts_with("nash") => {
+            s.warn("IMPORT14", line, what("yuv444"), "the vendor's first generation takes even ones alone");
+        }
+        _ => {}
     }
 }
 
@@ -197,7 +273,8 @@ fn numbers(s: &mut Settings, all: &mut [Input], name: &'static str, set: impl Fn
     for (input, text) in all.iter_mut().zip(&list).filter(|(_, t)| !t.is_empty() && *t != "None") {
         let parsed: Option<Vec<f64>> =
             text.split([' ', ',']).filter(|p| !p.is_empty()).map(|p| p.parse().ok()).collect();
-        let Some(values) = parsed.filter(|v| !v.is_empty() && v.iter().all(|x: &f64| x.is_finite())) else {
+        let finite = |x: &f64| (*x as f32).is_finite();
+        let Some(values) = parsed.filter(|v| !v.is_empty() && v.iter().all(finite)) else {
             s.error(
                 "IMPORT18",
                 line,
@@ -207,6 +284,17 @@ fn numbers(s: &mut Settings, all: &mut [Input], name: &'static str, set: impl Fn
             s.wrong(INPUT, name);
             continue;
         };
+        if name != "mean_value" && values.iter().any(|v| *v as f32 == 0.0) {
+            let what = format!("{name} {text:?} of input {} holds a 0", input.name);
+            let hint = if name == "scale_value" {
+                "a channel times 0 says nothing: scale is 1 / (255 * std of training), or remove it"
+            } else {
+                "nothing can be divided by 0: give the standard deviation, or remove it"
+            };
+            s.error("IMPORT18", line, what, hint);
+            s.wrong(INPUT, name);
+            continue;
+        }
         if let Some(channels) = input.channels().filter(|&c| values.len() != 1 && values.len() != c) {
             let what = format!("{name} has {} numbers for {channels} channels of input {}", values.len(), input.name);
             s.error("IMPORT18", line, what, "give one number, or one a channel");
@@ -215,7 +303,7 @@ fn numbers(s: &mut Settings, all: &mut [Input], name: &'static str, set: impl Fn
     }
 }
 
-fn sources(s: &mut Settings, all: &mut [Input]) {
+fn sources(s: &mut Settings, all: &mut [Input], march: &str) {
     let Some(setting) = s.get(COMPILER, "input_source").cloned() else { return };
     let pairs: Vec<(String, String)> = match &setting.node.value {
         Value::Map(map) => map.iter().map(|(k, _, v)| (k.clone(), v.text().unwrap_or_default().to_owned())).collect(),
@@ -224,7 +312,13 @@ fn sources(s: &mut Settings, all: &mut [Input]) {
             let text = setting.node.text().unwrap_or_default();
             let inner = text.trim_matches(['{', '}', ' ']);
             let clean = |p: &str| p.trim().trim_matches(['"', '\'']).to_owned();
-            split(inner, ',').iter().filter_map(|p| p.split_once(':').map(|(k, v)| (clean(k), clean(v)))).collect()
+            let parts: Vec<String> = split(inner, ',').into_iter().filter(|p| !p.is_empty()).collect();
+            if let Some(part) = parts.iter().find(|p| !p.contains(':')) {
+                let what = format!("input_source {part:?} names no input");
+                s.error("IMPORT17", setting.line, what, "write {'NAME': 'ddr'}, with the input's name");
+            }
+            // Names may hold colons; sources do not.
+            parts.iter().filter_map(|p| p.rsplit_once(':').map(|(k, v)| (clean(k), clean(v)))).collect()
         }
     };
     for (name, source) in pairs {
@@ -237,6 +331,13 @@ fn sources(s: &mut Settings, all: &mut [Input]) {
                 let legal: Vec<&str> =
                     InputType::of_word(&rt).map(legal_sources).unwrap_or_default().iter().map(|s| s.word()).collect();
                 if legal.contains(&source.as_str()) || rt.is_empty() {
+                    let pixels = input.size().map_or(0, |[h, w]| h.saturating_mul(w));
+                    if source == "resizer" && march == "bernoulli2" && pixels >= RESIZER_PIXELS {
+                        let what = format!(
+                            "input {name} has {pixels} pixels, the resizer of {march} gives less than {RESIZER_PIXELS}"
+                        );
+                        s.warn("IMPORT17", setting.line, what, "take a smaller input, or pyramid");
+                    }
                     input.source = Some(source);
                 } else {
                     let what = format!("input_source {source} does not go with input_type_rt {rt} of {name}");
@@ -252,37 +353,53 @@ fn sources(s: &mut Settings, all: &mut [Input]) {
     }
 }
 
-fn types(s: &mut Settings, input: &Input, march: &str) {
-    let line_of = |s: &Settings, name| s.get(INPUT, name).map_or_else(|| s.line_of(INPUT), |v| v.line);
-    for (name, value) in [("input_type_train", &input.type_train), ("input_type_rt", &input.type_rt)] {
+fn types(s: &mut Settings, input: &Input) {
+    for (name, value, hint) in [
+        ("input_type_train", &input.type_train, "say rgb, bgr, yuv444, gray or featuremap"),
+        ("input_type_rt", &input.type_rt, "say nv12, rgb, bgr, yuv444, gray or featuremap"),
+    ] {
         if value.is_none() && s.lacks(INPUT, name) {
             let what = format!("{name} of input {} is missing", input.name);
-            s.error("IMPORT17", s.line_of(INPUT), what, "say rgb, bgr, yuv444, gray or featuremap");
+            s.error("IMPORT17", s.line_for(INPUT, name), what, hint);
         }
     }
-    if input.is_image() && input.layout_train.is_none() && s.lacks(INPUT, "input_layout_train") {
+    if input.is_image() && input.layout_train.is_none() && !s.is_wrong(INPUT, "input_layout_train") {
         let what = format!("input {} is an image, input_layout_train must say how it lies", input.name);
-        s.error("IMPORT17", s.line_of(INPUT), what, "NCHW or NHWC");
+        s.error("IMPORT17", s.line_for(INPUT, "input_layout_train"), what, "NCHW or NHWC");
     }
     let (Some(train), Some(rt)) = (input.type_train.as_deref(), input.type_rt.as_deref()) else { return };
     let legal: Vec<&str> =
         InputType::of_word(train).map(legal_types_rt).unwrap_or_default().iter().map(|t| t.word()).collect();
-    let line = line_of(s, "input_type_rt");
+    let line = s.line_for(INPUT, "input_type_rt");
     if !legal.contains(&rt) {
         let what = format!("input {} cannot be trained on {train} and run on {rt}", input.name);
         s.error("IMPORT17", line, what, &format!("for {train}: {}", legal.join(", ")));
     }
     if input.space_and_range.as_deref() == Some("bt601_video") && (rt != "nv12" || !matches!(train, "rgb" | "bgr")) {
         let what = format!("bt601_video goes with rgb or bgr run on nv12, input {} is {train} run on {rt}", input.name);
-        s.error("IMPORT17", line_of(s, "input_space_and_range"), what, "use regular");
+        s.error("IMPORT17", s.line_for(INPUT, "input_space_and_range"), what, "use regular");
     }
-    if march == "bernoulli2" && rt == "yuv444" && input.layout_rt.as_deref() == Some("NCHW") {
-        let what = format!("march bernoulli2 takes no yuv444 in NCHW (input {})", input.name);
-        s.error("IMPORT17", line_of(s, "input_layout_rt"), what, "input_layout_rt: NHWC");
-    }
-    if rt == "nv12" && input.layout_rt.is_some() {
-        let what = format!("input_layout_rt means nothing for nv12 (input {})", input.name);
-        s.warn("IMPORT17", line_of(s, "input_layout_rt"), what, "remove it");
+}
+
+/// The layout at run time: nv12 has none, and march bernoulli2 takes yuv444 in NHWC alone, which is written where nothing is said.
+fn run_time_layout(s: &mut Settings, input: &mut Input, march: &str) {
+    let line = s.line_for(INPUT, "input_layout_rt");
+    match (input.type_rt.as_deref(), input.layout_rt.as_deref()) {
+        (Some("yuv444"), Some("NCHW")) if march == "bernoulli2" => {
+            let what = format!("march bernoulli2 takes no yuv444 in NCHW (input {})", input.name);
+            s.error("IMPORT17", line, what, "input_layout_rt: NHWC");
+        }
+        (Some("yuv444"), None) if march == "bernoulli2" => {
+            let what =
+                format!("march bernoulli2 takes yuv444 in NHWC alone: written as layout_rt of input {}", input.name);
+            s.warn("IMPORT17", line, what, "say input_layout_rt: NHWC");
+            input.layout_rt = Some("NHWC".to_owned());
+        }
+        (Some("nv12"), Some(_)) => {
+            let what = format!("input_layout_rt means nothing for nv12 (input {})", input.name);
+            s.warn("IMPORT17", line, what, "remove it");
+        }
+        _ => {}
     }
 }
 
@@ -317,11 +434,41 @@ fn norm(s: &mut Settings, input: &Input) {
     }
 }
 
-fn batch(s: &mut Settings, all: &[Input]) {
-    let separate = s.get(INPUT, "separate_batch").map(|v| v.line);
-    if let (Some(line), true) = (separate, s.get(INPUT, "separate_name").is_some()) {
+/// Inputs whose batch is taken apart must have one.
+fn separate(s: &mut Settings, all: &[Input]) {
+    let whole = s.text(INPUT, "separate_batch").map(|(v, line)| (flag(v) == Some(true), line));
+    let named = s.list(INPUT, "separate_name");
+    if let (Some((_, line)), Some(_)) = (whole, &named) {
         s.error("IMPORT16", line, "separate_batch and separate_name exclude each other".into(), "keep one of them");
+        return;
     }
+    let (names, key, line) = match (whole, named) {
+        (Some((true, line)), _) => (all.iter().map(|i| i.name.clone()).collect(), "separate_batch", line),
+        (_, Some((names, line))) => (names, "separate_name", line),
+        _ => return,
+    };
+    let batch = s.text(INPUT, "input_batch").and_then(|(b, _)| b.parse::<i64>().ok()).is_some_and(|b| b > 1);
+    for name in names {
+        let Some(input) = all.iter().find(|i| i.name == name) else {
+            let known: Vec<&str> = all.iter().map(|i| i.name.as_str()).collect();
+            let hint = format!("inputs: {}", known.join(", "));
+            s.error("IMPORT13", line, format!("{key} names {name}, which is no input"), &hint);
+            continue;
+        };
+        let first = input.shape.as_ref().and_then(|s| s.first()).copied();
+        if !batch && first.is_none_or(|d| d < 2) {
+            let what = format!("{key} needs a batch of more than one, input {name} has none");
+            s.error(
+                "IMPORT16",
+                line,
+                what,
+                "give input_batch, or an input_shape that begins with more than 1, or remove it",
+            );
+        }
+    }
+}
+
+fn batch(s: &mut Settings, all: &[Input], march: &str) {
     let Some((text, line)) = s.text(INPUT, "input_batch").map(|(t, l)| (t.to_owned(), l)) else { return };
     let Ok(batch) = text.parse::<i64>() else { return };
     if !(1..=4096).contains(&batch) {
@@ -331,6 +478,10 @@ fn batch(s: &mut Settings, all: &[Input]) {
             format!("input_batch {batch} is outside 1..4096"),
             "128 at most on the first generation",
         );
+    }
+    if (129..=4096).contains(&batch) && matches!(march, "bernoulli2" | "bayes") {
+        let what = format!("input_batch {batch} is above 128, the most of the vendor's tools for march {march}");
+        s.warn("IMPORT16", line, what, "choose a smaller one where the model runs on a board");
     }
     if all.len() > 1 {
         let what = format!("input_batch goes with one input, the model has {}", all.len());

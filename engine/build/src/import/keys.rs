@@ -6,6 +6,8 @@
 pub(super) enum Form {
     /// Text.
     Text,
+    /// Text or a number.
+    Scalar,
     /// `True` or `False`.
     Flag,
     /// An integer.
@@ -67,7 +69,7 @@ pub(super) const GROUPS: [&str; 5] = [MODEL, INPUT, CALIBRATION, COMPILER, CUSTO
 const CAFFE: &str = "Caffe models are not read; convert it to ONNX first";
 
 use Fate::{Comment, Key as To, Part, Refused};
-use Form::{Flag, Integer, List, Mapping, Number, PerInput, Text};
+use Form::{Flag, Integer, List, Mapping, Number, PerInput, Scalar, Text};
 
 /// The table.
 pub(super) const KEYS: &[Key] = &[
@@ -84,7 +86,7 @@ pub(super) const KEYS: &[Key] = &[
     key(MODEL, "node_info", Mapping, To("nodes.*")),
     old(key(MODEL, "set_node_data_type", List, To("nodes.*.OutputType"))),
     key(MODEL, "debug_mode", Text, Comment("calibration samples are read as they are; nothing has to be dumped")),
-    old(key(MODEL, "log_level", Text, Comment("-v and -q choose how much a command says"))),
+    old(key(MODEL, "log_level", Scalar, Comment("-v and -q choose how much a command says"))),
     key(MODEL, "enable_vpu", Flag, Comment("the march file says what the vector unit computes")),
     key(MODEL, "enable_spu", Flag, Comment("the march file says what the scalar unit computes")),
     key(INPUT, "input_name", PerInput, Part("name of the input's table")),

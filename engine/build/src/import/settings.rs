@@ -20,6 +20,8 @@ pub(super) struct Settings {
     values: BTreeMap<(&'static str, &'static str), Setting>,
     /// Keys that were meant but could not be read: they are not missing as well.
     meant: BTreeSet<(&'static str, &'static str)>,
+    /// Lines of keys behind which nothing stands.
+    empty: BTreeMap<(&'static str, &'static str), u32>,
     /// Lines of the groups.
     groups: BTreeMap<&'static str, u32>,
     pub(super) problems: Vec<Diagnostic>,
@@ -32,6 +34,7 @@ impl Settings {
             file: file.to_owned(),
             values: BTreeMap::new(),
             meant: BTreeSet::new(),
+            empty: BTreeMap::new(),
             groups: BTreeMap::new(),
             problems: Vec::new(),
         };
@@ -94,6 +97,7 @@ impl Settings {
                 continue;
             };
             if value.is_empty() {
+                self.empty.insert((key.group, key.name), *line);
                 continue;
             }
             if let Err(wanted) = form(key.form, value) {
@@ -124,6 +128,17 @@ impl Settings {
     /// Whether a key is not there at all.
     pub(super) fn lacks(&self, group: &'static str, name: &'static str) -> bool {
         self.get(group, name).is_none() && !self.meant.contains(&(group, name))
+    }
+
+    /// Line of a key behind which nothing stands.
+    pub(super) fn empty(&self, group: &'static str, name: &'static str) -> Option<u32> {
+        self.empty.get(&(group, name)).copied()
+    }
+
+    /// Line for a key: its own, also with nothing behind it, or its group's.
+    pub(super) fn line_for(&self, group: &'static str, name: &'static str) -> u32 {
+        let own = self.get(group, name).map(|s| s.line).or_else(|| self.empty(group, name));
+        own.unwrap_or_else(|| self.line_of(group))
     }
 
     /// Whether a value was given and is already known to be wrong.
@@ -197,6 +212,7 @@ fn form(form: Form, node: &Node) -> Result<(), &'static str> {
             let bare_number = number(false);
             (text.is_some() && !bare_number, "text")
         }
+        Form::Scalar => (text.is_some(), "text or a number"),
         Form::Flag => (text.and_then(flag).is_some(), "True or False"),
         Form::Integer => (text.is_some_and(|t| t.parse::<i64>().is_ok()), "an integer"),
         Form::Number => (number(true), "a number"),

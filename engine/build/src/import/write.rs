@@ -3,10 +3,12 @@
 //! A key that the manifest's own table does not take (yet) is written as a comment with the reason, decided by asking that
 //! table, so that it becomes a live line when support lands.
 
+use super::checks::method;
 use super::inputs::Input;
 use super::keys::{CALIBRATION, COMPILER, CUSTOM, Fate, INPUT, MODEL};
 use super::node_info::Nodes;
 use super::settings::{Settings, flag};
+use super::words::Words;
 use crate::manifest::accepts;
 use crate::paths::relative;
 use std::collections::BTreeSet;
@@ -28,6 +30,14 @@ impl Paths<'_> {
         }
         relative(&self.folder.join(path), self.target)
     }
+}
+
+/// What a file means beyond its settings.
+pub(super) struct Meaning<'a> {
+    pub(super) march: &'a str,
+    pub(super) inputs: &'a [Input],
+    pub(super) nodes: &'a Nodes,
+    pub(super) words: &'a Words,
 }
 
 /// A table under construction.
@@ -53,13 +63,18 @@ impl Table {
         let line = format!("{key} = {value}");
         match accepts(&path, &value) {
             Ok(()) => self.lines.push(line),
-            Err(why) => self.lines.push(format!("# {line}    # {why}")),
+            Err(why) => self.lines.push(format!("# {}    # {why}", one_line(&line))),
         }
     }
 
     fn text(&mut self, key: &str, value: &str) {
         self.set(key, Value::String(value.to_owned()));
     }
+}
+
+/// A text of several lines in one, for comments.
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// A key as TOML writes it.
@@ -86,20 +101,14 @@ fn name_of(s: &Settings) -> String {
 }
 
 /// The whole text.
-pub(super) fn manifest(
-    s: &Settings,
-    march: &str,
-    inputs: &[Input],
-    nodes: &Nodes,
-    file: &str,
-    paths: &Paths<'_>,
-) -> String {
+pub(super) fn manifest(s: &Settings, meaning: &Meaning<'_>, file: &str, paths: &Paths<'_>) -> String {
+    let Meaning { inputs, nodes, words, .. } = *meaning;
     let name = name_of(s);
-    let mut out = format!("# Imported from {file}.\n");
+    let mut out = format!("# Imported from {}.\n", one_line(file));
     if let Some((dir, _)) = s.text(MODEL, "working_dir") {
         let _ = write!(out, "\n[project]\nout = {}\n", Value::String(paths.moved(dir)));
     }
-    let mut tables = vec![model(s, &name, march, paths)];
+    let mut tables = vec![model(s, &name, meaning, paths)];
     tables.extend(inputs.iter().map(|i| input(s, &name, i)));
     tables.push(calibration(s, &name, inputs, paths));
     tables.push(compile(s, &name));
@@ -113,13 +122,16 @@ pub(super) fn manifest(
         let _ = write!(out, "\n{}[{}]\n{}\n", if live { "" } else { "# " }, table.header, table.lines.join("\n"));
     }
     let _ = write!(out, "\n[[variant]]\nname = {0}\nmodel = {0}\n", Value::String(name));
-    let left: Vec<String> = s
+    let mut left: Vec<String> = s
         .all()
         .filter_map(|v| match v.key.fate {
-            Fate::Comment(why) => Some(format!("# {} = {}: {why}", v.key.name, v.node.text().unwrap_or("..."))),
+            Fate::Comment(why) => {
+                Some(format!("# {} = {}: {why}", v.key.name, one_line(v.node.text().unwrap_or("..."))))
+            }
             _ => None,
         })
         .collect();
+    left.extend(words.left.iter().map(|(word, why)| format!("# optimization = {}: {why}", one_line(word))));
     if !left.is_empty() {
         let _ = write!(out, "\n# Without counterpart:\n{}\n", left.join("\n"));
     }
@@ -140,13 +152,18 @@ pub(super) fn customs(s: &Settings, ops: &BTreeSet<String>, paths: &Paths<'_>) -
     crate::declare::declarations(ops, &files)
 }
 
-fn model(s: &Settings, name: &str, march: &str, paths: &Paths<'_>) -> Table {
+fn model(s: &Settings, name: &str, meaning: &Meaning<'_>, paths: &Paths<'_>) -> Table {
     let mut t = Table::new(name, &[]);
     if let Some((path, _)) = s.text(MODEL, "onnx_model") {
         t.text("path", &paths.moved(path));
     }
-    t.text("march", march);
-    if let Some((level, _)) = s.text(COMPILER, "optimize_level") {
+    t.text("march", meaning.march);
+    if s.text(CALIBRATION, "calibration_type").is_some_and(|(kind, _)| kind == "load") {
+        t.text("quantized", "keep");
+    }
+    // The second generation's default is not this program's.
+    let default = meaning.march.starts_with("nash").then_some("O2");
+    if let Some(level) = s.text(COMPILER, "optimize_level").map(|(level, _)| level).or(default) {
         t.text("optimize_level", level);
     }
     for (group, key) in [
@@ -160,10 +177,8 @@ fn model(s: &Settings, name: &str, march: &str, paths: &Paths<'_>) -> Table {
             t.set(key, texts(&list));
         }
     }
-    if let Some((list, _)) = s.list(CALIBRATION, "optimization") {
-        let all: Vec<String> =
-            list.iter().flat_map(|l| l.split(',')).map(|o| o.trim().to_owned()).filter(|o| !o.is_empty()).collect();
-        t.set("optimization", texts(&all));
+    if !meaning.words.known.is_empty() {
+        t.set("optimization", texts(&meaning.words.known));
     }
     t
 }
@@ -221,8 +236,7 @@ fn calibration(s: &Settings, name: &str, inputs: &[Input], paths: &Paths<'_>) ->
             t.set("data", Value::Table(table.collect()));
         }
     }
-    let kind = s.text(CALIBRATION, "calibration_type").map_or("default", |(k, _)| k);
-    let kind = if dirs.is_empty() && kind != "load" { "skip" } else { kind };
+    let kind = method(s);
     t.text("type", kind);
     if let Some((types, _)) = s.list(CALIBRATION, "cal_data_type")
         && let Some(only) = types.first().filter(|first| types.iter().all(|t| t == *first))

@@ -1,7 +1,9 @@
 //! YAML as a tree with lines, within bounds. Called by the importer.
 //!
-//! The file is untrusted: its size and depth are bounded, and aliases, which can make a small file large, are refused.
+//! The file is untrusted: its size and depth are bounded, and aliases, which can make a small file large, are refused. A text that
+//! the parser finds wrong is read again as `flow` puts it, since usual readers are less strict about lines inside brackets.
 
+use super::flow;
 use ptq_ir::Diagnostic;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
@@ -49,7 +51,7 @@ impl Node {
 /// Reads one document.
 ///
 /// # Errors
-/// `IMPORT01` with the line: too large, too deep, an alias, a key twice, or no YAML.
+/// `IMPORT01` with the line: too large, too deep, an alias, a key twice, several documents, or no YAML.
 pub(super) fn read(text: &str) -> Result<Node, Diagnostic> {
     if text.len() > MAX_BYTES {
         return Err(Diagnostic::error(
@@ -57,14 +59,37 @@ pub(super) fn read(text: &str) -> Result<Node, Diagnostic> {
             format!("is {} bytes long, at most {MAX_BYTES} are read", text.len()),
         ));
     }
+    document(text).or_else(|first| match flow::indented(text) {
+        // Of two problems, the one farther down stands behind what is not really one.
+        Some(moved) => document(&moved).map_err(|d| if d.place.line > first.place.line { d } else { first }),
+        None => Err(first),
+    })
+}
+
+/// The only document of a text that holds something.
+fn document(text: &str) -> Result<Node, Diagnostic> {
     let mut reader = Reader { parser: Parser::new_from_str(text), line: 1 };
-    loop {
-        match reader.next()? {
-            Some(Event::StreamStart | Event::DocumentStart(_) | Event::Nothing) => {}
-            Some(event) => return reader.node(event, 0),
-            None => return Err(Diagnostic::error("IMPORT01", "holds nothing").line(1)),
+    let mut found: Option<Node> = None;
+    while let Some(event) = reader.next()? {
+        if matches!(
+            event,
+            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing
+        ) {
+            continue;
+        }
+        let node = reader.node(event, 0)?;
+        match &found {
+            _ if node.is_empty() => {}
+            Some(first) => {
+                let why = format!("holds a second document, the first is on line {}", first.line);
+                return Err(Diagnostic::error("IMPORT01", why).line(node.line).hint("keep one of them, without ---"));
+            }
+            None => found = Some(node),
         }
     }
+    found.ok_or_else(|| {
+        Diagnostic::error("IMPORT01", "holds nothing").line(1).hint("begin with model_parameters: and its keys")
+    })
 }
 
 struct Reader<'a> {
@@ -144,6 +169,33 @@ mod tests {
         assert_eq!((inner[0].1, inner[0].2.text()), (2, Some("x")));
         assert!(inner[1].2.is_empty());
         assert!(matches!(&inner[2].2.value, Value::List(l) if l.len() == 2));
+    }
+
+    #[test]
+    fn what_usual_readers_take_is_taken() {
+        for text in [
+            "\u{feff}a:\r\n  b: {c: d,}\r\n",
+            "---\na:\n  b: {\n    c: 'd', # {\n}\n...\n",
+            "%YAML 1.1\n---\na:\n  b: {\nc: d\n  }",
+            "---\na:\n  b: {'c':d}#名\n---\n",
+            "a:\n  b: {c: 'd'#名\n\n}\n# 名",
+            "a:\t\n  b: {c: d}\t\n",
+        ] {
+            let node = read(text).unwrap_or_else(|d| panic!("{text}: {d}"));
+            let Value::Map(top) = node.value else { panic!("{text}") };
+            let Value::Map(inner) = &top[0].2.value else { panic!("{text}") };
+            assert!(
+                inner[0].0 == "b" && matches!(&inner[0].2.value, Value::Map(m) if m[0].0.starts_with('c')),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_a_text_that_stays_wrong_the_true_place_is_named() {
+        for (text, line) in [("a: {\nb: c\n}\nd: {\n", 5), ("a: {\n}\nb: 1\n c: 2\n", 4), ("a: 1\n---\nb: 2\n", 3)] {
+            assert_eq!(read(text).expect_err(text).place.line, Some(line), "{text}");
+        }
     }
 
     #[test]
