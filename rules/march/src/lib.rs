@@ -7,9 +7,11 @@
 mod hardware;
 mod march;
 mod op_entry;
+mod placing;
 mod registry;
 
 pub use hardware::{Hardware, MacArray, Parameter};
 pub use march::{ImageInput, March, Provenance, Quantization};
-pub use op_entry::{Class, Elsewhere, Int16, OpEntry, Range, Route};
+pub use op_entry::{Class, Elsewhere, Int16, OpEntry, Range, Route, Shared};
+pub use placing::placing;
 pub use registry::{model_names, names, source};

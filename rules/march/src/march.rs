@@ -1,6 +1,6 @@
 //! A march: the whole file, read and checked.
 
-use crate::{Elsewhere, Hardware, Int16, OpEntry, Route};
+use crate::{Class, Elsewhere, Hardware, Int16, OpEntry, Range, Route, Shared};
 use ptq_ir::{ActScheme, DType, Diagnostic, Rounding};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,7 +73,11 @@ pub struct March {
     /// Operators that the target's documents place outside the accelerator, where they say so.
     #[serde(default)]
     pub elsewhere: Option<Elsewhere>,
-    /// Operators by ONNX name. An operator without an entry runs on the CPU.
+    /// Limits that many operators have in common.
+    #[serde(default)]
+    pub shared: Vec<Shared>,
+    /// Operators by ONNX name. An operator without an entry runs on the CPU. A form of an operator with limits of its own,
+    /// such as `Conv 3-D`, has its entry under the operator's name and what tells it apart.
     pub op: BTreeMap<String, OpEntry>,
 }
 
@@ -83,7 +87,7 @@ impl March {
     /// # Errors
     /// One diagnostic for each problem found, with the line where the parser knows it.
     pub fn from_toml(text: &str) -> Result<March, Vec<Diagnostic>> {
-        let march: March = toml::from_str(text).map_err(|e| {
+        let mut march: March = toml::from_str(text).map_err(|e| {
             let mut d = Diagnostic::error("MARCH01", e.message().to_owned());
             if let Some(span) = e.span() {
                 let before = text.get(..span.start).unwrap_or(text);
@@ -92,6 +96,7 @@ impl March {
             vec![d]
         })?;
         let problems = march.check();
+        march.spread_shared();
         if problems.is_empty() { Ok(march) } else { Err(problems) }
     }
 
@@ -102,6 +107,31 @@ impl March {
             Some(entry) if self.quantization.int16 && self.hardware.is_some() => entry.int16,
             Some(_) if self.quantization.int16 => Int16::Both,
             _ => Int16::None,
+        }
+    }
+
+    /// Every form of an operator that has an entry, by name: the operator's own, then those named `<operator> <form>`.
+    pub fn forms(&self, op: &str) -> Vec<(&str, &OpEntry)> {
+        let is_form = |name: &str| name.strip_prefix(op).is_some_and(|form| form.is_empty() || form.starts_with(' '));
+        self.op
+            .range(op.to_owned()..)
+            .take_while(|(name, _)| is_form(name))
+            .map(|(name, e)| (name.as_str(), e))
+            .collect()
+    }
+
+    /// Writes shared limits into the entries that they hold for.
+    fn spread_shared(&mut self) {
+        let named: Vec<String> = self.shared.iter().flat_map(|s| s.ops.iter().cloned()).collect();
+        for shared in &self.shared {
+            for (op, entry) in &mut self.op {
+                let as_itself = entry.class != Class::Cpu && entry.route != Route::Replaced;
+                let meant =
+                    if shared.ops.is_empty() { as_itself && !named.contains(op) } else { shared.ops.contains(op) };
+                for (limit, range) in shared.limits.iter().filter(|_| meant) {
+                    entry.limits.entry(limit.clone()).or_insert(*range);
+                }
+            }
         }
     }
 
@@ -118,13 +148,18 @@ impl March {
             if self.elsewhere.as_ref().is_some_and(|e| e.list_of(op).is_some()) {
                 problems.push(Diagnostic::error("MARCH05", format!("{op} has an entry and is listed elsewhere")));
             }
-            for (limit, range) in &entry.limits {
-                if range.min > range.max {
-                    problems.push(Diagnostic::error(
-                        "MARCH03",
-                        format!("limit {limit} of {op}: min {} is above max {}", range.min, range.max),
-                    ));
-                }
+            let limits = entry.limits.iter().chain(&entry.own_limits).chain(&entry.wide_limits);
+            problems.extend(limits.filter_map(|(limit, range)| empty_range(op, limit, *range)));
+            for name in entry.not_yet.keys().filter(|name| !entry.attributes.contains_key(*name)) {
+                let message = format!("{op}: `not_yet` names {name}, which `attributes` does not");
+                problems.push(Diagnostic::error("MARCH05", message));
+            }
+        }
+        for shared in &self.shared {
+            let limits = shared.limits.iter();
+            problems.extend(limits.filter_map(|(limit, range)| empty_range("shared", limit, *range)));
+            for op in shared.ops.iter().filter(|op| !self.op.contains_key(*op)) {
+                problems.push(Diagnostic::error("MARCH05", format!("shared limits name {op}, which has no entry")));
             }
         }
         if let Some(hw) = &self.hardware {
@@ -132,6 +167,12 @@ impl March {
         }
         problems
     }
+}
+
+/// A problem where a range holds nothing.
+fn empty_range(op: &str, limit: &str, range: Range) -> Option<Diagnostic> {
+    let what = format!("limit {limit} of {op}: min {} is above max {}", range.min, range.max);
+    (range.min > range.max).then(|| Diagnostic::error("MARCH03", what))
 }
 
 #[cfg(test)]

@@ -97,9 +97,18 @@ pub struct OpEntry {
     /// Limits by the name of a measured property (`kernel`, `rank`, … listed in `ptq-place`).
     #[serde(default)]
     pub limits: BTreeMap<String, Range>,
+    /// Limits that this version sets, by the same names; the target has no such limits.
+    #[serde(default)]
+    pub own_limits: BTreeMap<String, Range>,
+    /// Limits within which a result may have more than 8 bits.
+    #[serde(default)]
+    pub wide_limits: BTreeMap<String, Range>,
     /// Required words of attributes, such as a Resize's `mode`.
     #[serde(default)]
     pub attributes: BTreeMap<String, Vec<String>>,
+    /// Words of these attributes that the target computes and this version does not.
+    #[serde(default)]
+    pub not_yet: BTreeMap<String, Vec<String>>,
     /// Which of its tensors the target can hold as int16.
     #[serde(default)]
     pub int16: Int16,
@@ -119,6 +128,19 @@ fn direct() -> Route {
 
 fn yes() -> bool {
     true
+}
+
+/// Limits that many operators have in common. They become limits of each operator's entry when a file is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shared {
+    /// The operators; empty for all that are accelerated as themselves and that no other block names.
+    #[serde(default)]
+    pub ops: Vec<String>,
+    /// Limits; an operator's own limit of the same name wins.
+    pub limits: BTreeMap<String, Range>,
+    /// Where they come from.
+    pub provenance: Provenance,
 }
 
 /// Operators that never reach the accelerator.

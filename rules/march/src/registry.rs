@@ -56,6 +56,13 @@ fn merge(mut table: Table, base: &Table, own: Table) -> Table {
             }
         }
     }
+    if let (Some(shared), Some(provenance)) =
+        (table.get_mut("shared").and_then(Value::as_array_mut), base.get("provenance"))
+    {
+        for block in shared.iter_mut().filter_map(Value::as_table_mut) {
+            block.insert("provenance".to_owned(), provenance.clone());
+        }
+    }
     for (key, value) in own {
         match (table.get_mut(&key), value) {
             (Some(Value::Table(ops)), Value::Table(new)) if key == "op" => ops.extend(new),
@@ -77,9 +84,28 @@ mod tests {
     #[test]
     fn a_march_takes_over_what_it_does_not_change() {
         let (bayes, bernoulli2) = (march("bayes"), march("bernoulli2"));
-        assert_eq!(bernoulli2.op["DepthToSpace"].limits, bayes.op["DepthToSpace"].limits);
+        assert_eq!(bernoulli2.op["DepthToSpace"].limits["block"], bayes.op["DepthToSpace"].limits["block"]);
         assert_eq!(bernoulli2.op["Conv"].limits["kernel"], (1, 7).into());
         assert!(!bernoulli2.op.contains_key("Reshape"), "on the CPU there");
         assert_eq!(march("nash-e").op["Conv"].provenance, crate::Provenance::Assumed);
+        assert_eq!(march("nash-e").shared[0].provenance, crate::Provenance::Assumed);
+    }
+
+    #[test]
+    fn shared_limits_are_limits_of_every_operator_that_they_name() {
+        let (bayes, bernoulli2) = (march("bayes"), march("bernoulli2"));
+        assert_eq!(bayes.op["Sigmoid"].limits["inner_extents"], (1, 65536).into());
+        assert!(!bayes.op["Sigmoid"].limits.contains_key("image_batch"), "named by another block");
+        assert_eq!(bayes.op["Slice"].limits["image_batch"], (1, 4096).into());
+        assert!(bayes.op["Gemm"].limits.is_empty(), "replaced");
+        assert_eq!(bernoulli2.op["Sigmoid"].limits["aligned_elements"], (1, 8192).into());
+    }
+
+    #[test]
+    fn forms_of_an_operator_stand_behind_it() {
+        let bayes = march("bayes");
+        let ranks: Vec<_> = bayes.forms("Conv").iter().map(|(_, e)| e.limits["rank"].min).collect();
+        assert_eq!(ranks, [4, 5]);
+        assert_eq!((bayes.forms("ConvTranspose").len(), bayes.forms("Nothing").len()), (1, 0));
     }
 }

@@ -17,6 +17,19 @@ pub(crate) fn unknown(graph: &Graph, requests: &Requests) -> Vec<Diagnostic> {
         .collect()
 }
 
+/// A warning for each node that two lists put on two devices.
+pub(crate) fn contradictory(requests: &Requests) -> Vec<Diagnostic> {
+    let both = |n: &&str| [&requests.run_on_bpu, &requests.run_on_cpu].iter().all(|list| list.iter().any(|m| m == *n));
+    let undecided = requests.names().into_iter().filter(both).filter(|n| !requests.on.contains_key(*n));
+    undecided
+        .map(|name| {
+            Diagnostic::warning("PLACE25", "run_on_bpu and run_on_cpu both name it; run_on_cpu wins")
+                .node(name)
+                .hint("remove it from one of the two lists")
+        })
+        .collect()
+}
+
 /// A warning for each request that another rule overruled, with that rule's reason.
 pub(crate) fn unfulfilled(placement: &Placement, requests: &Requests) -> Vec<Diagnostic> {
     let asked = requests.names().into_iter().filter_map(|name| Some((name, requests.device(name)?)));
@@ -32,6 +45,12 @@ pub(crate) fn unfulfilled(placement: &Placement, requests: &Requests) -> Vec<Dia
             })
         })
         .collect()
+}
+
+/// A tail node that gives 8 bits because the march gives no more.
+pub(crate) fn narrow_output(conv: &str, output: &str, why: &str) -> Diagnostic {
+    let what = format!("output {output} has 256 levels: {conv} gives int8 instead of int32, because {why}");
+    Diagnostic::warning("PLACE27", what).node(conv).hint(format!("run_on_cpu = [\"{conv}\"] computes it in float"))
 }
 
 /// The price of running a node behind the tail Conv on the BPU.

@@ -7,8 +7,12 @@
 mod answer;
 mod borders;
 mod cuts;
+mod entry;
+mod heads;
+mod int32;
 mod levels;
 mod limits;
+mod origin;
 mod place;
 mod placement;
 mod remedy;
@@ -21,8 +25,9 @@ mod widths;
 
 pub use borders::{Border, borders};
 pub use cuts::{Cut, Place, cuts};
-pub use limits::PROPERTIES;
-pub use place::{PlaceResult, channel_axis_after, place};
+pub use int32::channel_axis_after;
+pub use limits::{PROPERTIES, Property};
+pub use place::{PlaceResult, place};
 pub use placement::{NodePlacement, Placement, Reason};
 pub use requests::{Optimization, Requests, Side};
 pub use scales::{Scale, absorbed_output, scales, words};

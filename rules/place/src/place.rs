@@ -1,8 +1,9 @@
 //! The placement function: candidates, tail, passive fixed point, absorption, levels.
 
-use crate::rules::passive::Neighbour;
+use crate::entry::entry;
+use crate::rules::passive::{Cause, Neighbour};
 use crate::rules::{attribute, float_only, limit, manual, no_route, passive, requested, tail};
-use crate::{NodePlacement, Placement, Reason, Requests, answer, levels, types, widths};
+use crate::{NodePlacement, Placement, Reason, Requests, answer, heads, int32, levels, types, widths};
 use ptq_ir::{Activation, Device, Diagnostic, Graph, Node, NodeId, ValueId, ops};
 use ptq_march::{Class, March};
 
@@ -29,19 +30,21 @@ impl PlaceResult {
 
 /// Decides device, class, type and reason of every node of an optimized graph.
 ///
-/// Order: what a node alone decides (operator, limits, requests); the tail; then passive nodes against their neighbours
-/// until nothing changes; then which fusible activations their producers absorb; last the execution levels.
+/// Order: what a node alone decides (operator, limits, requests); the tail; limits of activations that their producers do
+/// not absorb; then passive nodes against their neighbours until nothing changes; last the execution levels.
 pub fn place(graph: &Graph, march: &March, requests: &Requests) -> PlaceResult {
     let mut placer = Placer::new(graph, march, requests);
     placer.candidates();
     placer.tail();
-    placer.settle_passive();
     placer.absorb();
+    placer.settle_passive();
     let mut placement = Placement { nodes: placer.rows() };
     levels::assign(graph, &mut placement);
     widths::assign(graph, march, requests, &mut placement);
     let mut warnings = answer::unfulfilled(&placement, requests);
     warnings.append(&mut placer.costs);
+    warnings.extend(answer::contradictory(requests));
+    warnings.extend(heads::mixed(graph, &placement));
     warnings.extend(types::unfulfilled(graph, &placement, march, requests));
     let problems = [answer::unknown(graph, requests), types::unknown(requests)].concat();
     PlaceResult { placement, warnings, problems }
@@ -55,6 +58,10 @@ struct Placer<'a> {
     consumers: Vec<Vec<NodeId>>,
     /// Why each node is on the CPU; `None` on the BPU.
     cpu: Vec<Option<Reason>>,
+    /// The node that moved each passive one to the CPU.
+    moved_by: Vec<Option<NodeId>>,
+    /// Activations that exceed a limit unless their producer computes them.
+    alone: Vec<(NodeId, Reason)>,
     int32: Vec<bool>,
     /// What requests cost.
     costs: Vec<Diagnostic>,
@@ -71,6 +78,8 @@ impl<'a> Placer<'a> {
             producers: graph.producers(),
             consumers: graph.consumers(),
             cpu: vec![None; n],
+            moved_by: vec![None; n],
+            alone: Vec::new(),
             int32: vec![false; n],
             costs: Vec::new(),
             absorbed_by: vec![None; n],
@@ -78,19 +87,38 @@ impl<'a> Placer<'a> {
     }
 
     fn class(&self, node: &Node) -> Class {
-        self.march.op.get(&node.op).filter(|_| is_known(node)).map_or(Class::Cpu, |e| e.class)
+        entry(self.march, self.graph, node).map_or(Class::Cpu, |e| e.class)
     }
 
     /// What each node alone decides.
     fn candidates(&mut self) {
         for (id, node) in self.graph.nodes() {
-            let asked = self.requests.device_of(node);
-            self.cpu[id.0 as usize] = requested::reason(node, asked)
-                .or_else(|| no_route::reason(self.march, self.graph, node))
-                .or_else(|| float_only::reason(self.graph, node))
-                .or_else(|| attribute::reason(self.march, self.graph, node))
-                .or_else(|| limit::reason(self.march, self.graph, node))
-                .or_else(|| manual::reason(self.march, node, asked));
+            let (graph, march, asked) = (self.graph, self.march, self.requests.device_of(node));
+            let outside = || {
+                attribute::reason(march, graph, node)
+                    .or_else(|| limit::reason(march, graph, node))
+                    .or_else(|| no_route::not_computed(march, graph, node))
+                    .or_else(|| attribute::not_yet_reason(march, graph, node))
+                    .or_else(|| limit::own_reason(march, graph, node))
+            };
+            let mut reason = requested::reason(node, asked)
+                .or_else(|| no_route::reason(march, graph, node))
+                .or_else(|| self.not_float(node));
+            if reason.is_none() {
+                reason = outside();
+                if node.fusible_into.is_some() {
+                    self.alone.extend(reason.take().map(|r| (id, r)));
+                }
+            }
+            self.cpu[id.0 as usize] = reason.or_else(|| manual::reason(march, graph, node, asked));
+        }
+    }
+
+    /// What only the march computes may have integer results (ArgMax); its limits say more than those.
+    fn not_float(&self, node: &Node) -> Option<Reason> {
+        match entry(self.march, self.graph, node) {
+            Some(entry) if !entry.computed => float_only::input_reason(self.graph, node),
+            _ => float_only::reason(self.graph, node),
         }
     }
 
@@ -113,6 +141,11 @@ impl<'a> Placer<'a> {
                 self.costs.push(answer::coarser_output(conv, conv, output, words));
                 continue;
             }
+            if let Some(why) = limit::narrow(self.march, self.graph, self.graph.node(conv)) {
+                let (conv, output) = (&self.graph.node(conv).name, &self.graph.value(output).name);
+                self.costs.push(answer::narrow_output(conv, output, &why));
+                continue;
+            }
             let asked = |id: &NodeId| self.requests.device_of(self.graph.node(*id)) == Some(Device::Bpu);
             let keep = path.iter().rposition(|id| asked(id) && self.on_bpu(*id)).map_or(0, |i| i + 1);
             let conv_name = self.graph.node(conv).name.clone();
@@ -129,7 +162,7 @@ impl<'a> Placer<'a> {
                 self.costs.push(answer::coarser_output(asked, &conv_name, output, words));
             } else {
                 self.int32[conv.0 as usize] = true;
-                self.keep_int32(&path);
+                self.keep_int32(conv, &path);
             }
         }
     }
@@ -165,14 +198,15 @@ impl<'a> Placer<'a> {
 
     /// Where only passive nodes lie between an int32 tail and the output, they move its accumulators, as long as the
     /// channels stay one axis (the dequantization is per channel).
-    fn keep_int32(&mut self, path: &[NodeId]) {
-        let mut axis = Some(1);
-        for &id in path {
-            let node = self.graph.node(id);
-            let movable = matches!(node.op.as_str(), "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose");
-            axis = axis.and_then(|a| channel_axis_after(self.graph, node, a));
-            if !self.on_bpu(id) || !movable || axis.is_none() {
-                return;
+    fn keep_int32(&mut self, conv: NodeId, path: &[NodeId]) {
+        if !path.iter().all(|&id| self.on_bpu(id)) {
+            return;
+        }
+        let mut axis = 1;
+        for (i, &id) in path.iter().enumerate() {
+            match int32::axis_behind(self.graph, self.graph.node(id), axis) {
+                Ok(behind) => axis = behind,
+                Err(why) => return self.refuse_int32(conv, &path[i..], &why),
             }
         }
         for &id in path {
@@ -180,73 +214,100 @@ impl<'a> Placer<'a> {
         }
     }
 
+    /// Leaves the first of these nodes, which lead to an output, on the CPU; the others follow it.
+    fn refuse_int32(&mut self, conv: NodeId, path: &[NodeId], why: &str) {
+        let Some(&first) = path.first() else { return };
+        let graph = self.graph;
+        let movers: Vec<&str> = path.iter().map(|&id| graph.node(id).name.as_str()).collect();
+        let neighbour = Neighbour::Int32 { tail: &graph.node(conv).name, why, movers: &movers };
+        self.cpu[first.0 as usize] = Some(passive::reason(graph, graph.node(first), &neighbour));
+    }
+
     /// Moves passive nodes without accelerated neighbours on both sides to the CPU until nothing changes. One that was asked
     /// for stays, with borders around it.
     fn settle_passive(&mut self) {
         loop {
-            let moved: Vec<(NodeId, Reason)> = self
+            let moved: Vec<(NodeId, Option<NodeId>, Reason)> = self
                 .graph
                 .nodes()
                 .filter(|(id, node)| self.on_bpu(*id) && self.class(node) == Class::Passive)
-                .filter_map(|(id, node)| Some((id, passive::reason(node, &self.cpu_neighbour(id, node)?))))
+                .filter_map(|(id, node)| {
+                    let (by, neighbour) = self.cpu_neighbour(id, node)?;
+                    Some((id, by, passive::reason(self.graph, node, &neighbour)))
+                })
                 .collect();
             if moved.is_empty() {
                 return;
             }
-            for (id, reason) in moved {
+            for (id, by, reason) in moved {
                 self.int32[id.0 as usize] = false;
+                self.moved_by[id.0 as usize] = by;
                 self.cpu[id.0 as usize] = Some(reason);
             }
         }
     }
 
-    fn cpu_neighbour<'s>(&'s self, id: NodeId, node: &Node) -> Option<Neighbour<'s>> {
+    /// The node with a reason of its own that keeps node `id` on the CPU.
+    fn cause(&self, id: NodeId) -> Option<(NodeId, Cause<'_>)> {
+        let root = self.moved_by[id.0 as usize].unwrap_or(id);
+        let reason = self.cpu[root.0 as usize].as_ref()?;
+        Some((root, Cause { node: &self.graph.node(root).name, reason }))
+    }
+
+    /// What keeps a passive node from the BPU, and the node that is to blame for it.
+    fn cpu_neighbour<'s>(&'s self, id: NodeId, node: &Node) -> Option<(Option<NodeId>, Neighbour<'s>)> {
         let source = node.input(0)?;
         let asked = self.requests.device_of(node) == Some(Device::Bpu);
-        match self.producers[source.0 as usize] {
-            None if asked => {}
-            None => return Some(Neighbour::Input(&self.graph.value(source).name)),
-            Some(p) => match &self.cpu[p.0 as usize] {
-                Some(_) if asked => {}
-                Some(reason) => return Some(Neighbour::Producer(&self.graph.node(p).name, reason)),
-                None if self.int32[p.0 as usize] && !self.int32[id.0 as usize] => {
-                    return Some(Neighbour::Int32(&self.graph.node(p).name));
+        let producer = self.producers[source.0 as usize];
+        match producer {
+            _ if asked => return None,
+            None => return Some((None, Neighbour::Input(&self.graph.value(source).name))),
+            Some(p) => {
+                if let Some((root, cause)) = self.cause(p) {
+                    return Some((Some(root), Neighbour::Producer(&self.graph.node(p).name, cause)));
                 }
-                None => {}
-            },
+            }
         }
-        if self.int32[id.0 as usize] || asked {
+        if self.int32[id.0 as usize] {
             return None;
         }
         if let Some(&result) = node.outputs.iter().find(|v| self.graph.is_output(**v)) {
-            return Some(Neighbour::Output(&self.graph.value(result).name));
+            return Some((None, Neighbour::Output(&self.graph.value(result).name)));
         }
         let mut consumers = node.outputs.iter().flat_map(|v| &self.consumers[v.0 as usize]);
-        consumers.find_map(|c| {
-            let reason = self.cpu[c.0 as usize].as_ref()?;
-            Some(Neighbour::Consumer(&self.graph.node(*c).name, reason))
+        consumers.find_map(|&c| {
+            let (root, cause) = self.cause(c)?;
+            Some((Some(root), Neighbour::Consumer(&self.graph.node(c).name, cause)))
         })
     }
 
-    /// Accepts fusible activations whose producer can compute them on this march.
+    /// Accepts fusible activations whose producer can compute them on this march. Others must meet limits of their own.
     fn absorb(&mut self) {
         for (id, node) in self.graph.nodes() {
-            let Some(into) = node.fusible_into.as_deref().and_then(|n| self.graph.find_node(n)) else { continue };
-            let producer = self.graph.node(into);
-            let clip_ok = match ops::activation_of(self.graph, node) {
-                Some(Activation::Relu) => true,
-                Some(Activation::Clip { min, .. }) => min == 0.0 || self.march.quantization.fuse_any_clip,
-                _ => false,
-            };
-            let accepted = self.on_bpu(id)
-                && self.on_bpu(into)
-                && !self.int32[into.0 as usize]
-                && clip_ok
-                && self.march.quantization.fuse_activation_into.contains(&producer.op);
-            if accepted {
-                self.absorbed_by[id.0 as usize] = Some(into);
+            self.absorbed_by[id.0 as usize] = self.absorber(id, node);
+        }
+        for (id, reason) in std::mem::take(&mut self.alone) {
+            let i = id.0 as usize;
+            if self.absorbed_by[i].is_none() && self.cpu[i].is_none() {
+                self.cpu[i] = Some(reason);
             }
         }
+    }
+
+    /// The node that computes this activation as part of itself.
+    fn absorber(&self, id: NodeId, node: &Node) -> Option<NodeId> {
+        let into = self.graph.find_node(node.fusible_into.as_deref()?)?;
+        let clip_ok = match ops::activation_of(self.graph, node) {
+            Some(Activation::Relu) => true,
+            Some(Activation::Clip { min, .. }) => min == 0.0 || self.march.quantization.fuse_any_clip,
+            _ => false,
+        };
+        let accepted = self.on_bpu(id)
+            && self.on_bpu(into)
+            && !self.int32[into.0 as usize]
+            && clip_ok
+            && self.march.quantization.fuse_activation_into.contains(&self.graph.node(into).op);
+        accepted.then_some(into)
     }
 
     fn rows(&self) -> Vec<NodePlacement> {
@@ -255,7 +316,7 @@ impl<'a> Placer<'a> {
             .map(|(id, node)| {
                 let i = id.0 as usize;
                 let on = if self.on_bpu(id) { Device::Bpu } else { Device::Cpu };
-                let entry = self.march.op.get(&node.op);
+                let entry = entry(self.march, self.graph, node);
                 let shown = match (on, entry) {
                     (Device::Bpu, Some(entry)) => entry.shown.clone(),
                     _ => node.op.clone(),
@@ -282,19 +343,4 @@ impl<'a> Placer<'a> {
 /// Whether a march's table may name this operator: one of the standard domain, or our function of one number.
 pub(crate) fn is_known(node: &Node) -> bool {
     node.domain.is_empty() || ops::is_function(node)
-}
-
-/// Where axis `axis` of a moving node's input is found in its output, if it stays one axis of the same extent and
-/// meaning; per-channel parameters follow it.
-pub fn channel_axis_after(graph: &Graph, node: &Node, axis: usize) -> Option<usize> {
-    let x = &graph.value(node.input(0)?).shape;
-    let y = &graph.value(*node.outputs.first()?).shape;
-    if node.op == "Transpose" {
-        let reversed: Vec<i64> = (0..x.len() as i64).rev().collect();
-        let perm = node.attrs.ints("perm").unwrap_or(&reversed);
-        return perm.iter().position(|&p| p == axis as i64);
-    }
-    let outer: usize = x.get(..axis)?.iter().product();
-    let extent = *x.get(axis)?;
-    (0..y.len()).find(|&a| y[a] == extent && y[..a].iter().product::<usize>() == outer)
 }

@@ -30,8 +30,9 @@ pub(crate) fn or_another_march(first: &str, march: &March, graph: &Graph, node: 
 
 /// Whether nothing about the node alone keeps it from this march.
 fn allows(march: &March, graph: &Graph, node: &Node) -> bool {
-    no_route::accelerates(march, node)
+    no_route::accelerates(march, graph, node)
         && float_only::reason(graph, node).is_none()
-        && attribute::mismatch(march, node).is_none()
-        && limit::exceeded(march, graph, node).is_none()
+        && attribute::mismatch(march, graph, node).is_none()
+        && attribute::not_yet(march, graph, node).is_none()
+        && !limit::exceeded(march, graph, node)
 }

@@ -3,6 +3,7 @@
 //! `widths` decides; here is said what it could not do: a request for 16 bits is never dropped silently.
 
 use crate::requests::{Optimization, Side};
+use crate::rules::limit;
 use crate::{NodePlacement, Placement, Requests};
 use ptq_ir::{Device, Diagnostic, Graph};
 use ptq_march::March;
@@ -127,9 +128,11 @@ fn missed(
         return Some(("int16 is used: its operator has one width, and the other side has 16 bits".to_owned(), false));
     }
     let allowed = march.int16_of(&owner.op);
+    let narrow = graph.find_node(&owner.name).and_then(|id| limit::narrow(march, graph, graph.node(id)));
     let could = if input.is_some() { allowed.input() } else { allowed.output() };
     let side = if input.is_some() { "input" } else { "output" };
     Some(match could {
+        true if input.is_none() && narrow.is_some() => (format!("int8 is used: {}", narrow.unwrap_or_default()), true),
         _ if row.int32 && input.is_none() => ("int32 is kept at the model's tail".to_owned(), false),
         false => (format!("int8 is used: march {} has no {side} of {} in 16 bits", march.name, owner.op), true),
         true if input.is_some() => {

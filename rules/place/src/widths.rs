@@ -7,6 +7,7 @@
 //! what cannot gets a requantized copy of 8 bits. Operators of one width ([`is_uniform`]) have both sides alike.
 
 use crate::requests::Side;
+use crate::rules::limit;
 use crate::{NodePlacement, Placement, Requests, absorbed_output};
 use ptq_ir::{ActivationQuant, DType, Device, Graph, Node, NodeId, QuantTable, ValueId};
 use ptq_march::{Class, March};
@@ -130,6 +131,7 @@ impl<'a> Widths<'a> {
         let allowed = self.march.int16_of(&row.op);
         match side {
             _ if row.int32 && side == Side::Output => false,
+            Side::Output if limit::narrow(self.march, self.graph, self.graph.node(id)).is_some() => false,
             // What moves accumulators reads no scale.
             _ if row.int32 && row.class == Class::Passive => false,
             _ if is_uniform(row) => allowed.input() && allowed.output(),

@@ -251,7 +251,126 @@ fn concat_head() {
     };
     // A merge ends the tail: everything stays int8 on the BPU.
     expect(&build(false), &[], "stem BPU id(0)\nbox BPU id(0)\nclass BPU id(0)\nconcat BPU id(0)");
-    expect(&build(true), &[], "stem BPU id(0)\nbox BPU id(0)\nclass BPU id(0)\nsigmoid BPU id(0)\nconcat BPU id(0)");
+    let all = "stem BPU id(0)\nbox BPU id(0)\nclass BPU id(0)\nsigmoid BPU id(0)\nconcat BPU id(0)";
+    // Boxes and scores in one scale are warned about.
+    expect(&build(true), &[], &format!("{all}\nwarning PLACE26"));
+    let requests = Requests { run_on_cpu: vec!["concat".into()], ..Requests::default() };
+    assert!(place(&build(true), &march("bayes"), &requests).warnings.is_empty(), "its remedy");
+}
+
+#[test]
+fn a_merge_of_two_kinds_in_front_of_more_work_is_not_warned_about() {
+    let g = graph(
+        |b, s| {
+            let scores = op(b, "Sigmoid", "sigmoid", &[s], &IMAGE);
+            let axis = Attrs::of([("axis", Attr::Int(1))]);
+            let both = b.node("Concat", "concat", &[s, scores], axis, &[1, 8, 2, 2]);
+            let w = b.constant("w", Tensor::from_f32([4, 8, 1, 1], vec![0.1; 32]).expect("count"));
+            vec![b.node("Conv", "last", &[both, w], Attrs::default(), &IMAGE)]
+        },
+        &[],
+    );
+    expect(&g, &[], "stem BPU id(0)\nsigmoid BPU id(0)\nconcat BPU id(0)\nlast BPU id(0) int32");
+}
+
+#[test]
+fn a_node_in_both_lists_runs_on_the_cpu_and_is_warned_about() {
+    let g = graph(|b, s| vec![op(b, "Sigmoid", "sigmoid", &[s], &IMAGE)], &[]);
+    let mut requests =
+        Requests { run_on_bpu: vec!["sigmoid".into()], run_on_cpu: vec!["sigmoid".into()], ..Requests::default() };
+    let codes = |requests: &Requests| {
+        let result = place(&g, &march("bayes"), requests);
+        (result.placement.nodes[1].on, result.warnings.into_iter().map(|w| w.code).collect::<Vec<_>>())
+    };
+    assert_eq!(codes(&requests), (ptq_ir::Device::Cpu, vec!["PLACE25".to_owned()]));
+    // The node's own key decides, so nothing is contradictory.
+    requests.on.insert("sigmoid".into(), ptq_ir::Device::Bpu);
+    assert_eq!(codes(&requests), (ptq_ir::Device::Bpu, vec!["PLACE22".to_owned()]));
+}
+
+/// The reasons of a graph's CPU nodes, with their remedies.
+fn reasons(g: &Graph) -> Vec<(String, String)> {
+    let placement = place(g, &march("bayes"), &Requests::default()).placement;
+    let on_cpu = placement.nodes.into_iter().filter_map(|n| n.reason);
+    on_cpu.map(|r| (format!("{} ({})", r.text, r.code), r.remedy)).collect()
+}
+
+#[test]
+fn a_reshape_that_splits_the_channels_of_the_tail_says_so() {
+    let g = graph(
+        |b, s| {
+            let r = reshape(b, "rs", s, &[1, 2, 2, 2, 2]);
+            let perm = Attrs::of([("perm", Attr::Ints(vec![0, 1, 3, 4, 2]))]);
+            vec![b.node("Transpose", "tr", &[r], perm, &[1, 2, 2, 2, 2])]
+        },
+        &[],
+    );
+    expect(&g, &[], "stem BPU id(0) int32\nrs CPU PLACE08\ntr CPU PLACE08");
+    let why = "it cannot move the int32 of stem, the model's tail: the Reshape splits the channel axis 1 of 4 channels, each with \
+               a scale of its own, over 2 axes (PLACE08)";
+    let fix = "run_on_bpu = [\"rs\", \"tr\"], which makes the output int8";
+    let found = reasons(&g);
+    assert_eq!(found[0], (format!("passive, {why}"), fix.to_owned()));
+    let behind = format!("passive, its producer rs runs on the CPU because {why}");
+    assert_eq!(found[1], (behind, format!("first move rs: {fix}")));
+    expect(&g, &["rs", "tr"], "stem BPU id(0)\nrs BPU id(0)\ntr BPU id(0)\nwarning PLACE22");
+}
+
+#[test]
+fn parts_of_the_tail_keep_int32_where_they_keep_the_channels() {
+    let slice = |axis: i64| {
+        graph(
+            |b, s| {
+                let parameters = [("starts", 0), ("ends", 1), ("axes", axis)];
+                let constants = parameters.map(|(name, v)| b.constant(name, Tensor::vec_i64(vec![v])));
+                let mut shape = IMAGE;
+                shape[axis as usize] = 1;
+                vec![b.node("Slice", "sl", &[&[s], &constants[..]].concat(), Attrs::default(), &shape)]
+            },
+            &[],
+        )
+    };
+    expect(&slice(2), &[], "stem BPU id(0) int32\nsl BPU id(0) int32");
+    expect(&slice(1), &[], "stem BPU id(0) int32\nsl CPU PLACE08");
+    let blocks = graph(
+        |b, s| vec![b.node("DepthToSpace", "d2s", &[s], Attrs::of([("blocksize", Attr::Int(2))]), &[1, 1, 4, 4])],
+        &[],
+    );
+    let found = reasons(&blocks);
+    assert!(found[0].0.contains("the DepthToSpace spreads the channel axis 1 of 4 channels"), "{found:?}");
+}
+
+#[test]
+fn a_chain_of_passive_nodes_names_its_cause_once() {
+    let g = graph(
+        |b, s| {
+            let e = op(b, "Erf", "erf", &[s], &IMAGE);
+            let first = reshape(b, "first", e, &[1, 16]);
+            let second = reshape(b, "second", first, &IMAGE);
+            vec![conv(b, "conv", second)]
+        },
+        &[],
+    );
+    let cause = "Erf has no accelerated form on march bayes (PLACE01) (PLACE08)";
+    let found = reasons(&g);
+    assert_eq!(found[1].0, format!("passive, its producer erf runs on the CPU because {cause}"));
+    assert_eq!(found[2].0, format!("passive, its producer first runs on the CPU with erf, because {cause}"));
+    assert!(found[2].1.starts_with("first move erf: replace Erf"), "{found:?}");
+}
+
+#[test]
+fn a_node_that_fusion_added_names_the_node_of_the_model() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 16]);
+    let r = reshape(&mut b, "fc_reshape_input", x, &[1, 16, 1, 1]);
+    let w = b.constant("w", Tensor::from_f32([4, 16, 1, 1], vec![0.1; 64]).expect("count"));
+    let c = b.node("Conv", "fc", &[r, w], Attrs::default(), &[1, 4, 1, 1]);
+    b.output(c);
+    let g = b.finish();
+    let expected = "passive, its input x is a model input (ptq made this Reshape for fc) (PLACE08)";
+    let fix = "run_on_bpu = [\"fc_reshape_input\"], which quantizes x in front of it";
+    assert_eq!(reasons(&g), [(expected.to_owned(), fix.to_owned())]);
+    expect(&g, &["fc_reshape_input"], "fc_reshape_input BPU id(0)\nfc BPU id(0) int32");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use crate::TrapKind;
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::ops::Range;
 
 /// What unwritten bytes hold; no result can depend on it, since reading them traps.
 const POISON: u8 = 0xa5;
@@ -15,12 +17,16 @@ pub(crate) struct Memory {
     written: Vec<u64>,
     /// One bit a byte: brought here and not read since.
     unread: Vec<Cell<u64>>,
+    /// Of each byte the command that wrote it; 0 where none did. Empty where nobody asks.
+    writer: Vec<u32>,
+    /// Of each command since the last [`Memory::forget`], the bytes that it reached, from the first to behind the last.
+    reached: HashMap<u32, Range<usize>>,
 }
 
 impl Memory {
     /// A memory of `size` unwritten bytes.
     pub(crate) fn poisoned(space: &'static str, size: u32) -> Memory {
-        Memory::over(space, vec![POISON; size as usize])
+        Memory { writer: vec![0; size as usize], ..Memory::over(space, vec![POISON; size as usize]) }
     }
 
     /// A memory whose pages the system supplies on first touch; for large spaces.
@@ -30,7 +36,8 @@ impl Memory {
 
     fn over(space: &'static str, bytes: Vec<u8>) -> Memory {
         let words = bytes.len().div_ceil(64);
-        Memory { space, bytes, written: vec![0; words], unread: vec![Cell::new(0); words] }
+        let (written, unread) = (vec![0; words], vec![Cell::new(0); words]);
+        Memory { space, bytes, written, unread, writer: Vec::new(), reached: HashMap::new() }
     }
 
     /// Makes every byte unwritten again.
@@ -41,6 +48,8 @@ impl Memory {
         self.ensure_read(0, self.bytes.len())?;
         self.bytes.fill(POISON);
         self.written.fill(0);
+        self.writer.fill(0);
+        self.reached.clear();
         Ok(())
     }
 
@@ -68,15 +77,49 @@ impl Memory {
         Ok(())
     }
 
-    /// Writes bytes that somebody must read before they are written over.
-    pub(crate) fn bring(&mut self, start: u64, data: &[u8]) -> Result<(), TrapKind> {
+    /// Writes what a command makes. What another command wrote is dead as a whole as soon as a part of it is written over: the rest is
+    /// unwritten again, so that a transfer that is too short does not leave old bytes in sight.
+    ///
+    /// `command` is a number above 0.
+    pub(crate) fn put(&mut self, start: u64, data: &[u8], command: u32) -> Result<(), TrapKind> {
         self.write(start, data)?;
+        self.own(start as usize..start as usize + data.len(), command);
+        Ok(())
+    }
+
+    /// As [`Memory::put`], of bytes that somebody must read before they are written over.
+    pub(crate) fn bring(&mut self, start: u64, data: &[u8], command: u32) -> Result<(), TrapKind> {
+        self.put(start, data, command)?;
         let from = start as usize;
         for_words(from, from + data.len(), |word, mask| {
             self.unread[word].set(self.unread[word].get() | mask);
             true
         });
         Ok(())
+    }
+
+    fn own(&mut self, range: Range<usize>, command: u32) {
+        let mut at = range.start;
+        while at < range.end {
+            let old = self.writer[at];
+            if old != 0 && old != command {
+                self.bury(old, &range);
+            }
+            self.writer[at] = command;
+            at += 1;
+        }
+        let reached = self.reached.entry(command).or_insert(range.clone());
+        *reached = reached.start.min(range.start)..reached.end.max(range.end);
+    }
+
+    /// Makes what a command wrote unwritten, but for the bytes of a range.
+    fn bury(&mut self, command: u32, but: &Range<usize>) {
+        for at in self.reached.remove(&command).into_iter().flatten() {
+            if self.writer[at] == command && !but.contains(&at) {
+                self.writer[at] = 0;
+                self.written[at / 64] &= !(1 << (at % 64));
+            }
+        }
     }
 
     fn ensure_read(&self, from: usize, to: usize) -> Result<(), TrapKind> {
@@ -148,12 +191,25 @@ mod tests {
     #[test]
     fn what_is_brought_must_be_read() {
         let mut memory = Memory::poisoned("SRAM", 100);
-        memory.bring(3, &[1; 70]).unwrap();
+        memory.bring(3, &[1; 70], 1).unwrap();
         memory.read(3, 69).unwrap();
         assert_eq!(memory.write(60, &[0; 20]), Err(TrapKind::Unread { space: "SRAM", first: 72 }));
         assert_eq!(memory.forget(), Err(TrapKind::Unread { space: "SRAM", first: 72 }));
         memory.read(72, 1).unwrap();
         assert_eq!((memory.write(60, &[0; 20]), memory.forget()), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn what_is_written_over_in_part_is_gone_as_a_whole() {
+        let mut memory = Memory::poisoned("SRAM", 100);
+        memory.bring(0, &[1; 50], 1).unwrap();
+        memory.bring(50, &[1; 50], 2).unwrap();
+        memory.read(0, 100).unwrap();
+        memory.bring(10, &[3; 5], 3).unwrap();
+        memory.bring(15, &[3; 5], 3).unwrap();
+        assert_eq!(memory.read(10, 10).map(<[u8]>::to_vec), Ok(vec![3; 10]));
+        assert!(memory.read(9, 1).is_err() && memory.read(20, 1).is_err() && memory.read(49, 1).is_err());
+        assert!(memory.read(50, 50).is_ok());
     }
 
     proptest! {

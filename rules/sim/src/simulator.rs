@@ -67,19 +67,19 @@ impl<'a> Simulator<'a> {
             if ends || calls.next_if(|&&call| call as usize == index).is_some() {
                 self.sram.iter_mut().try_for_each(Memory::forget).map_err(trap)?;
             }
-            self.execute(usize::from(record.core), &record.command).map_err(trap)?;
+            self.execute(usize::from(record.core), &record.command, index as u32 + 1).map_err(trap)?;
         }
         Ok(())
     }
 
-    fn execute(&mut self, core: usize, command: &Command) -> Result<(), TrapKind> {
+    fn execute(&mut self, core: usize, command: &Command, number: u32) -> Result<(), TrapKind> {
         let align = self.program.align;
         let sram = &mut self.sram[core];
         match command {
             Command::Load(t) => {
                 aligned(align, &[t.sram])?;
                 sram.bounds(u64::from(t.sram.0), t.sram_reach())?;
-                transfer(t, |ddr, at, n| sram.bring(at, self.ddr.read(ddr, n)?))
+                transfer(t, |ddr, at, n| sram.bring(at, self.ddr.read(ddr, n)?, number))
             }
             Command::Store(t) => {
                 sram.bounds(u64::from(t.sram.0), t.sram_reach())?;
@@ -88,51 +88,51 @@ impl<'a> Simulator<'a> {
             Command::Conv(c) => {
                 aligned(align, &[c.weights, c.constants])?;
                 let out = conv::conv(c, sram)?;
-                commit_pixels(sram, c, &out)
+                commit_pixels(sram, c, &out, number)
             }
             Command::DwConv(c) => {
                 aligned(align, &[c.weights, c.constants])?;
                 let out = conv::depthwise(c, sram)?;
-                commit_pixels(sram, c, &out)
+                commit_pixels(sram, c, &out, number)
             }
             Command::Pool(c) => {
                 aligned(align, &[c.constants])?;
                 let out = pool::pool(c, sram)?;
-                commit(sram, c.ofm, &out, &pool::operands(c))
+                commit(sram, c.ofm, &out, &pool::operands(c), (number, false))
             }
             Command::Eltwise(c) => {
                 let out = eltwise::eltwise(c, sram)?;
-                commit(sram, c.ofm, &out, &eltwise::operands(c))
+                commit(sram, c.ofm, &out, &eltwise::operands(c), (number, false))
             }
             Command::Lut(c) => {
                 aligned(align, &[c.table])?;
                 let out = moves::lut(c, sram)?;
-                commit(sram, c.ofm, &out, &moves::lut_operands(c))
+                commit(sram, c.ofm, &out, &moves::lut_operands(c), (number, false))
             }
             Command::Trans(c) => {
                 aligned(align, &[c.src, c.dst])?;
                 let out = moves::trans(c, sram)?;
-                commit(sram, c.dst, &out, &[(c.src, moves::trans_reach(c))])
+                commit(sram, c.dst, &out, &[(c.src, moves::trans_reach(c))], (number, true))
             }
             Command::Gather(c) => {
                 aligned(align, &[c.src, c.dst, c.rows, c.cols])?;
                 let out = moves::gather(c, sram)?;
-                commit(sram, c.dst, &out, &moves::gather_operands(c))
+                commit(sram, c.dst, &out, &moves::gather_operands(c), (number, true))
             }
             Command::Interp(c) => {
                 aligned(align, &[c.src, c.dst, c.rows, c.cols])?;
                 let out = interp::interp(c, sram)?;
-                commit(sram, c.dst, &out, &interp::operands(c))
+                commit(sram, c.dst, &out, &interp::operands(c), (number, true))
             }
             Command::MatMul(c) => {
                 aligned(align, &[c.a, c.b, c.ofm])?;
                 let out = lines::matmul(c, sram)?;
-                commit(sram, c.ofm, &out, &lines::matmul_operands(c))
+                commit(sram, c.ofm, &out, &lines::matmul_operands(c), (number, true))
             }
             Command::Softmax(c) => {
                 aligned(align, &[c.x, c.table, c.ofm])?;
                 let out = lines::softmax(c, sram)?;
-                commit(sram, c.ofm, &out, &lines::softmax_operands(c))
+                commit(sram, c.ofm, &out, &lines::softmax_operands(c), (number, true))
             }
             Command::Sync | Command::End => Ok(()),
         }
@@ -153,21 +153,31 @@ fn transfer(t: &Transfer, mut copy: impl FnMut(u64, u64, u64) -> Result<(), Trap
 }
 
 /// Writes the result of a convolution, pixel by pixel where it is a part of a tile's channels.
-fn commit_pixels(sram: &mut Memory, c: &Conv, out: &[u8]) -> Result<(), TrapKind> {
+fn commit_pixels(sram: &mut Memory, c: &Conv, out: &[u8], number: u32) -> Result<(), TrapKind> {
     refuse_overlap(c.ofm, c.ofm_reach(), &conv::operands(c))?;
     let elem = c.out_type.bytes();
     if c.ofm_pixel == c.out_hwc[2] {
-        return sram.write(u64::from(c.ofm.0), out);
+        return sram.put(u64::from(c.ofm.0), out, number);
     }
     let step = u64::from(c.ofm_pixel) * elem as u64;
     let pixels = out.chunks_exact(usize::from(c.out_hwc[2]) * elem);
-    pixels.zip(0u64..).try_for_each(|(pixel, i)| sram.write(u64::from(c.ofm.0) + i * step, pixel))
+    pixels.zip(0u64..).try_for_each(|(pixel, i)| sram.put(u64::from(c.ofm.0) + i * step, pixel, number))
 }
 
-/// Writes a result, unless it overlaps an operand (start, bytes): the hardware reads those while it writes.
-fn commit(sram: &mut Memory, ofm: Sram, out: &[u8], operands: &[(Sram, u64)]) -> Result<(), TrapKind> {
+/// Writes a result, unless it overlaps an operand (start, bytes): the hardware reads those while it writes. `by`: the command's number,
+/// and whether all of the result must be read. Between layers that are computed a stripe at a time, rows may lie between two windows.
+fn commit(
+    sram: &mut Memory,
+    ofm: Sram,
+    out: &[u8],
+    operands: &[(Sram, u64)],
+    by: (u32, bool),
+) -> Result<(), TrapKind> {
     refuse_overlap(ofm, out.len() as u64, operands)?;
-    sram.write(u64::from(ofm.0), out)
+    match by {
+        (number, true) => sram.bring(u64::from(ofm.0), out, number),
+        (number, false) => sram.put(u64::from(ofm.0), out, number),
+    }
 }
 
 fn refuse_overlap(ofm: Sram, bytes: u64, operands: &[(Sram, u64)]) -> Result<(), TrapKind> {

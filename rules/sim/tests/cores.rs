@@ -128,7 +128,7 @@ fn sram_belongs_to_one_core_and_one_call() {
     p.calls = vec![3];
     p.check().unwrap();
     let trap = run(&p).unwrap_err();
-    assert!(trap.index == 3 && matches!(trap.kind, TrapKind::Unwritten { space: "SRAM", .. }), "{trap}");
+    assert!(trap.index == 3 && matches!(trap.kind, TrapKind::Unread { space: "SRAM", .. }), "{trap}");
     let t = Timing::of(&p, &[], &hardware());
     assert_eq!((t.calls.len(), t.calls.iter().sum::<u64>()), (2, t.cycles));
     for wrong in [vec![2], vec![0], vec![3, 3], vec![99]] {

@@ -1,7 +1,7 @@
 //! PLACE04 not-float.
 
 use crate::Reason;
-use ptq_ir::{DType, Graph, Node};
+use ptq_ir::{DType, Graph, Node, ValueId};
 use ptq_rule::GraphRuleMeta;
 
 /// What `ptq rule PLACE04` prints.
@@ -17,7 +17,17 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
 /// The reason for a node with a dynamic tensor, or a first input, that is not float32.
 pub(crate) fn reason(graph: &Graph, node: &Node) -> Option<Reason> {
     let dynamic = node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none());
-    dynamic.chain(&node.outputs).map(|&v| graph.value(v)).find(|v| v.dtype != DType::F32).map(|v| {
+    dynamic.chain(&node.outputs).find_map(|&v| not_float(graph, v))
+}
+
+/// The reason for a node whose first input is not float32.
+pub(crate) fn input_reason(graph: &Graph, node: &Node) -> Option<Reason> {
+    not_float(graph, node.input(0)?)
+}
+
+fn not_float(graph: &Graph, v: ValueId) -> Option<Reason> {
+    let v = graph.value(v);
+    (v.dtype != DType::F32).then(|| {
         Reason::new(
             META.code,
             format!("{} is {}, only float32 tensors are quantized", v.name, v.dtype),

@@ -1,7 +1,8 @@
 //! PLACE05 manual.
 
 use crate::Reason;
-use ptq_ir::{Device, Node};
+use crate::entry::entry;
+use ptq_ir::{Device, Graph, Node};
 use ptq_march::{Class, March};
 use ptq_rule::GraphRuleMeta;
 
@@ -16,8 +17,8 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The reason for a manual operator that nobody asked for.
-pub(crate) fn reason(march: &March, node: &Node, requested: Option<Device>) -> Option<Reason> {
-    let manual = march.op.get(&node.op).is_some_and(|e| e.class == Class::Manual);
+pub(crate) fn reason(march: &March, graph: &Graph, node: &Node, requested: Option<Device>) -> Option<Reason> {
+    let manual = entry(march, graph, node).is_some_and(|e| e.class == Class::Manual);
     (manual && requested != Some(Device::Bpu)).then(|| {
         Reason::new(
             META.code,

@@ -1,5 +1,6 @@
 //! PLACE01 no-route.
 
+use crate::entry::{self, entry};
 use crate::place::is_known;
 use crate::{Reason, remedy};
 use ptq_ir::ops::CustomOp;
@@ -35,16 +36,19 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
         ));
     }
     let fix = |first: &str| remedy::or_another_march(first, march, graph, node);
-    let replace =
-        format!("replace {} by operators that `ptq ops --march {}` lists as accelerated", node.op, march.name);
-    match march.op.get(&node.op) {
+    match entry(march, graph, node) {
         None => {
-            let listed = march.elsewhere.as_ref().and_then(|e| e.list_of(&node.op));
-            let why = match listed {
-                Some("unsupported") => "is refused by the vendor's converter",
+            let why = match march.elsewhere.as_ref().and_then(|e| e.list_of(&node.op)) {
+                Some("unsupported") if march.hardware.is_some() => "is refused by the vendor's converter",
                 _ => "has no accelerated form",
             };
-            Some(Reason::new(META.code, format!("{} {why} on march {}", node.op, march.name), fix(&replace)))
+            let text = format!("{} {why} on march {}{}", node.op, march.name, recognized(node));
+            Some(Reason::new(META.code, text, fix(&replacement(march, node))))
+        }
+        Some(entry) if entry.class == Class::Cpu => {
+            let note = entry.note.as_deref().map(|n| format!(": {n}")).unwrap_or_default();
+            let text = format!("{} is computed in float on march {}{note}{}", node.op, march.name, recognized(node));
+            Some(Reason::new(META.code, text, fix(&replacement(march, node))))
         }
         Some(entry) if entry.route == Route::Replaced && entry.computed => {
             let becomes = entry.becomes.join(" and ");
@@ -52,28 +56,50 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
             let form = format!("write it in a form that becomes {becomes}: constant weights, 2-D operands");
             Some(Reason::new(META.code, text, fix(&form)))
         }
-        Some(entry) if !entry.computed => Some(Reason::new(
-            META.code,
-            format!(
-                "march {} accelerates {}, this version of ptq does not: it runs in float on the CPU",
-                march.name, node.op
-            ),
-            fix(&replace),
-        )),
-        Some(entry) if entry.class == Class::Cpu => {
-            let note = entry.note.as_deref().map(|n| format!(": {n}")).unwrap_or_default();
-            Some(Reason::new(
-                META.code,
-                format!("{} runs on the CPU on march {}{note}", node.op, march.name),
-                fix(&replace),
-            ))
-        }
         Some(_) => None,
     }
 }
 
+/// The reason for a node that meets every limit of an operator that only the march computes.
+pub(crate) fn not_computed(march: &March, graph: &Graph, node: &Node) -> Option<Reason> {
+    entry(march, graph, node).filter(|e| !e.computed)?;
+    let (op, march_name) = (entry::name(march, graph, node), &march.name);
+    let text =
+        format!("march {march_name} accelerates {op}, this version of ptq does not: it runs in float on the CPU");
+    let fix = format!(
+        "nothing in the manifest; cut {op} out of the model, or write it with operators that `ptq ops --march {march_name}` \
+         lists without \"(not yet)\""
+    );
+    Some(Reason::new(META.code, text, remedy::or_another_march(&fix, march, graph, node)))
+}
+
+/// The nodes of the user's model that fusion took for a normalization.
+fn recognized(node: &Node) -> String {
+    match node.covers.first() {
+        Some(first) if is_normalization(node) => {
+            let count = node.covers.len() + 1;
+            format!(" (ptq recognized it in {count} nodes of the model, {first} to {}: FUSE14)", node.name)
+        }
+        _ => String::new(),
+    }
+}
+
+fn is_normalization(node: &Node) -> bool {
+    node.is("LayerNormalization") || node.is("InstanceNormalization")
+}
+
+/// What to put in an operator's place.
+fn replacement(march: &March, node: &Node) -> String {
+    if is_normalization(node) {
+        return "train with BatchNormalization in its place, which folds into the Conv in front; taken apart it would be \
+                recognized again"
+            .to_owned();
+    }
+    format!("replace {} by operators that `ptq ops --march {}` lists as accelerated", node.op, march.name)
+}
+
 /// Whether the march's table computes this operator as it is.
-pub(crate) fn accelerates(march: &March, node: &Node) -> bool {
-    let entry = march.op.get(&node.op).filter(|_| is_known(node));
+pub(crate) fn accelerates(march: &March, graph: &Graph, node: &Node) -> bool {
+    let entry = entry(march, graph, node);
     entry.is_some_and(|e| e.computed && e.route != Route::Replaced && e.class != Class::Cpu)
 }

@@ -1,6 +1,5 @@
-//! Every field of every command is changed, one at a time: at least 96 in 100 changes are refused when loading, trap, or change
-//! a tensor. What survives is listed, each with the reason that the changed program is equivalent; most of it moves or computes
-//! bytes more that nobody reads.
+//! Every field of every command is changed, one at a time: at least 99 in 100 changes are refused when loading, trap, or change
+//! a tensor. What survives is listed, each with the reason that the changed program is equivalent.
 
 #![allow(clippy::print_stdout)] // The list of survivors, for the log of a run with --nocapture.
 
@@ -69,19 +68,12 @@ fn others() -> QGraph {
 
 /// Why a changed command that nobody notices computes the same; `None` when there is no such reason.
 fn reason(record: &Record, changed: &Record, field: &str) -> Option<&'static str> {
-    let more = |a: &[u32], b: &[u32]| a.iter().zip(b).all(|(a, b)| b >= a);
     if let Some(why) = longer(&record.command, &changed.command, field) {
         return Some(why);
     }
     match (&record.command, &changed.command) {
         (Command::Load(a), Command::Store(b)) if a == b => {
             Some("what is loaded is still there: it was stored from the same place just before")
-        }
-        (Command::Load(a), Command::Load(b)) if b.bytes > a.bytes || more(&a.outer, &b.outer) => {
-            Some("loads bytes more that nobody reads")
-        }
-        (Command::Store(a), Command::Store(b)) if b.bytes > a.bytes || more(&a.outer, &b.outer) => {
-            Some("stores bytes more that nobody reads, or that are stored again behind it")
         }
         (Command::Conv(a) | Command::DwConv(a), Command::Conv(b) | Command::DwConv(b)) => match field {
             "strides"
@@ -279,5 +271,5 @@ fn nearly_every_change_of_a_field_is_refused_trapped_or_visible() {
     }
     assert!(tally.unexplained.is_empty(), "nobody notices, for no reason:\n{}", tally.unexplained.join("\n"));
     assert!(tally.changes > 5_000, "{}", tally.changes);
-    assert!(survivors * 100 <= 4 * tally.changes, "{survivors} of {} changes were not noticed", tally.changes);
+    assert!(survivors * 100 <= tally.changes, "{survivors} of {} changes were not noticed", tally.changes);
 }

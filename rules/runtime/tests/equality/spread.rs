@@ -163,7 +163,7 @@ fn sram_does_not_survive_a_function_call() {
     npu.program.calls = vec![compute as u32 + 1];
     let model = ptq_runtime::Model::from_artifact(model).unwrap();
     let error = model.run(&inputs, &ptq_runtime::RunOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("was never written"), "{error}");
+    assert!(error.to_string().contains("was loaded and never read"), "{error}");
 }
 
 /// The stored plan gives the same bytes again, without a search; one that does not fit is refused.
