@@ -214,6 +214,19 @@ def windows():
     return b
 
 
+def focus():
+    b = Builder("focus")
+    x = b.conv(b.input("image", [1, 3, 16, 20]), 3, 4)
+    every = lambda x, axis, start, step: b.add(
+        "Slice", [x] + [b.constant(np.array([v])) for v in (start, 99 if step > 0 else -99, axis, step)]
+    )
+    parts = [every(every(x, 2, i, 2), 3, j, 2) for j in (0, 1) for i in (0, 1)]
+    x = b.add("Relu", [b.conv(b.add("Concat", parts, axis=1), 16, 8)])
+    x = every(every(x, 3, -1, -1), 2, 1, 3)
+    b.output(b.add("Flatten", [b.add("GlobalAveragePool", [b.conv(x, 8, 6)])]))
+    return b
+
+
 def shuffle():
     b = Builder("channel_shuffle")
     x = b.add("Relu", [b.conv(b.input("image", [1, 3, 14, 14]), 3, 12)])
@@ -294,7 +307,7 @@ def squeeze_excite():
 
 STRUCTURES = [
     lambda: recurrent("LSTM"), lambda: recurrent("GRU"), lambda: recurrent("RNN"), lambda: attention(True), lambda: attention(False),
-    attention_operator, volume, grid_sample, control_flow, old_opset, segmentation_head, yolo_head, windows, shuffle,
+    attention_operator, volume, grid_sample, control_flow, old_opset, segmentation_head, yolo_head, windows, focus, shuffle,
     group_norm, channel_norm, channels_last, einsum, squeeze_excite,
 ]
 

@@ -274,7 +274,7 @@ pub const PROPERTIES: &[Property] = &[
         "sorted results",
         |_, _| "set sorted to 1".to_owned(),
     ),
-    count("step", "step", "step along every axis", m::step),
+    count("stepped_axes", "axes cut with steps", "axes that are cut where one is cut by steps", m::stepped_axes),
     count("stride", "stride", "stride of height and width", w::stride),
     count("stride_area", "stride of height · width", "stride of height times stride of width", w::stride_area),
     fact(

@@ -23,6 +23,9 @@ pub struct OperatorRow {
     /// Lowest and highest allowed value of measured properties.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, (i64, i64)>,
+    /// Limits of this version, which the target does not have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub own_limits: BTreeMap<String, (i64, i64)>,
     /// Required words of attributes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Vec<String>>,
@@ -62,6 +65,7 @@ pub fn operators<'a>(march: &March, others: impl IntoIterator<Item = &'a str>) -
             shown: (entry.class != Class::Cpu).then(|| entry.shown.clone()),
             becomes: entry.becomes.clone(),
             limits: entry.limits.iter().map(|(name, &range)| (name.clone(), range.into())).collect(),
+            own_limits: entry.own_limits.iter().map(|(name, &range)| (name.clone(), range.into())).collect(),
             attributes: entry.attributes.clone(),
             int16: if march.quantization.int16 { entry.int16 } else { Int16::None },
             note: entry.note.clone(),
@@ -80,6 +84,7 @@ fn elsewhere(op: &str, route: &'static str, provenance: Provenance) -> OperatorR
         shown: None,
         becomes: Vec::new(),
         limits: BTreeMap::new(),
+        own_limits: BTreeMap::new(),
         attributes: BTreeMap::new(),
         int16: Int16::None,
         note: None,
@@ -110,11 +115,10 @@ const ROUTES: &str = "\
 ";
 
 fn cells_of(row: &OperatorRow, march: &March) -> [String; 7] {
-    let mut limits: Vec<String> = row
-        .limits
-        .iter()
-        .map(|(name, (lo, hi))| if lo == hi { format!("{name} {lo}") } else { format!("{name} {lo}..{hi}") })
-        .collect();
+    let limit =
+        |(name, (lo, hi)): (&String, &(i64, i64))| if lo == hi { format!("{name} {lo}") } else { format!("{name} {lo}..{hi}") };
+    let mut limits: Vec<String> = row.limits.iter().map(limit).collect();
+    limits.extend(row.own_limits.iter().map(|own| format!("{} (this version)", limit(own))));
     limits.extend(row.attributes.iter().map(|(name, words)| format!("{name} {}", words.join(" or "))));
     let mut route = row.route.to_owned();
     if !row.becomes.is_empty() {

@@ -51,11 +51,17 @@ pub(super) fn block(_: &Graph, n: &Node) -> Option<Vec<i64>> {
     Some(vec![n.attrs.int("blocksize", 0)])
 }
 
-pub(super) fn step(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+/// Axes that a Slice cuts, where it takes steps along one of them; none otherwise.
+pub(super) fn stepped_axes(g: &Graph, n: &Node) -> Option<Vec<i64>> {
     if n.input(4).is_none() {
-        return Some(vec![1]);
+        return Some(vec![0]);
     }
-    g.const_input(n, 4).and_then(|steps| steps.to_i64s().ok())
+    let steps = g.const_input(n, 4)?.to_i64s().ok()?;
+    if steps.iter().all(|&s| s == 1) {
+        return Some(vec![0]);
+    }
+    let (x, y) = (&g.value(n.input(0)?).shape, &g.value(*n.outputs.first()?).shape);
+    Some(vec![x.iter().zip(y).filter(|(x, y)| x != y).count().max(1) as i64])
 }
 
 pub(super) fn equal_parts(g: &Graph, n: &Node) -> Option<Vec<i64>> {

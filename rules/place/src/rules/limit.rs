@@ -83,9 +83,7 @@ fn number_fix(node: &Node, name: &str, v: i64, range: Range) -> String {
         "image" | "image_area" | "batch" | "image_batch" | "outer_extent" | "aligned_elements" => {
             format!("split the input so that the {subject} is {allowed}")
         }
-        "step" => "gather the elements along that axis with a Gather of constant indices; a Focus (four Slices with step 2 and a \
-                   Concat) is a SpaceToDepth with blocksize 2, whose channels come in another order"
-            .to_owned(),
+        "stepped_axes" => "use one Slice for each axis".to_owned(),
         "rank" if v < range.min => {
             format!("put a Reshape in front of {} and one behind it, so that the {subject} is {allowed}", node.name)
         }
