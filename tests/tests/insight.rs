@@ -118,6 +118,51 @@ fn selectors_narrow_everywhere() {
 }
 
 #[test]
+fn a_selector_of_one_variant_or_of_all_works_with_every_command() {
+    let p = sweep();
+    ran(p.path(), &[]);
+    let all = said(p.path(), &["explain", "net-*"]);
+    assert!(all.contains("net-cpu-max: what each") && all.contains("net-bayes-kl: what each"), "{all}");
+    let log = json(p.path(), &["log", "net-cpu-*", "--json"]);
+    assert_eq!(log["variants"].as_object().map(serde_json::Map::len), Some(2), "{log}");
+    assert!(said(p.path(), &["why-differs", "net-cpu-m*", "net-bayes-k*"]).contains("changed: march"));
+    for command in [&["verify", "net-*"][..], &["perf", "net-*"], &["why-differs", "net-*", "net-cpu-max"]] {
+        let several = ptq(p.path(), command);
+        assert_eq!(several.code, 2, "{command:?}: {}{}", several.stdout, several.stderr);
+        assert!(several.stderr.contains("selects 4 variants"), "{command:?}: {}", several.stderr);
+    }
+    let one = said(p.path(), &["explain", "net-cpu-max"]);
+    assert!(one.contains("remembered now:") && one.contains("  compile   ran"), "{one}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_no_work() {
+    let p = sweep();
+    for args in [&["build", "-v"][..], &["variants"]] {
+        let mut command = std::process::Command::new(ptq_tests::ptq::program());
+        command.args(args).current_dir(p.path()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("ptq starts");
+        drop(child.stdout.take());
+        assert!(child.wait().expect("ends").success(), "{args:?}");
+    }
+    assert_eq!(ran(p.path(), &[]), Vec::<String>::new(), "the build went on to its end");
+}
+
+#[test]
+fn fields_outside_variants_can_be_defined() {
+    let p = sweep();
+    let built = ptq(p.path(), &["build", "net-cpu-max", "-D", "project.out=elsewhere", "-D", "cache.dir=.other"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    assert!(p.file("elsewhere/net-cpu-max/model.bin").is_file() && p.file(".other/cas").is_dir());
+    assert!(!p.file("out").exists() && !p.file(".ptq").exists());
+    let wrong = ptq(p.path(), &["variants", "-D", "project.uot=x"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("uot"), "{}", wrong.stderr);
+    std::fs::rename(p.file("model.onnx"), p.file("moved.onnx")).expect("moved");
+    assert_eq!(ptq(p.path(), &["build", "net-cpu-max", "-D", "model.net.path=moved.onnx"]).code, 0);
+}
+
+#[test]
 fn every_event_and_field_is_documented() {
     let p = sweep();
     ran(p.path(), &[]);

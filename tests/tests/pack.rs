@@ -30,7 +30,12 @@ fn models_of_one_file_are_shown_and_run_by_name() {
     let session = ptq(at, &["build"]);
     assert_eq!(session.code, 0, "{}", text(&session));
     let files = ["out/cpu/model.bin", "out/bayes/model.bin"];
-    let same_name = ptq(at, &["pack", files[0], files[1], "-o", "both.bin"]);
+    // Models of one name go by their folders'.
+    let by_folder = ptq(at, &["pack", files[0], files[1], "-o", "both.bin"]);
+    assert_eq!(by_folder.code, 0, "{}", text(&by_folder));
+    let listed = ptq(at, &["info", "both.bin"]);
+    assert!(listed.code == 0 && listed.stdout.contains("model cpu\n") && listed.stdout.contains("model bayes\n"));
+    let same_name = ptq(at, &["pack", files[0], files[0], "-o", "twice.bin"]);
     assert_eq!(same_name.code, 1, "{}", text(&same_name));
     assert!(same_name.stderr.contains("two models have this name") && same_name.stderr.contains("NAME=FILE"));
 
@@ -46,10 +51,9 @@ fn models_of_one_file_are_shown_and_run_by_name() {
         serde_json::from_str::<Value>(&session.stdout).expect("JSON")
     };
     assert_eq!(ports(&["both.bin", "--model", "board"]), ports(&[files[1]]));
-    for args in [&["info", "both.bin"][..], &["info", "both.bin", "--model", "nobody"]] {
-        let session = ptq(at, args);
-        assert!(session.code == 2 && session.stderr.contains("one of: host, board"), "{}", text(&session));
-    }
+    assert_eq!(ports(&["both.bin"])["models"]["board"], ports(&[files[1]]));
+    let nobody = ptq(at, &["info", "both.bin", "--model", "nobody"]);
+    assert!(nobody.code == 2 && nobody.stderr.contains("one of: host, board"), "{}", text(&nobody));
     for (name, file) in [("host", files[0]), ("board", files[1])] {
         let runs =
             [&["run", "both.bin", "--model", name, "--output", "packed"][..], &["run", file, "--output", "alone"]];

@@ -230,6 +230,36 @@ fn a_wrong_manifest_is_told_and_waited_for() {
 }
 
 #[test]
+fn a_failure_is_tried_once_and_its_repair_is_told() {
+    let p = project();
+    let good = std::fs::read(p.file("models/model.onnx")).expect("the model");
+    let w = Watching::start(&p, &[]);
+    let builds = w.builds();
+    save(&p.file("models/model.onnx"), b"no model");
+    w.wait_for("a  failed");
+    // Longer than it takes until a young stamp has to be looked at again.
+    std::thread::sleep(Duration::from_secs(5));
+    let failures = w.said().iter().filter(|l| l.starts_with("a  failed")).count();
+    assert_eq!((w.builds(), failures), (builds + 1, 1), "{:#?}", w.said());
+    save(&p.file("models/model.onnx"), &good);
+    w.becomes_fresh("a repaired model");
+    let start = Instant::now();
+    while w.said().iter().filter(|l| l.starts_with("a  cosine")).count() < 2 {
+        assert!(start.elapsed() < PATIENCE, "a repair is told: {:#?}", w.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // A time in the future is no reason to build for ever.
+    let later = std::time::SystemTime::now() + Duration::from_secs(3600);
+    let file = std::fs::File::options().write(true).open(p.file("calib/000.png")).expect("a sample");
+    file.set_modified(later).expect("a later time");
+    std::thread::sleep(Duration::from_secs(4));
+    let events = || std::fs::read_to_string(p.file("events.jsonl")).map_or(0, |text| text.lines().count());
+    let before = events();
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(events(), before, "nothing is built while nothing changes");
+}
+
+#[test]
 fn a_file_of_rewrites_is_watched_like_the_manifest() {
     let p = project();
     let rule = |max: u32| {
