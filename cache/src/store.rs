@@ -273,9 +273,11 @@ impl Store {
 
 /// Whether a file of the folder is one that a store or its user, the engine, makes: of this version or an earlier one.
 fn is_ours(name: &str) -> bool {
-    [INDEX, JOURNAL, PIECES].iter().map(|known| known.rsplit_once("-v").map_or(*known, |(stem, _)| stem)).chain(["built"]).any(
-        |stem| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with("-v")),
-    )
+    [INDEX, JOURNAL, PIECES]
+        .iter()
+        .map(|known| known.rsplit_once("-v").map_or(*known, |(stem, _)| stem))
+        .chain(["built"])
+        .any(|stem| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with("-v")))
 }
 
 #[cfg(test)]
@@ -310,7 +312,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (Store::open(dir.path()).unwrap(), Store::open(dir.path()).unwrap());
         let keys: Vec<Digest> = (0..20u8).map(|i| Digest::of(&[i])).collect();
-        let trees: Vec<Digest> = keys.iter().map(|k| a.record(k, &[("o".into(), k.0.to_vec().into())]).unwrap()).collect();
+        let trees: Vec<Digest> =
+            keys.iter().map(|k| a.record(k, &[("o".into(), k.0.to_vec().into())]).unwrap()).collect();
         // Never flushed, as if killed.
         std::mem::forget(a);
         std::thread::sleep(std::time::Duration::from_millis(150));

@@ -108,7 +108,19 @@ mod tests {
     fn facts(file: &str, min: f64, max: f64, nans: u64) -> FileFacts {
         let (input, hash) = ("x".to_owned(), String::new());
         let (shape, dtype, channels) = (vec![1], DType::F32, Vec::new());
-        FileFacts { input, file: file.into(), hash, shape, dtype, min, max, mean: 0.0, nans, channels, interleaved: false }
+        FileFacts {
+            input,
+            file: file.into(),
+            hash,
+            shape,
+            dtype,
+            min,
+            max,
+            mean: 0.0,
+            nans,
+            channels,
+            interleaved: false,
+        }
     }
 
     fn codes(scale: &[f32], files: &[FileFacts], samples: usize) -> Vec<String> {

@@ -27,5 +27,8 @@ pub(crate) fn data_section(files: &[FileFacts]) -> String {
     };
     let columns = ["Input", "File", "BLAKE3", "Shape", "Type", "Min", "Max", "Mean", "NaN"];
     let rows: Vec<_> = files.iter().map(row).collect();
-    format!("\n## Calibration data\n\nEach file as it is stored, pictures as the pixels that the input takes.\n\n{}", markdown(columns, &rows))
+    format!(
+        "\n## Calibration data\n\nEach file as it is stored, pictures as the pixels that the input takes.\n\n{}",
+        markdown(columns, &rows)
+    )
 }

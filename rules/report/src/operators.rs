@@ -115,8 +115,9 @@ const ROUTES: &str = "\
 ";
 
 fn cells_of(row: &OperatorRow, march: &March) -> [String; 7] {
-    let limit =
-        |(name, (lo, hi)): (&String, &(i64, i64))| if lo == hi { format!("{name} {lo}") } else { format!("{name} {lo}..{hi}") };
+    let limit = |(name, (lo, hi)): (&String, &(i64, i64))| {
+        if lo == hi { format!("{name} {lo}") } else { format!("{name} {lo}..{hi}") }
+    };
     let mut limits: Vec<String> = row.limits.iter().map(limit).collect();
     limits.extend(row.own_limits.iter().map(|own| format!("{} (this version)", limit(own))));
     limits.extend(row.attributes.iter().map(|(name, words)| format!("{name} {}", words.join(" or "))));

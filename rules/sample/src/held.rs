@@ -1,7 +1,7 @@
 //! What a file holds by itself: an array with its own shape and type, a picture's pixels. For those who describe data.
 
 use crate::{InputKind, decode, image_file, kind, npy_of, raw};
-use ptq_ir::{DType, Diagnostic, InputSpec, Tensor};
+use ptq_ir::{DType, Diagnostic, InputSpec, InputType, Tensor};
 
 /// What a file of samples holds, once it is known to fit an input of this description, type and shape: arrays as they are stored,
 /// pictures as pixels 0..255 of the size that the input wants, frames as the planes that the input takes.
@@ -15,6 +15,10 @@ pub fn held(
     dtype: DType,
     shape: &[usize],
 ) -> Result<Tensor, Diagnostic> {
+    if spec.type_train == InputType::Bytes {
+        // A file of any kind, whatever its ending says.
+        return decode(file_name, bytes, spec, dtype, shape);
+    }
     let (item_spec, item_shape) = spec.sample(shape);
     let of = || match kind(file_name) {
         InputKind::Picture => {
@@ -27,4 +31,24 @@ pub fn held(
     };
     decode(file_name, bytes, spec, dtype, shape)?;
     of().map_err(|d| d.file(file_name))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::held;
+    use ptq_ir::{DType, InputSpec, InputType, Tensor};
+
+    #[test]
+    fn arrays_keep_their_type_and_shape_and_bytes_of_a_picture_are_bytes() {
+        let array = crate::write_npy(&Tensor::from_u8([2, 2], vec![1, 2, 3, 4]).unwrap()).unwrap();
+        let found = held("a.npy", &array, &InputSpec::default(), DType::F32, &[1, 2, 2]).unwrap();
+        assert_eq!((found.dtype(), found.shape()), (DType::U8, &[2, 2][..]));
+        assert!(
+            held("a.npy", &array, &InputSpec::default(), DType::F32, &[1, 5]).is_err(),
+            "what does not fit is refused"
+        );
+        let bytes = InputSpec { type_train: InputType::Bytes, ..InputSpec::default() };
+        assert_eq!(held("a.png", b"no picture", &bytes, DType::I32, &[1, 6]).unwrap().shape(), [1, 6]);
+    }
 }

@@ -23,7 +23,8 @@ use ptq_ir::{DType, Diagnostic, InputSpec, InputType, Tensor, numel};
 
 /// Endings of the files that are read, without those of an input of type `bytes`.
 pub const ENDINGS: [&str; 16] = [
-    "png", "jpg", "jpeg", "npy", "bin", "raw", "rgb", "bgr", "rgbp", "bgrp", "gray", "yuv444", "feature", "cen", "nv12", "yuv",
+    "png", "jpg", "jpeg", "npy", "bin", "raw", "rgb", "bgr", "rgbp", "bgrp", "gray", "yuv444", "feature", "cen",
+    "nv12", "yuv",
 ];
 
 /// How files of an ending are read.

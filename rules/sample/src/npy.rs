@@ -42,7 +42,8 @@ struct Header {
 /// # Errors
 /// Says why the bytes are not such an array.
 pub fn read_npy(bytes: &[u8]) -> Result<Tensor, String> {
-    let (header, data) = parts(bytes).and_then(|(text, data)| Ok((header(text)?, data))).map_err(|why| refused(&why))?;
+    let (header, data) =
+        parts(bytes).and_then(|(text, data)| Ok((header(text)?, data))).map_err(|why| refused(&why))?;
     let Header { dtype, is_big_endian, is_fortran, shape } = header;
     let size = dtype.bytes();
     let wanted = numel(&shape).and_then(|n| n.checked_mul(size));

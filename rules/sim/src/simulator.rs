@@ -166,13 +166,7 @@ fn commit_pixels(sram: &mut Memory, c: &Conv, out: &[u8], number: u32) -> Result
 
 /// Writes a result, unless it overlaps an operand (start, bytes): the hardware reads those while it writes. `by`: the command's number,
 /// and whether all of the result must be read. Between layers that are computed a stripe at a time, rows may lie between two windows.
-fn commit(
-    sram: &mut Memory,
-    ofm: Sram,
-    out: &[u8],
-    operands: &[(Sram, u64)],
-    by: (u32, bool),
-) -> Result<(), TrapKind> {
+fn commit(sram: &mut Memory, ofm: Sram, out: &[u8], operands: &[(Sram, u64)], by: (u32, bool)) -> Result<(), TrapKind> {
     refuse_overlap(ofm, out.len() as u64, operands)?;
     match by {
         (number, true) => sram.bring(u64::from(ofm.0), out, number),

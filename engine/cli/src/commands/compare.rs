@@ -31,7 +31,8 @@ pub(crate) fn run(global: &Global, args: &Compare) -> Result<u8, Failure> {
 }
 
 fn shown(c: &Comparison) -> String {
-    let head = ["variant", "model", "cosine", "task", "latency", "model.bin", "BPU", "CPU", "best", "settings that differ"];
+    let head =
+        ["variant", "model", "cosine", "task", "latency", "model.bin", "BPU", "CPU", "best", "settings that differ"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for v in &c.variants {
         let settings: Vec<String> = v.settings.iter().map(|(k, s)| format!("{k}={s}")).collect();

@@ -5,12 +5,12 @@ use super::read;
 use crate::args::Info;
 use crate::failure::Failure;
 use crate::terminal::table;
-use ptq_ir::{DType, InputSpec, InputType, Layout, QOp, QuantParams, TensorId, aligned_image, aligned_shape};
 use ptq_ir::ops::CustomOp;
+use ptq_ir::{DType, InputSpec, InputType, Layout, QOp, QuantParams, TensorId, aligned_image, aligned_shape};
 use ptq_runtime::{Model, Port};
 use ptq_sim::artifact::{Body, Packed, is_packed, unpack};
-use std::collections::BTreeMap;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A model input or output as it is shown.
 struct Row {
@@ -41,7 +41,8 @@ pub(crate) fn run(args: &Info) -> Result<u8, Failure> {
     match (args.json, &found[..]) {
         (true, [(None, only)]) => println!("{}", only.as_json()),
         (true, all) => {
-            let named = |(name, listed): &(Option<String>, Listed)| (name.clone().unwrap_or_default(), listed.as_json());
+            let named =
+                |(name, listed): &(Option<String>, Listed)| (name.clone().unwrap_or_default(), listed.as_json());
             println!("{}", json!({ "models": all.iter().map(named).collect::<serde_json::Map<_, _>>() }));
         }
         (false, all) => {

@@ -10,7 +10,9 @@ pub(crate) fn run(global: &Global, args: &Pack) -> Result<u8, Failure> {
     let mut models = args.models.iter().map(|given| one(given)).collect::<Result<Vec<_>, _>>()?;
     tell_apart(&mut models, &args.models);
     let bytes = artifact::pack(&models).map_err(|e| {
-        Failure::Failed(format!("error: {e}\n  help: names are the models' own, or else their folders'; NAME=FILE gives another one"))
+        Failure::Failed(format!(
+            "error: {e}\n  help: names are the models' own, or else their folders'; NAME=FILE gives another one"
+        ))
     })?;
     std::fs::write(&args.output, &bytes)
         .map_err(|e| Failure::Failed(format!("error: {}: {e}", args.output.display())))?;

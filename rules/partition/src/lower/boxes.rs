@@ -42,7 +42,8 @@ fn stepped(start: i64, step: i64, extent: usize, count: usize) -> Option<Vec<u32
     let extent = i64::try_from(extent).ok()?;
     let start = if start < 0 { start.saturating_add(extent) } else { start };
     let start = start.clamp(0, if step < 0 { extent - 1 } else { extent });
-    let index = |i: i64| u32::try_from(start.checked_add(i.checked_mul(step)?)?).ok().filter(|&v| i64::from(v) < extent);
+    let index =
+        |i: i64| u32::try_from(start.checked_add(i.checked_mul(step)?)?).ok().filter(|&v| i64::from(v) < extent);
     (0..i64::try_from(count).ok()?).map(index).collect()
 }
 

@@ -46,7 +46,9 @@ pub(super) fn check(npu: &Npu, bytes: &[u64]) -> Result<(), BinError> {
         if !fits {
             let (name, layer) = (record.command.name(), &program.layers[usize::from(record.layer)]);
             let Range { start, end } = moved;
-            return Err(inconsistent(format!("command {index} ({name} of layer {layer}): DDR {start:#x}..{end:#x} {what}")));
+            return Err(inconsistent(format!(
+                "command {index} ({name} of layer {layer}): DDR {start:#x}..{end:#x} {what}"
+            )));
         }
     }
     for list in stored.values_mut() {
