@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// Kind and name of an entry of the index.
 pub(crate) type Key = (u8, Vec<u8>);
+/// An entry: its name and value.
+pub(crate) type Entry = (Key, Vec<u8>);
 
 /// Bytes of a check in front of each entry.
 const CHECK: usize = 8;
@@ -44,7 +46,7 @@ impl Journal {
     }
 
     /// What is written, without taking the file; the end of an entry that is being written is left out.
-    pub(crate) fn read(&self) -> Vec<(Key, Vec<u8>)> {
+    pub(crate) fn read(&self) -> Vec<Entry> {
         entries(&std::fs::read(&self.path).unwrap_or_default())
     }
 }
@@ -62,7 +64,7 @@ impl Locked {
         self.0.write_all(&bytes)
     }
 
-    pub(crate) fn read(&mut self) -> std::io::Result<Vec<(Key, Vec<u8>)>> {
+    pub(crate) fn read(&mut self) -> std::io::Result<Vec<Entry>> {
         let mut bytes = Vec::new();
         self.0.seek(SeekFrom::Start(0))?;
         self.0.read_to_end(&mut bytes)?;
@@ -74,7 +76,7 @@ impl Locked {
     }
 }
 
-fn entries(mut bytes: &[u8]) -> Vec<(Key, Vec<u8>)> {
+fn entries(mut bytes: &[u8]) -> Vec<Entry> {
     let mut out = Vec::new();
     while let Some((entry, rest)) = entry(bytes) {
         out.push(entry);
@@ -84,7 +86,7 @@ fn entries(mut bytes: &[u8]) -> Vec<(Key, Vec<u8>)> {
 }
 
 /// The first entry, if it is whole, and what stands behind it.
-fn entry(bytes: &[u8]) -> Option<((Key, Vec<u8>), &[u8])> {
+fn entry(bytes: &[u8]) -> Option<(Entry, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|&n| n <= MAX_ENTRY)?;
     let (check, rest) = rest.split_first_chunk::<CHECK>()?;
@@ -103,7 +105,7 @@ mod tests {
     fn whole_entries_are_read_and_a_torn_end_is_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::new(dir.path().join("j"));
-        let list: Vec<(Key, Vec<u8>)> = (0..5u8).map(|i| ((1, vec![i]), vec![i; 300 * usize::from(i)])).collect();
+        let list: Vec<Entry> = (0..5u8).map(|i| ((1, vec![i]), vec![i; 300 * usize::from(i)])).collect();
         for part in list.chunks(2) {
             journal.lock().unwrap().append(part.iter().map(|(k, v)| (k, v))).unwrap();
         }

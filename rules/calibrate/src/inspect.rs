@@ -126,7 +126,7 @@ const INTERLEAVED: f64 = 1.5;
 
 /// Mean of the finite values of one channel: runs of `plane` elements, of which every third counts.
 fn mean<'v>(values: impl Iterator<Item = (usize, &'v f64)>, plane: usize) -> f64 {
-    let own = values.filter(|(i, v)| i / plane % 3 == 0 && v.is_finite());
+    let own = values.filter(|(i, v)| (i / plane).is_multiple_of(3) && v.is_finite());
     let (sum, n) = own.fold((0.0, 0u64), |(sum, n), (_, v)| (sum + v, n + 1));
     sum / n.max(1) as f64
 }

@@ -148,7 +148,7 @@ fn element(descr: &str) -> Result<(DType, bool), String> {
 fn extents(text: &str) -> Result<Vec<usize>, String> {
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();
     let parts = match parts.split_last() {
-        Some((last, rest)) if last.is_empty() => rest,
+        Some((&"", rest)) => rest,
         _ => &parts[..],
     };
     if parts.len() > MAX_RANK {

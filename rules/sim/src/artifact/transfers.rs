@@ -53,14 +53,13 @@ pub(super) fn check(npu: &Npu, bytes: &[u64]) -> Result<(), BinError> {
     }
     for list in stored.values_mut() {
         list.sort_by_key(|(range, index)| (range.start, *index));
-        let touch = |[a, b]: &&[(Range<u64>, usize); 2]| a.0.end > b.0.start;
-        let within = |[a, b]: &[(Range<u64>, usize); 2]| a.0.end >= b.0.end || a.0.start == b.0.start;
+        let neighbours = || list.iter().zip(list.iter().skip(1)).filter(|(a, b)| a.0.end > b.0.start);
         // A layer may fill a result and then replace parts of it, as a border and its middle; elsewhere, to reach into a neighbour is an
         // accident.
-        if list.array_windows().filter(touch).any(within) {
+        if neighbours().any(|(a, b)| a.0.end >= b.0.end || a.0.start == b.0.start) {
             continue;
         }
-        if let Some([(range, index), (_, other)]) = list.array_windows().find(touch) {
+        if let Some(((range, index), (_, other))) = neighbours().next() {
             let what = format!("commands {index} and {other} both store byte {:#x} of a result", range.end - 1);
             return Err(inconsistent(what));
         }
