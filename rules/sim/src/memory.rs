@@ -2,7 +2,7 @@
 
 use crate::TrapKind;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What unwritten bytes hold; no result can depend on it, since reading them traps.
@@ -20,7 +20,7 @@ pub(crate) struct Memory {
     /// Of each byte the command that wrote it; 0 where none did. Empty where nobody asks.
     writer: Vec<u32>,
     /// Of each command since the last [`Memory::forget`], the bytes that it reached, from the first to behind the last.
-    reached: HashMap<u32, Range<usize>>,
+    reached: BTreeMap<u32, Range<usize>>,
 }
 
 impl Memory {
@@ -37,7 +37,7 @@ impl Memory {
     fn over(space: &'static str, bytes: Vec<u8>) -> Memory {
         let words = bytes.len().div_ceil(64);
         let (written, unread) = (vec![0; words], vec![Cell::new(0); words]);
-        Memory { space, bytes, written, unread, writer: Vec::new(), reached: HashMap::new() }
+        Memory { space, bytes, written, unread, writer: Vec::new(), reached: BTreeMap::new() }
     }
 
     /// Makes every byte unwritten again.
