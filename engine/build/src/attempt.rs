@@ -169,11 +169,11 @@ impl Project {
 
     /// Digest of the manifest and of everything that a scan found.
     fn read(&self, scan: &Scan) -> Digest {
-        let digest = |file: PathBuf| std::fs::read(file).ok().map(|bytes| Digest::of(&bytes));
-        let manifest: Vec<Option<Digest>> = self.manifest_files().into_iter().map(digest).collect();
         let plans: Vec<(&String, Digest)> = scan.stages.iter().map(|(name, plan)| (name, plan.digest())).collect();
         let customs: Vec<(&String, Digest)> = scan.customs.iter().map(|(name, (_, p))| (name, p.digest())).collect();
         let problems: Vec<(&String, String)> = scan.problems.iter().map(|(key, d)| (key, d.to_string())).collect();
+        // The texts as they were read, not as the files are by now.
+        let manifest = (&self.text, &self.overlay);
         let all = (manifest, &scan.files, &scan.samples, &scan.external, plans, customs, problems);
         Digest::of(format!("{all:?}").as_bytes())
     }

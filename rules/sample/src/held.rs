@@ -15,22 +15,21 @@ pub fn held(
     dtype: DType,
     shape: &[usize],
 ) -> Result<Tensor, Diagnostic> {
+    let fits = decode(file_name, bytes, spec, dtype, shape)?;
     if spec.type_train == InputType::Bytes {
         // A file of any kind, whatever its ending says.
-        return decode(file_name, bytes, spec, dtype, shape);
+        return Ok(fits);
     }
-    let (item_spec, item_shape) = spec.sample(shape);
-    let of = || match kind(file_name) {
-        InputKind::Picture => {
-            let pixels = InputSpec { type_rt: None, ..item_spec.clone() };
-            image_file::decode(bytes, &pixels, &item_shape)
+    let (spec, shape) = spec.sample(shape);
+    let own = match kind(file_name) {
+        InputKind::Picture if spec.type_rt.is_some() => {
+            image_file::decode(bytes, &InputSpec { type_rt: None, ..spec }, &shape)
         }
-        InputKind::Npy => npy_of(bytes, &item_spec),
-        InputKind::Raw => raw::decode(bytes, item_spec.data_type, dtype, &item_shape),
-        InputKind::Frame | InputKind::Other => decode(file_name, bytes, spec, dtype, shape),
+        InputKind::Npy => npy_of(bytes, &spec),
+        InputKind::Raw => raw::decode(bytes, spec.data_type, dtype, &shape),
+        InputKind::Picture | InputKind::Frame | InputKind::Other => Ok(fits),
     };
-    decode(file_name, bytes, spec, dtype, shape)?;
-    of().map_err(|d| d.file(file_name))
+    own.map_err(|d| d.file(file_name))
 }
 
 #[cfg(test)]

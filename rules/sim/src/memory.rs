@@ -40,12 +40,20 @@ impl Memory {
         Memory { space, bytes, written, unread, writer: Vec::new(), reached: BTreeMap::new() }
     }
 
+    /// Whether all that was brought here has been read.
+    ///
+    /// # Errors
+    /// Names the first byte that was not.
+    pub(crate) fn end(&self) -> Result<(), TrapKind> {
+        self.ensure_read(0, self.bytes.len())
+    }
+
     /// Makes every byte unwritten again.
     ///
     /// # Errors
     /// When bytes were brought here that nobody has read.
     pub(crate) fn forget(&mut self) -> Result<(), TrapKind> {
-        self.ensure_read(0, self.bytes.len())?;
+        self.end()?;
         self.bytes.fill(POISON);
         self.written.fill(0);
         self.writer.fill(0);

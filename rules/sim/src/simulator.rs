@@ -63,8 +63,9 @@ impl<'a> Simulator<'a> {
                 layer: self.program.layers.get(usize::from(record.layer)).cloned().unwrap_or_default(),
                 kind,
             };
-            let ends = record.command == Command::End;
-            if ends || calls.next_if(|&&call| call as usize == index).is_some() {
+            if record.command == Command::End {
+                self.sram.iter().try_for_each(Memory::end).map_err(trap)?;
+            } else if calls.next_if(|&&call| call as usize == index).is_some() {
                 self.sram.iter_mut().try_for_each(Memory::forget).map_err(trap)?;
             }
             self.execute(usize::from(record.core), &record.command, index as u32 + 1).map_err(trap)?;
