@@ -43,6 +43,12 @@ element! {
     u64, from_u64, u64s, |_b, n| Vec::with_capacity(n);
 }
 
+/// A function of two elements that loops call instead of having it built in, so that one loop serves all functions of a
+/// type; the elements only name it.
+pub(crate) fn called<'f, T, R>(_elements: &[T], f: &'f dyn Fn(T, T) -> R) -> &'f dyn Fn(T, T) -> R {
+    f
+}
+
 /// `body` with `$v` bound to the elements, whatever their type.
 macro_rules! each_type {
     ($tensor:expr, $v:ident => $body:expr) => {

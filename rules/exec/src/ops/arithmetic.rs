@@ -3,19 +3,23 @@
 use crate::ExecError;
 use crate::broadcast::{common_shape, zip};
 use crate::call::Call;
-use crate::elements::{Element, each_number};
+use crate::elements::{Element, called, each_number};
 use crate::ops::cast::convert;
-use ptq_ir::{DType, Tensor};
+use ptq_ir::{DType, Tensor, TensorData};
 use ptq_kernels::math;
 
-/// A function of two tensors of one number type, given for floats and for integers.
+/// A function of two tensors of one number type, given for floats and for integers. Loops are made for float32; all
+/// others call the function for each element, which keeps the program small.
 macro_rules! binary {
     ($call:expr, $a:expr, $b:expr, |$x:ident, $y:ident| float $float:expr, int $int:expr) => {{
         let (call, a, b): (&Call<'_>, &Tensor, &Tensor) = ($call, $a, $b);
-        each_number!(a,
-            v => float numeric(call, a, v, b, |$x, $y| $float),
-            int numeric(call, a, v, b, |$x, $y| $int),
-            other Err(call.bad("truth values are not numbers")))
+        match a.data() {
+            TensorData::F32(v) => numeric(call, a, v, b, |$x: f32, $y: f32| $float),
+            _ => each_number!(a,
+                v => float numeric(call, a, v, b, called(v, &|$x, $y| $float)),
+                int numeric(call, a, v, b, called(v, &|$x, $y| $int)),
+                other Err(call.bad("truth values are not numbers"))),
+        }
     }};
 }
 
@@ -87,20 +91,20 @@ pub(super) fn pow(call: &Call<'_>) -> Result<Tensor, ExecError> {
                 _ => 0,
             },
         };
-        return convert(&numeric(call, &x, x.i64s()?, &y, power)?, a.dtype());
+        return convert(&numeric(call, &x, x.i64s()?, &y, called(&[0i64], &power))?, a.dtype());
     }
     if a.dtype() != DType::F32 {
         let (x, y) = (convert(a, DType::F64)?, convert(b, DType::F64)?);
-        return convert(&numeric(call, &x, x.f64s()?, &y, math::wide::pow)?, a.dtype());
+        return convert(&numeric(call, &x, x.f64s()?, &y, called(&[0.0], &math::wide::pow))?, a.dtype());
     }
     let y = convert(b, DType::F32)?;
     let (x, v) = (a, a.f32s()?);
     match y.f32s()? {
         [2.0] => numeric(call, x, v, &y, |x, _| x * x),
         [3.0] => numeric(call, x, v, &y, |x, _| x * x * x),
-        [1.0] => numeric(call, x, v, &y, |x, _| x),
+        [1.0] => numeric(call, x, v, &y, called(v, &|x, _| x)),
         [-1.0] => numeric(call, x, v, &y, |x, _| 1.0 / x),
-        _ => numeric(call, x, v, &y, math::pow),
+        _ => numeric(call, x, v, &y, called(v, &math::pow)),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::call::Call;
 use crate::elements::{Element, each_number};
 use ptq_ir::{DType, Tensor, TensorData};
 
-fn both<T: Element>(call: &Call<'_>, a: &[T], f: impl Fn(T, T) -> T) -> Result<Tensor, ExecError> {
+fn both<T: Element>(call: &Call<'_>, a: &[T], f: &dyn Fn(T, T) -> T) -> Result<Tensor, ExecError> {
     let (x, y) = (call.input(0)?, call.input(1)?);
     let out = common_shape(call, &[x.shape(), y.shape()])?;
     let room = T::room(call.buffers, out.iter().product());
@@ -27,7 +27,7 @@ pub(super) fn shift(call: &Call<'_>) -> Result<Tensor, ExecError> {
     };
     macro_rules! shifted {
         ($v:expr, $ty:ty) => {
-            both(call, $v, |x: $ty, n: $ty| match u32::try_from(n).ok().filter(|&n| n < <$ty>::BITS) {
+            both(call, $v, &|x: $ty, n: $ty| match u32::try_from(n).ok().filter(|&n| n < <$ty>::BITS) {
                 Some(n) if left => x << n,
                 Some(n) => x >> n,
                 None if left => 0,
@@ -65,15 +65,15 @@ macro_rules! integers {
 }
 
 pub(super) fn and(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    integers!(call, v => both(call, v, |x, y| x & y))
+    integers!(call, v => both(call, v, &|x, y| x & y))
 }
 
 pub(super) fn or(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    integers!(call, v => both(call, v, |x, y| x | y))
+    integers!(call, v => both(call, v, &|x, y| x | y))
 }
 
 pub(super) fn xor(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    integers!(call, v => both(call, v, |x, y| x ^ y))
+    integers!(call, v => both(call, v, &|x, y| x ^ y))
 }
 
 pub(super) fn not(call: &Call<'_>) -> Result<Tensor, ExecError> {

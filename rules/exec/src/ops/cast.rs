@@ -35,20 +35,22 @@ pub(crate) fn convert(x: &Tensor, to: DType) -> Result<Tensor, ExecError> {
             }
         };
     }
-    Ok(match x.data() {
-        TensorData::F32(v) => from!(v),
-        TensorData::F64(v) => from!(v),
-        TensorData::I64(v) => from!(v),
-        TensorData::I32(v) => from!(v),
-        TensorData::I16(v) => from!(v),
-        TensorData::I8(v) => from!(v),
-        TensorData::U8(v) => from!(v),
-        TensorData::U16(v) => from!(v),
-        TensorData::U32(v) => from!(v),
-        TensorData::U64(v) => from!(v),
-        TensorData::Bool(v) => {
-            let v: Vec<u8> = v.iter().map(|&b| u8::from(b)).collect();
-            from!(v)
-        }
-    })
+    /// Integers as the widest ones: from there they become any type as from their own.
+    fn wide<T: Copy + Into<i64>>(v: &[T]) -> Vec<i64> {
+        v.iter().map(|&e| e.into()).collect()
+    }
+    let integers = match x.data() {
+        TensorData::F32(v) => return Ok(from!(v)),
+        TensorData::F64(v) => return Ok(from!(v)),
+        TensorData::U64(v) => return Ok(from!(v)),
+        TensorData::I64(v) => return Ok(from!(v)),
+        TensorData::I32(v) => wide(v),
+        TensorData::I16(v) => wide(v),
+        TensorData::I8(v) => wide(v),
+        TensorData::U8(v) => wide(v),
+        TensorData::U16(v) => wide(v),
+        TensorData::U32(v) => wide(v),
+        TensorData::Bool(v) => wide(v),
+    };
+    Ok(from!(integers))
 }

@@ -9,7 +9,8 @@ use ptq_kernels::math::wide;
 macro_rules! functions {
     ($($name:ident),*) => {$(
         pub(super) fn $name(call: &Call<'_>) -> Result<Tensor, ExecError> {
-            real(call, |v| wide::$name(f64::from(v)) as f32, wide::$name)
+            let single: &(dyn Fn(f32) -> f32 + Sync) = &|v| wide::$name(f64::from(v)) as f32;
+            real(call, single, wide::$name)
         }
     )*};
 }

@@ -3,7 +3,7 @@
 use crate::ExecError;
 use crate::broadcast::{common_shape, zip, zip3};
 use crate::call::Call;
-use crate::elements::{Element, each_number, each_type};
+use crate::elements::{Element, called, each_number, each_type};
 use ptq_ir::Tensor;
 
 fn compared<T: Element>(call: &Call<'_>, a: &[T], f: impl Fn(T, T) -> bool) -> Result<Tensor, ExecError> {
@@ -18,14 +18,14 @@ fn compared<T: Element>(call: &Call<'_>, a: &[T], f: impl Fn(T, T) -> bool) -> R
 macro_rules! ordered {
     ($call:expr, |$x:ident, $y:ident| $f:expr) => {
         each_number!($call.input(0)?,
-            v => float compared($call, v, |$x, $y| $f),
-            int compared($call, v, |$x, $y| $f),
+            v => float compared($call, v, called(v, &|$x, $y| $f)),
+            int compared($call, v, called(v, &|$x, $y| $f)),
             other Err($call.bad("truth values have no order")))
     };
 }
 
 pub(super) fn equal(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    each_type!(call.input(0)?, v => compared(call, v, |x, y| x == y))
+    each_type!(call.input(0)?, v => compared(call, v, called(v, &|x, y| x == y)))
 }
 
 pub(super) fn less(call: &Call<'_>) -> Result<Tensor, ExecError> {
@@ -44,16 +44,20 @@ pub(super) fn greater_or_equal(call: &Call<'_>) -> Result<Tensor, ExecError> {
     ordered!(call, |x, y| x >= y)
 }
 
+fn truth(call: &Call<'_>, f: &dyn Fn(bool, bool) -> bool) -> Result<Tensor, ExecError> {
+    compared(call, call.input(0)?.bools()?, f)
+}
+
 pub(super) fn and(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    compared(call, call.input(0)?.bools()?, |x, y| x && y)
+    truth(call, &|x, y| x && y)
 }
 
 pub(super) fn or(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    compared(call, call.input(0)?.bools()?, |x, y| x || y)
+    truth(call, &|x, y| x || y)
 }
 
 pub(super) fn xor(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    compared(call, call.input(0)?.bools()?, |x, y| x != y)
+    truth(call, &|x, y| x != y)
 }
 
 pub(super) fn not(call: &Call<'_>) -> Result<Tensor, ExecError> {

@@ -7,20 +7,20 @@ use ptq_ir::Tensor;
 
 pub(super) fn sum(call: &Call<'_>) -> Result<Tensor, ExecError> {
     each_number!(call.input(0)?,
-        v => float running(call, v, 0.0, |a, b| a + b),
-        int running(call, v, 0, |a, b| a.wrapping_add(b)),
+        v => float running(call, v, 0.0, &|a, b| a + b),
+        int running(call, v, 0, &|a, b| a.wrapping_add(b)),
         other Err(call.bad("truth values are not numbers")))
 }
 
 pub(super) fn product(call: &Call<'_>) -> Result<Tensor, ExecError> {
     each_number!(call.input(0)?,
-        v => float running(call, v, 1.0, |a, b| a * b),
-        int running(call, v, 1, |a, b| a.wrapping_mul(b)),
+        v => float running(call, v, 1.0, &|a, b| a * b),
+        int running(call, v, 1, &|a, b| a.wrapping_mul(b)),
         other Err(call.bad("truth values are not numbers")))
 }
 
 /// `join` of all elements up to each one; with `exclusive` before each one, with `reverse` from the end.
-fn running<T: Element>(call: &Call<'_>, v: &[T], neutral: T, join: impl Fn(T, T) -> T) -> Result<Tensor, ExecError> {
+fn running<T: Element>(call: &Call<'_>, v: &[T], neutral: T, join: &dyn Fn(T, T) -> T) -> Result<Tensor, ExecError> {
     let shape = call.input(0)?.shape();
     let &[raw] = call.input(1)?.to_i64s()?.as_slice() else {
         return Err(call.bad("axis must be one number"));

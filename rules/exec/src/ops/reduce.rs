@@ -181,16 +181,16 @@ pub(super) fn reduce_log_sum_exp(call: &Call<'_>) -> Result<Tensor, ExecError> {
 
 #[allow(clippy::bool_comparison, reason = "one body for all types")]
 pub(super) fn arg_max(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    each_type!(call.input(0)?, v => arg(call, v, |best, v| v > best))
+    each_type!(call.input(0)?, v => arg(call, v, &|best, v| v > best))
 }
 
 #[allow(clippy::bool_comparison, reason = "one body for all types")]
 pub(super) fn arg_min(call: &Call<'_>) -> Result<Tensor, ExecError> {
-    each_type!(call.input(0)?, v => arg(call, v, |best, v| v < best))
+    each_type!(call.input(0)?, v => arg(call, v, &|best, v| v < best))
 }
 
 /// Index of the first (or with `select_last_index` the last) best element along one axis. `_like` only names the type.
-fn arg<T: Element>(call: &Call<'_>, _like: &[T], better: impl Fn(T, T) -> bool) -> Result<Tensor, ExecError> {
+fn arg<T: Element>(call: &Call<'_>, _like: &[T], better: &dyn Fn(T, T) -> bool) -> Result<Tensor, ExecError> {
     let axis = call.axis(call.attrs.int("axis", 0), call.input(0)?.shape().len())?;
     let rows = Rows::of(call, &[axis])?;
     if rows.row == 0 {

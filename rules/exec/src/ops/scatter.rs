@@ -30,13 +30,13 @@ fn updated(call: &Call<'_>, offsets: &[usize], block: usize) -> Result<Tensor, E
     let x = call.input(0)?;
     let bools = || call.bad("truth values are not numbers");
     match call.attrs.str("reduction", "none") {
-        "none" => each_type!(x, v => joined(call, v, offsets, block, |_, u| u)),
-        "add" => each_number!(x, v => float joined(call, v, offsets, block, |a, u| a + u),
-            int joined(call, v, offsets, block, |a, u| a.wrapping_add(u)), other Err(bools())),
-        "mul" => each_number!(x, v => float joined(call, v, offsets, block, |a, u| a * u),
-            int joined(call, v, offsets, block, |a, u| a.wrapping_mul(u)), other Err(bools())),
-        "max" => each_type!(x, v => joined(call, v, offsets, block, |a, u| if u > a { u } else { a })),
-        "min" => each_type!(x, v => joined(call, v, offsets, block, |a, u| if u < a { u } else { a })),
+        "none" => each_type!(x, v => joined(call, v, offsets, block, &|_, u| u)),
+        "add" => each_number!(x, v => float joined(call, v, offsets, block, &|a, u| a + u),
+            int joined(call, v, offsets, block, &|a, u| a.wrapping_add(u)), other Err(bools())),
+        "mul" => each_number!(x, v => float joined(call, v, offsets, block, &|a, u| a * u),
+            int joined(call, v, offsets, block, &|a, u| a.wrapping_mul(u)), other Err(bools())),
+        "max" => each_type!(x, v => joined(call, v, offsets, block, &|a, u| if u > a { u } else { a })),
+        "min" => each_type!(x, v => joined(call, v, offsets, block, &|a, u| if u < a { u } else { a })),
         other => Err(call.bad(format!("reduction {other:?} is not an ONNX mode"))),
     }
 }
@@ -46,7 +46,7 @@ fn joined<T: Element>(
     v: &[T],
     offsets: &[usize],
     block: usize,
-    join: impl Fn(T, T) -> T,
+    join: &dyn Fn(T, T) -> T,
 ) -> Result<Tensor, ExecError> {
     let updates = T::of(call.input(2)?)?;
     let mut out = v.to_vec();

@@ -12,17 +12,21 @@ macro_rules! number {
         let (call, x): (&Call<'_>, &Tensor) = ($call, $call.input(0)?);
         match x.data() {
             TensorData::F32(_) | TensorData::F64(_) => real(call, |$v: f32| $f, |$v: f64| $f),
-            TensorData::I64(d) => Ok(Tensor::from_i64(x.shape(), d.iter().map(|&$v| $i).collect())?),
-            TensorData::I32(d) => Ok(Tensor::from_i32(x.shape(), d.iter().map(|&$v| $i).collect())?),
-            TensorData::I16(d) => Ok(Tensor::from_i16(x.shape(), d.iter().map(|&$v| $i).collect())?),
-            TensorData::I8(d) => Ok(Tensor::from_i8(x.shape(), d.iter().map(|&$v| $i).collect())?),
-            TensorData::U64(d) => Ok(Tensor::from_u64(x.shape(), d.iter().map(|&$v| $u).collect())?),
-            TensorData::U32(d) => Ok(Tensor::from_u32(x.shape(), d.iter().map(|&$v| $u).collect())?),
-            TensorData::U16(d) => Ok(Tensor::from_u16(x.shape(), d.iter().map(|&$v| $u).collect())?),
-            TensorData::U8(d) => Ok(Tensor::from_u8(x.shape(), d.iter().map(|&$v| $u).collect())?),
+            TensorData::I64(d) => Ok(Tensor::from_i64(x.shape(), mapped(d, &|$v| $i))?),
+            TensorData::I32(d) => Ok(Tensor::from_i32(x.shape(), mapped(d, &|$v| $i))?),
+            TensorData::I16(d) => Ok(Tensor::from_i16(x.shape(), mapped(d, &|$v| $i))?),
+            TensorData::I8(d) => Ok(Tensor::from_i8(x.shape(), mapped(d, &|$v| $i))?),
+            TensorData::U64(d) => Ok(Tensor::from_u64(x.shape(), mapped(d, &|$v| $u))?),
+            TensorData::U32(d) => Ok(Tensor::from_u32(x.shape(), mapped(d, &|$v| $u))?),
+            TensorData::U16(d) => Ok(Tensor::from_u16(x.shape(), mapped(d, &|$v| $u))?),
+            TensorData::U8(d) => Ok(Tensor::from_u8(x.shape(), mapped(d, &|$v| $u))?),
             TensorData::Bool(_) => Err(call.bad("truth values are not numbers")),
         }
     }};
+}
+
+fn mapped<T: Copy>(v: &[T], f: &dyn Fn(T) -> T) -> Vec<T> {
+    v.iter().map(|&v| f(v)).collect()
 }
 
 /// A function on float32 and float64.
@@ -38,7 +42,7 @@ pub(super) fn real(
             map(Isa::best(), call.threads, v, &mut out, single);
             Ok(Tensor::from_f32(x.shape(), out)?)
         }
-        TensorData::F64(v) => Ok(Tensor::from_f64(x.shape(), v.iter().map(|&v| double(v)).collect())?),
+        TensorData::F64(v) => Ok(Tensor::from_f64(x.shape(), mapped(v, &double))?),
         _ => Err(call.bad(format!("{} is not a float type", x.dtype()))),
     }
 }
