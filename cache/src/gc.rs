@@ -164,7 +164,7 @@ impl Store {
     }
 
     /// Blobs that a result needs: its tree and what the tree names.
-    fn named(&self, index: &Index, key: &Digest) -> Vec<Digest> {
+    fn named(&self, index: &mut Index, key: &Digest) -> Vec<Digest> {
         let Some(result) = index.get(Kind::Action, &key.0).and_then(ActionResult::from_bytes) else {
             return Vec::new();
         };

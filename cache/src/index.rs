@@ -1,12 +1,12 @@
 //! The index: action results, small blobs, file stamps and notes in one embedded database.
 //!
-//! The database is open only during a transaction, because it locks out other processes; a snapshot in memory serves reads. What is
-//! put between transactions stands in a journal beside it; the snapshot takes over what other processes have put when something is
-//! missing.
+//! The database is open only for a moment, because it locks out other processes; a snapshot in memory serves reads. Results and stamps
+//! are read at once, blobs and notes when they are asked for: one by one, and all of them after some. What is put stands in a journal
+//! beside the database until that has grown; the snapshot takes over what other processes have put when something is missing.
 
-use crate::journal::{Journal, Key};
+use crate::journal::{Entry, Journal, Key};
 use crate::{Digest, FileStamp, StoreError};
-use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
+use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,9 +17,11 @@ const ENTRIES: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("e
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Name of the journal.
-pub(crate) const JOURNAL: &str = "journal-v1";
-/// Least time between two transactions of a burst of actions.
-const MOMENT: Duration = Duration::from_millis(100);
+pub(crate) const JOURNAL: &str = "journal-v2";
+/// Bytes of a journal that the database takes over: a transaction waits for the disk five times, an append once.
+const FULL: u64 = 1 << 20;
+/// Entries that are read one by one before all the others are read, too.
+const SINGLE: u32 = 64;
 
 /// Kinds of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,11 +42,14 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) struct Index {
     path: PathBuf,
     journal: Journal,
-    entries: HashMap<Key, Vec<u8>>,
-    pending: Vec<(Key, Option<Vec<u8>>)>,
-    /// How many of `pending` are in the journal.
-    journaled: usize,
-    flushed: Instant,
+    /// What is known; of what was looked for in vain or removed, that it is not there.
+    entries: HashMap<Key, Option<Vec<u8>>>,
+    /// Entries that were read one by one; `None` once all are here.
+    singles: Option<u32>,
+    /// What was put and removed here and is not in the journal yet.
+    pending: Vec<Entry>,
+    /// Whether something is in the journal that a loss of power could take.
+    is_volatile: bool,
     /// The files as they were when they were last read, when that was, and how long it took.
     looked: ([Option<FileStamp>; 2], Instant, Duration),
     /// What is known can be read, and nothing written.
@@ -60,37 +65,65 @@ impl Index {
             path,
             journal,
             entries: HashMap::new(),
+            singles: None,
             pending: Vec::new(),
-            journaled: 0,
-            flushed: now,
+            is_volatile: false,
             looked: ([None, None], now, Duration::ZERO),
             is_read_only: false,
         };
         index.looked.0 = index.stamps();
         if index.path.exists() {
-            index.entries = index.read()?;
+            index.singles = Some(0);
+            let found = index.read(|db| read(db, &[Kind::Action as u8, Kind::Stamp as u8]))?;
+            index.entries = found.into_iter().map(|(key, value)| (key, Some(value))).collect();
         }
-        index.entries.extend(index.journal.read());
+        let journal = index.journal.read();
+        index.entries.extend(journal);
         Ok(index)
     }
 
-    fn read(&mut self) -> Result<HashMap<Key, Vec<u8>>, StoreError> {
-        let found = match self.locked(|| Database::create(&self.path)) {
-            Ok(db) => read_all(&db),
-            Err(e) if is_forbidden(&e) => {
-                self.is_read_only = true;
-                let db = self.locked(|| ReadOnlyDatabase::open(&self.path)).map_err(|e| self.error(&e))?;
-                read_all(&db)
-            }
-            Err(e) => Err(e.into()),
+    /// What `of` reads from the database; nothing where that is damaged.
+    fn read<T: Default>(&mut self, of: impl Fn(&dyn Readable) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        let writable = std::fs::File::options().append(true).open(&self.path);
+        self.is_read_only = writable.is_err_and(|e| is_forbidden(&e));
+        // A reader waits for no disk. What a sudden end left open only a writer can put in order.
+        let found = match self.locked(|| ReadOnlyDatabase::open(&self.path)) {
+            Ok(db) => of(&db),
+            Err(e) if self.is_read_only => Err(e.into()),
+            Err(_) => match self.locked(|| Database::create(&self.path)) {
+                Ok(db) => of(&db),
+                Err(e) => Err(e.into()),
+            },
         };
         match found {
             Err(e) if is_damage(&e) && !self.is_read_only => {
                 let aside = self.path.with_extension("damaged");
                 std::fs::rename(&self.path, &aside).map_err(StoreError::io(&aside))?;
-                Ok(HashMap::new())
+                Ok(T::default())
             }
             found => found.map_err(|e| self.error(&e)),
+        }
+    }
+
+    /// Reads what has not been read yet. What cannot be read is missing.
+    fn load(&mut self) {
+        if self.singles.take().is_some() && self.path.exists() {
+            for (key, value) in self.read(|db| read_all(db)).unwrap_or_default() {
+                self.entries.entry(key).or_insert(Some(value));
+            }
+        }
+    }
+
+    /// Looks for an entry that is not known.
+    fn fetch(&mut self, key: &Key) {
+        match self.singles {
+            Some(n) if n < SINGLE && self.path.exists() => {
+                self.singles = Some(n + 1);
+                if let Ok(found) = self.read(|db| read_one(db, key)) {
+                    self.entries.insert(key.clone(), found);
+                }
+            }
+            _ => self.load(),
         }
     }
 
@@ -107,70 +140,86 @@ impl Index {
         let (start, stamps) = (Instant::now(), self.stamps());
         if stamps != *known {
             // Another process may hold the file; the next look sees more.
-            let db = if stamps[0] == known[0] { None } else { Database::create(&self.path).ok() };
-            let found = db.and_then(|db| read_all(&db).ok()).unwrap_or_default();
+            let db = if stamps[0] == known[0] { None } else { ReadOnlyDatabase::open(&self.path).ok() };
+            let mut found = db.and_then(|db| read(&db, &[Kind::Action as u8, Kind::SmallBlob as u8]).ok()).unwrap_or_default();
+            for (key, value) in self.journal.read() {
+                match value {
+                    Some(value) => drop(found.insert(key, value)),
+                    None => drop(found.remove(&key)),
+                }
+            }
             let gone: Vec<&Key> = self.pending.iter().filter(|(_, v)| v.is_none()).map(|(k, _)| k).collect();
-            for (key, value) in found.into_iter().chain(self.journal.read()) {
+            for (key, value) in found {
                 if key.0 <= Kind::SmallBlob as u8 && !gone.contains(&&key) {
-                    self.entries.entry(key).or_insert(value);
+                    self.entries.entry(key).or_default().get_or_insert(value);
                 }
             }
         }
         self.looked = (stamps, start, start.elapsed());
     }
 
-    pub(crate) fn get(&self, kind: Kind, key: &[u8]) -> Option<&[u8]> {
-        self.entries.get(&(kind as u8, key.to_vec())).map(Vec::as_slice)
+    /// An entry that has been read, or put.
+    pub(crate) fn known(&self, kind: Kind, key: &[u8]) -> Option<&[u8]> {
+        self.entries.get(&(kind as u8, key.to_vec()))?.as_deref()
+    }
+
+    pub(crate) fn get(&mut self, kind: Kind, key: &[u8]) -> Option<&[u8]> {
+        let key = (kind as u8, key.to_vec());
+        if self.singles.is_some() && !self.entries.contains_key(&key) {
+            self.fetch(&key);
+        }
+        self.entries.get(&key)?.as_deref()
     }
 
     pub(crate) fn put(&mut self, kind: Kind, key: &[u8], value: Vec<u8>) {
-        let key = (kind as u8, key.to_vec());
-        if self.entries.get(&key) != Some(&value) {
-            self.entries.insert(key.clone(), value.clone());
+        if self.get(kind, key) != Some(&value) {
+            let key = (kind as u8, key.to_vec());
+            self.entries.insert(key.clone(), Some(value.clone()));
             self.pending.push((key, Some(value)));
         }
     }
 
     pub(crate) fn remove(&mut self, kind: Kind, key: &[u8]) {
         let key = (kind as u8, key.to_vec());
-        self.entries.remove(&key);
+        self.entries.insert(key.clone(), None);
         self.pending.push((key, None));
     }
 
     /// Keys of the entries of a kind.
-    pub(crate) fn keys(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
-        self.entries.keys().filter(move |k| k.0 == kind as u8).map(|k| k.1.as_slice())
+    pub(crate) fn keys(&mut self, kind: Kind) -> impl Iterator<Item = &[u8]> {
+        self.load();
+        let of_kind = move |((k, _), value): &(&Key, &Option<Vec<u8>>)| *k == kind as u8 && value.is_some();
+        self.entries.iter().filter(of_kind).map(|((_, name), _)| name.as_slice())
     }
 
     /// Keys of the entries of a kind that are digests.
-    pub(crate) fn digests(&self, kind: Kind) -> Vec<Digest> {
+    pub(crate) fn digests(&mut self, kind: Kind) -> Vec<Digest> {
         self.keys(kind).filter_map(|k| Some(Digest(k.try_into().ok()?))).collect()
     }
 
-    /// Writes an entry with the next transaction even where it is known: another process may have removed it since.
+    /// Writes an entry to the journal even where it is known: another process may have removed it since.
     pub(crate) fn renew(&mut self, kind: Kind, key: &[u8]) {
         let key = (kind as u8, key.to_vec());
-        if let Some(value) = self.entries.get(&key).cloned() {
+        if let Some(Some(value)) = self.entries.get(&key).cloned() {
             self.pending.push((key, Some(value)));
         }
     }
 
     /// Writes what is pending, then removes what `choose` picks from all that is here now, other processes' entries
     /// included: the database stays open, so nobody writes in between. Returns how many entries went.
-    pub(crate) fn prune(&mut self, choose: impl FnOnce(&Index) -> Vec<(Kind, Vec<u8>)>) -> Result<u64, StoreError> {
+    pub(crate) fn prune(&mut self, choose: impl FnOnce(&mut Index) -> Vec<(Kind, Vec<u8>)>) -> Result<u64, StoreError> {
         let db = self.database()?;
-        let removed = self.prune_in(&db, choose).map_err(|e| self.error(&e))?;
-        self.flushed = Instant::now();
-        Ok(removed)
+        self.prune_in(&db, choose).map_err(|e| self.error(&e))
     }
 
     fn prune_in(
         &mut self,
         db: &Database,
-        choose: impl FnOnce(&Index) -> Vec<(Kind, Vec<u8>)>,
+        choose: impl FnOnce(&mut Index) -> Vec<(Kind, Vec<u8>)>,
     ) -> Result<u64, redb::Error> {
         self.write(db)?;
-        self.entries = read_all(db)?;
+        self.entries = read_all(db)?.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        self.singles = None;
         let chosen = choose(self);
         for (kind, key) in &chosen {
             self.remove(*kind, key);
@@ -180,42 +229,45 @@ impl Index {
     }
 
     /// Number and total size of the entries of a kind.
-    pub(crate) fn tally(&self, kind: Kind) -> (u64, u64) {
-        self.entries
-            .iter()
-            .filter(|(k, _)| k.0 == kind as u8)
-            .fold((0, 0), |(n, bytes), (_, v)| (n + 1, bytes + v.len() as u64))
+    pub(crate) fn tally(&mut self, kind: Kind) -> (u64, u64) {
+        self.load();
+        let sizes = self.entries.iter().filter(|(k, _)| k.0 == kind as u8).filter_map(|(_, v)| Some(v.as_ref()?.len()));
+        sizes.fold((0, 0), |(n, bytes), size| (n + 1, bytes + size as u64))
     }
 
-    /// Makes what is pending safe from a sudden end: in the journal, or with everything else where the last time was not a moment ago,
-    /// so that a burst of short actions shares transactions.
+    /// Makes what is pending safe from a sudden end of this process.
     pub(crate) fn keep(&mut self) -> Result<(), StoreError> {
-        if self.flushed.elapsed() >= MOMENT {
-            return self.flush();
-        }
-        if self.is_read_only {
+        if self.is_read_only || self.pending.is_empty() {
             return Ok(());
         }
-        let new = self.pending[self.journaled..].iter().filter(|((kind, _), _)| *kind <= Kind::SmallBlob as u8);
-        let put = new.filter_map(|(key, value)| Some((key, value.as_ref()?)));
-        let kept = self.journal.lock().and_then(|mut journal| journal.append(put));
-        kept.map_err(StoreError::io(self.journal.path()))?;
-        self.journaled = self.pending.len();
-        Ok(())
-    }
-
-    /// Writes what is pending in one transaction. Where nothing can be written, what only saves work is left out.
-    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
-        if self.is_read_only {
-            self.pending.retain(|((kind, _), value)| value.is_some() && *kind <= Kind::SmallBlob as u8);
-            self.journaled = 0;
+        let is_known = self.stamps() == self.looked.0;
+        let appended = self.journal.lock().and_then(|mut journal| journal.append(&self.pending));
+        let length = appended.map_err(StoreError::io(self.journal.path()))?;
+        self.pending.clear();
+        self.is_volatile = true;
+        if is_known {
+            self.looked.0 = self.stamps();
         }
-        if self.pending.is_empty() {
+        if length < FULL {
             return Ok(());
         }
         let db = self.database()?;
-        self.write(&db).map_err(|e| self.error(&e))?;
-        self.flushed = Instant::now();
+        self.write(&db).map_err(|e| self.error(&e))
+    }
+
+    /// Makes what is pending safe from a loss of power. Where nothing can be written, what only saves work is left out.
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        if self.is_read_only {
+            self.pending.retain(|((kind, _), value)| value.is_some() && *kind <= Kind::SmallBlob as u8);
+            let asked = if self.pending.is_empty() { Ok(()) } else { self.journal.lock().map(drop) };
+            return asked.map_err(StoreError::io(self.journal.path()));
+        }
+        self.keep()?;
+        if self.is_volatile {
+            let synced = self.journal.lock().and_then(|journal| journal.sync());
+            synced.map_err(StoreError::io(self.journal.path()))?;
+            self.is_volatile = false;
+        }
         Ok(())
     }
 
@@ -223,13 +275,11 @@ impl Index {
     fn write(&mut self, db: &Database) -> Result<(), redb::Error> {
         let io = |e: std::io::Error| redb::Error::Io(e);
         let mut journal = self.journal.lock().map_err(io)?;
-        let mut all: Vec<(Key, Option<Vec<u8>>)> =
-            journal.read().map_err(io)?.into_iter().map(|(key, value)| (key, Some(value))).collect();
-        all.extend(self.pending.iter().cloned());
+        let mut all = journal.read().map_err(io)?;
+        all.append(&mut self.pending);
         write_all(db, &all)?;
         journal.clear().map_err(io)?;
-        self.pending.clear();
-        self.journaled = 0;
+        self.is_volatile = false;
         Ok(())
     }
 
@@ -260,9 +310,9 @@ fn path_of(path: &Path) -> PathBuf {
 }
 
 /// Whether a file cannot be written for want of the right to.
-fn is_forbidden(error: &DatabaseError) -> bool {
+fn is_forbidden(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    matches!(error, DatabaseError::Storage(StorageError::Io(e)) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem))
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
 }
 
 /// Whether a file holds no index, or not all of it.
@@ -275,23 +325,51 @@ fn is_damage(error: &redb::Error) -> bool {
     }
 }
 
-fn read_all(db: &impl ReadableDatabase) -> Result<HashMap<Key, Vec<u8>>, redb::Error> {
-    let read = db.begin_read()?;
-    let table = match read.open_table(ENTRIES) {
-        Ok(table) => table,
-        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(HashMap::new()),
-        Err(e) => return Err(e.into()),
-    };
+/// A database, open for reading and writing or for reading alone.
+trait Readable {
+    fn begin(&self) -> Result<ReadTransaction, redb::Error>;
+}
+
+impl<D: ReadableDatabase> Readable for D {
+    fn begin(&self) -> Result<ReadTransaction, redb::Error> {
+        Ok(self.begin_read()?)
+    }
+}
+
+type Table = ReadOnlyTable<(u8, &'static [u8]), &'static [u8]>;
+
+/// The table; none in a database that has never been written.
+fn table(db: &dyn Readable) -> Result<Option<Table>, redb::Error> {
+    match db.begin()?.open_table(ENTRIES) {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn read_one(db: &dyn Readable, (kind, name): &Key) -> Result<Option<Vec<u8>>, redb::Error> {
+    let Some(table) = table(db)? else { return Ok(None) };
+    Ok(table.get((*kind, name.as_slice()))?.map(|value| value.value().to_vec()))
+}
+
+/// The entries of these kinds.
+fn read(db: &dyn Readable, kinds: &[u8]) -> Result<HashMap<Key, Vec<u8>>, redb::Error> {
     let mut out = HashMap::new();
-    for entry in table.iter()? {
-        let (key, value) = entry?;
-        let (kind, name) = key.value();
-        out.insert((kind, name.to_vec()), value.value().to_vec());
+    let Some(table) = table(db)? else { return Ok(out) };
+    for &kind in kinds {
+        for entry in table.range((kind, &[][..])..(kind + 1, &[][..]))? {
+            let (key, value) = entry?;
+            out.insert((kind, key.value().1.to_vec()), value.value().to_vec());
+        }
     }
     Ok(out)
 }
 
-fn write_all(db: &Database, pending: &[(Key, Option<Vec<u8>>)]) -> Result<(), redb::Error> {
+fn read_all(db: &dyn Readable) -> Result<HashMap<Key, Vec<u8>>, redb::Error> {
+    read(db, &[1, 2, 3, 4, 5])
+}
+
+fn write_all(db: &Database, pending: &[Entry]) -> Result<(), redb::Error> {
     let write = db.begin_write()?;
     {
         let mut table = write.open_table(ENTRIES)?;

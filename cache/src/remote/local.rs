@@ -19,7 +19,7 @@ impl Store {
 
     /// The servers' digest of a blob, here or not, where it was noted.
     pub fn known_remote_digest(&self, digest: &Digest) -> Option<RemoteDigest> {
-        let index = self.index();
+        let mut index = self.index();
         let (sha256, size) = index.get(Kind::Remote, &digest.0)?.split_at_checked(32)?;
         Some(RemoteDigest { sha256: sha256.try_into().ok()?, size: u64::from_le_bytes(size.try_into().ok()?) })
     }

@@ -9,7 +9,7 @@ use crate::events::{Event, EventSink};
 use crate::executor::{Executor, LOST};
 use crate::manifest::{CUSTOM_PREFIX, Overlay, STAGE_PREFIX, Variant};
 use crate::project::Project;
-use crate::queries::{BuildDb, FileInput, ManifestText, SampleInput, Sources, Wave};
+use crate::queries::{BuildDb, FileInput, ManifestInput, SampleInput, Sources, Wave};
 use crate::recipe::Recipe;
 use crate::registry::Registry;
 use crate::session::Session;
@@ -222,7 +222,7 @@ impl Project {
         scan.provide(&self.store, &(Arc::new(move || ended.cancelled()) as Cancelled));
         let db = BuildDb::new(session.clone());
         let file = self.manifest_name();
-        let text = ManifestText::new(&db, self.text.clone(), file.clone(), self.overlay.clone());
+        let manifest = ManifestInput::new(&db, self.manifest.clone());
         Wave::new(&db, 0);
         let files = scan.files.iter().map(|(path, digest)| (path.clone(), FileInput::new(&db, *digest))).collect();
         let samples = scan
@@ -233,7 +233,7 @@ impl Project {
         Sources::new(&db, files, samples, scan.external.clone(), scan.stages.clone(), scan.programs());
         let known = names.iter().filter_map(|n| self.manifest.variants.get(n));
         let recipes = known.map(|v| (v.name.clone(), Recipe::load(&self.store, &self.manifest, v, &file))).collect();
-        Driver { db, text, executor: Executor::new(self.registry, session, scan, events), options, recipes }
+        Driver { db, manifest, executor: Executor::new(self.registry, session, scan, events), options, recipes }
     }
 }
 

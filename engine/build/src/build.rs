@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::events::Event;
 use crate::executor::Executor;
 use crate::manifest::STAGE_PREFIX;
-use crate::queries::{self, ActionState, BuildDb, ManifestText, StageState, VariantName};
+use crate::queries::{self, ActionState, BuildDb, ManifestInput, StageState, VariantName};
 use crate::queue::Queue;
 use crate::recipe::Recipe;
 use ptq_cache::Digest;
@@ -169,7 +169,7 @@ pub(crate) struct Finished {
 /// Drives the queries and the executor.
 pub(crate) struct Driver<'a> {
     pub(crate) db: BuildDb,
-    pub(crate) text: ManifestText,
+    pub(crate) manifest: ManifestInput,
     pub(crate) executor: Executor<'a>,
     pub(crate) options: &'a BuildOptions,
     pub(crate) recipes: BTreeMap<String, Recipe>,
@@ -191,7 +191,7 @@ impl Missing {
 impl Driver<'_> {
     /// All stages of a variant as the queries see them now.
     pub(crate) fn stages(&self, name: &str) -> Vec<(StageName, StageState)> {
-        let (db, m) = (&self.db, self.text);
+        let (db, m) = (&self.db, self.manifest);
         let v = VariantName::new(db, name.to_owned());
         let states = [
             queries::parse(db, m, v),
@@ -301,7 +301,7 @@ impl Driver<'_> {
     /// Threads inside an action: those that are left over, of compile at most as many as its variant allows.
     fn threads(&self, item: &Missing, left: usize) -> usize {
         let variant = VariantName::new(&self.db, item.variant.clone());
-        let config = queries::variant(&self.db, self.text, variant);
+        let config = queries::variant(&self.db, self.manifest, variant);
         let most = config.as_ref().filter(|_| item.spec.rule == "compile").and_then(|c| c.compile.jobs);
         most.map_or(left, |most| left.min(most.max(1)))
     }

@@ -32,7 +32,7 @@ pub struct Project {
     manifest_path: PathBuf,
     pub(crate) text: String,
     pub(crate) overlay: Overlay,
-    pub(crate) manifest: Manifest,
+    pub(crate) manifest: Arc<Manifest>,
     pub(crate) store: Arc<Store>,
     pub(crate) registry: Registry,
     /// The team's cache, opened when something is missing.
@@ -98,7 +98,7 @@ impl Project {
             manifest_path: path.to_owned(),
             text,
             overlay,
-            manifest,
+            manifest: Arc::new(manifest),
             store,
             registry,
             #[cfg(feature = "remote")]

@@ -1,7 +1,7 @@
 //! All use of salsa: inputs, and queries that hold small handles only.
 //!
-//! Inputs: the manifest's text, one input a file, one a sample set, the wave. Queries: [`manifest`] → [`variant`] (the
-//! firewall: an unchanged variant stops here) → the stages → [`action`]. Heavy work hangs under content-keyed actions
+//! Inputs: the expanded manifest, one input a file, one a sample set, the wave. Queries: [`variant`] (the firewall: an
+//! unchanged variant stops here) → the stages → [`action`]. Heavy work hangs under content-keyed actions
 //! that variants share. Cut-off: equality of tree digests.
 
 // The macro gives interned structs a lifetime that their plain fields do not use.
@@ -12,11 +12,10 @@ mod stages;
 pub(crate) use stages::{StageState, calibrate, compile, external, fuse, measure, parse, partition};
 
 use crate::action::ActionSpec;
-use crate::manifest::{Manifest, Overlay, Variant, VariantConfig};
+use crate::manifest::{Manifest, Variant, VariantConfig};
 use crate::session::Session;
 use crate::stage::Plan;
 use ptq_cache::Digest;
-use ptq_ir::Diagnostic;
 use ptq_ir::ops::CustomOp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,15 +50,11 @@ impl BuildDb {
     }
 }
 
-/// Text of the manifest and what the command line lays over it.
+/// The manifest after expansion.
 #[salsa::input]
-pub(crate) struct ManifestText {
+pub(crate) struct ManifestInput {
     #[returns(ref)]
-    pub(crate) text: String,
-    #[returns(ref)]
-    pub(crate) file: String,
-    #[returns(ref)]
-    pub(crate) overlay: Overlay,
+    pub(crate) manifest: Arc<Manifest>,
 }
 
 /// A file; `None` when it cannot be read.
@@ -128,17 +123,10 @@ pub(crate) enum ActionState {
     Failed,
 }
 
-/// The manifest after expansion. Inputs: text, overlay.
-#[salsa::tracked(returns(ref))]
-pub(crate) fn manifest(db: &dyn Db, text: ManifestText) -> Result<Manifest, Vec<Diagnostic>> {
-    Manifest::parse(text.text(db), text.file(db), text.overlay(db))
-}
-
 /// One variant of the manifest. A change elsewhere in the file ends here.
 #[salsa::tracked(returns(ref))]
-pub(crate) fn variant<'db>(db: &'db dyn Db, text: ManifestText, name: VariantName<'db>) -> Option<VariantConfig> {
-    let all: &Manifest = manifest(db, text).as_ref().ok()?;
-    let variant: &Variant = all.variants.get(name.name(db))?;
+pub(crate) fn variant<'db>(db: &'db dyn Db, m: ManifestInput, name: VariantName<'db>) -> Option<VariantConfig> {
+    let variant: &Variant = m.manifest(db).variants.get(name.name(db))?;
     VariantConfig::of(variant).ok()
 }
 

@@ -24,7 +24,11 @@ pub struct Settings(pub BTreeMap<Vec<String>, Setting>);
 impl Settings {
     /// The setting at a dotted path; names that hold dots stand in quotes.
     pub fn get(&self, path: &str) -> Option<&Setting> {
-        self.0.get(&parts(path))
+        if path.contains('"') {
+            return self.0.get(&parts(path));
+        }
+        // A variant has few settings: looking at all of them costs less than making a key.
+        self.0.iter().find(|(key, _)| key.iter().map(String::as_str).eq(path.split('.'))).map(|(_, setting)| setting)
     }
 
     /// Lays other settings over these.

@@ -1,7 +1,7 @@
 //! The stages of one variant, in the order in which data flows: each names its action from its settings and from
 //! the trees of the stages before it.
 
-use super::{ActionId, ActionState, Db, ManifestText, Sources, VariantName, action, variant};
+use super::{ActionId, ActionState, Db, ManifestInput, Sources, VariantName, action, variant};
 use crate::action::{ActionInput, ActionSpec};
 use crate::manifest::{VariantConfig, staged};
 use crate::sources::{external_names, march_key, placing_key, sample_key};
@@ -76,7 +76,7 @@ pub(crate) fn external<'db>(db: &'db dyn Db, name: VariantName<'db>) -> StageSta
 /// The parse stage. Reads: the ONNX file and its external data (files, or made by a stage), declarations and programs of the custom
 /// operators that it uses, `input.*`, `memory_budget`, `quantized`.
 #[salsa::tracked(returns(ref))]
-pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+pub(crate) fn parse<'db>(db: &'db dyn Db, m: ManifestInput, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let mut params = config.parse_params();
     let declared = file(db, &config.path).map(|model| customs(db, config, &model));
@@ -126,7 +126,7 @@ fn graph_of(db: &dyn Db, stage: &StageState) -> Option<Vec<ActionInput>> {
 
 /// The fuse stage. Reads: parse's graph, `rewrites` and the rewrites that it chooses.
 #[salsa::tracked(returns(ref))]
-pub(crate) fn fuse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+pub(crate) fn fuse<'db>(db: &'db dyn Db, m: ManifestInput, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let inputs = graph_of(db, parse(db, m, v));
     ask(db, &ptq_fuse::FuseRule, &config.fuse_params(), inputs)
@@ -134,7 +134,7 @@ pub(crate) fn fuse<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -
 
 /// The calibrate stage. Reads: fuse's graph, march without its figures, samples, `input.*`, `calibration.*`, placement requests.
 #[salsa::tracked(returns(ref))]
-pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+pub(crate) fn calibrate<'db>(db: &'db dyn Db, m: ManifestInput, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let params = ptq_calibrate::CalibrateParams {
         inputs: config.inputs.clone(),
@@ -166,7 +166,7 @@ fn placing(db: &dyn Db, config: &VariantConfig) -> Option<ActionInput> {
 
 /// The partition stage. Reads: fuse's graph, calibrate's table, march without its figures, placement requests.
 #[salsa::tracked(returns(ref))]
-pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestInput, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let params = ptq_partition::PartitionParams { requests: config.requests.clone() };
     let inputs = || {
@@ -180,7 +180,7 @@ pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'d
 
 /// The compile stage. Reads: partition's program, march, `optimize_level`, `compile.*`, `input.*`.
 #[salsa::tracked(returns(ref))]
-pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestInput, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let level = serde_json::from_value(serde_json::Value::String(config.optimize_level.clone()));
     let Ok(optimize_level) = level else { return StageState::Blocked };
@@ -206,7 +206,7 @@ pub(crate) fn compile<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>
 
 /// The measure rule: float against integers on the first sample, for the report. Reads: fuse, calibrate, partition.
 #[salsa::tracked(returns(ref))]
-pub(crate) fn measure<'db>(db: &'db dyn Db, m: ManifestText, v: VariantName<'db>) -> StageState {
+pub(crate) fn measure<'db>(db: &'db dyn Db, m: ManifestInput, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
     let params = ptq_report::MeasureParams { inputs: config.inputs.clone() };
     let inputs = || {
