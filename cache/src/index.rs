@@ -4,7 +4,7 @@
 //! are read at once, blobs and notes when they are asked for: one by one, and all of them after some. What is put stands in a journal
 //! beside the database until that has grown; the snapshot takes over what other processes have put when something is missing.
 
-use crate::journal::{Entry, Journal, Key};
+use crate::journal::{Entry, Journal, Key, Locked};
 use crate::{Digest, FileStamp, StoreError};
 use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
 use std::collections::HashMap;
@@ -206,7 +206,7 @@ impl Index {
     }
 
     /// Writes what is pending, then removes what `choose` picks from all that is here now, other processes' entries
-    /// included: the database stays open, so nobody writes in between. Returns how many entries went.
+    /// included: the journal stays locked, so nobody writes in between. Returns how many entries went.
     pub(crate) fn prune(&mut self, choose: impl FnOnce(&mut Index) -> Vec<(Kind, Vec<u8>)>) -> Result<u64, StoreError> {
         let db = self.database()?;
         self.prune_in(&db, choose).map_err(|e| self.error(&e))
@@ -217,14 +217,16 @@ impl Index {
         db: &Database,
         choose: impl FnOnce(&mut Index) -> Vec<(Kind, Vec<u8>)>,
     ) -> Result<u64, redb::Error> {
-        self.write(db)?;
+        let mut journal = Journal::new(self.journal.path().to_owned());
+        let mut journal = journal.lock().map_err(redb::Error::Io)?;
+        self.take_over(db, &mut journal)?;
         self.entries = read_all(db)?.into_iter().map(|(key, value)| (key, Some(value))).collect();
         self.singles = None;
         let chosen = choose(self);
         for (kind, key) in &chosen {
             self.remove(*kind, key);
         }
-        self.write(db)?;
+        self.take_over(db, &mut journal)?;
         Ok(chosen.len() as u64)
     }
 
@@ -252,7 +254,9 @@ impl Index {
             return Ok(());
         }
         let db = self.database()?;
-        self.write(&db).map_err(|e| self.error(&e))
+        let mut journal = Journal::new(self.journal.path().to_owned());
+        let taken = journal.lock().map_err(redb::Error::Io).and_then(|mut j| self.take_over(&db, &mut j));
+        taken.map_err(|e| self.error(&e))
     }
 
     /// Makes what is pending safe from a loss of power. Where nothing can be written, what only saves work is left out.
@@ -271,14 +275,16 @@ impl Index {
         Ok(())
     }
 
-    /// Writes the journal and what is pending, and empties both.
-    fn write(&mut self, db: &Database) -> Result<(), redb::Error> {
-        let io = |e: std::io::Error| redb::Error::Io(e);
-        let mut journal = self.journal.lock().map_err(io)?;
-        let mut all = journal.read().map_err(io)?;
-        all.append(&mut self.pending);
-        write_all(db, &all)?;
-        journal.clear().map_err(io)?;
+    /// Writes the journal and what is pending to the database, and empties both.
+    fn take_over(&mut self, db: &Database, journal: &mut Locked<'_>) -> Result<(), redb::Error> {
+        // A journal that is taken over twice, because of a sudden end in between, must end with the newest.
+        journal.append(&self.pending).map_err(redb::Error::Io)?;
+        let all = journal.read().map_err(redb::Error::Io)?;
+        if !all.is_empty() {
+            write_all(db, &all)?;
+            journal.clear().map_err(redb::Error::Io)?;
+        }
+        self.pending.clear();
         self.is_volatile = false;
         Ok(())
     }
