@@ -24,10 +24,13 @@ impl Buffers {
         buffer
     }
 
-    /// The smallest free buffer that is large enough.
+    /// The free buffer of which the least must be written to make it `n` elements long, and of these the smallest. One of
+    /// more than twice the size is left to others: when it came back, most of it would have to be written again.
     fn find(&self, n: usize) -> Vec<f32> {
         let mut free = self.0.borrow_mut();
-        let fitting = free.iter().enumerate().filter(|(_, b)| b.capacity() >= n).min_by_key(|(_, b)| b.capacity());
+        let fits = |b: &Vec<f32>| (n..=n.saturating_mul(2)).contains(&b.capacity());
+        let fitting = free.iter().enumerate().filter(|(_, b)| fits(b));
+        let fitting = fitting.min_by_key(|(_, b)| (n.saturating_sub(b.len()), b.capacity()));
         match fitting.map(|(i, _)| i) {
             Some(i) => free.swap_remove(i),
             None => Vec::new(),
