@@ -52,10 +52,10 @@ mod tests {
         let number = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 8.0;
         let x: Vec<f32> = (0..4 * 42).map(number).collect();
         let weights: Vec<f32> = (0..6 * 2 * 6).map(|i| number(i * 7 + 3)).collect();
-        let conv = FloatConv::pack(&weights, 6, None, &geom, 4, image).expect("fits");
+        let conv = FloatConv::pack(Isa::best(), &weights, 6, None, &geom, 4, image).expect("fits");
         let [h, w] = conv.out_hw();
         let mut expected = vec![0.0; 6 * h * w];
-        conv.run(Isa::best(), 1, 1, &x, &mut expected).expect("runs");
+        conv.run(1, 1, &x, &mut expected).expect("runs");
         let pixels: Vec<usize> = (0..h * w).step_by(3).collect();
         for filter in 0..6 {
             let rows = columns(&x, 4, image, &geom, filter / 3, &pixels);

@@ -9,6 +9,14 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_depthwise;
+#[cfg(target_arch = "x86_64")]
+mod avx512_filters;
+#[cfg(target_arch = "x86_64")]
+mod avx512_product;
+#[cfg(target_arch = "x86_64")]
+mod avx512_tile;
+#[cfg(target_arch = "x86_64")]
+mod avx512_windows;
 mod conv;
 mod depthwise;
 mod gemm;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::team;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Time of the smallest part that is worth handing to another thread, in nanoseconds.
@@ -50,25 +51,52 @@ pub(crate) fn split_columns(
     let part = |part: usize| {
         let tiles = part * tiles / parts..(part + 1) * tiles / parts;
         let span = edges[tiles.start]..edges[tiles.end];
-        f(tiles, &mut Columns { whole: &whole, rows, width, span });
+        f(tiles, &mut Columns { whole: whole.again(), rows, width, span, held: PhantomData });
     };
     if parts == 1 { part(0) } else { team::run(threads, parts, &part) }
 }
 
 /// Some columns of a matrix that one thread writes.
 pub(crate) struct Columns<'a> {
-    whole: &'a Whole<f32>,
+    whole: Whole<f32>,
     rows: usize,
     width: usize,
     span: Range<usize>,
+    held: PhantomData<&'a mut [f32]>,
 }
 
-impl Columns<'_> {
+impl<'a> Columns<'a> {
+    /// All columns of a matrix of whole rows of `width`.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn whole(out: &'a mut [f32], width: usize) -> Columns<'a> {
+        assert!(width > 0 && out.len().is_multiple_of(width), "rows are not whole");
+        let whole = Whole { first: out.as_mut_ptr(), len: out.len() };
+        Columns { whole, rows: out.len() / width, width, span: 0..width, held: PhantomData }
+    }
+
     /// Columns `at..at + n` of row `row`; they must be among those that this thread writes.
     pub(crate) fn run(&mut self, row: usize, at: usize, n: usize) -> &mut [f32] {
         assert!(row < self.rows && self.span.start <= at && at + n <= self.span.end, "another thread's columns");
         // SAFETY: the columns are this thread's alone (edges ascend), and the row lies in the matrix.
         unsafe { self.whole.run(row * self.width + at, row * self.width + at + n) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Columns<'_> {
+    /// Distance of rows.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Where columns `at..at + n` of row `row` begin; those of this row and the `rows - 1` behind it must be among what this
+    /// thread writes, and are its alone while `self` is borrowed.
+    pub(crate) fn corner(&mut self, row: usize, rows: usize, at: usize, n: usize) -> *mut f32 {
+        assert!(
+            row + rows <= self.rows && self.span.start <= at && at + n <= self.span.end,
+            "another thread's columns"
+        );
+        self.whole.first.wrapping_add(row * self.width + at)
     }
 }
 
@@ -82,6 +110,11 @@ struct Whole<T> {
 unsafe impl<T: Send> Sync for Whole<T> {}
 
 impl<T> Whole<T> {
+    /// The same for another holder of runs.
+    fn again(&self) -> Whole<T> {
+        Whole { ..*self }
+    }
+
     /// Elements `from` to `to`, or to the end where that is nearer.
     ///
     /// # Safety

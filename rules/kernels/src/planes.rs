@@ -81,23 +81,39 @@ impl Planes {
         Cow::Owned(out)
     }
 
-    /// Copies one channel into its plane and writes 0 around it.
+    /// Copies one channel into its plane and writes 0 around it. Inlined, so that vector code comes from the caller's instructions.
+    #[inline(always)]
     pub(crate) fn fill_padded(&self, x: &[f32], plane: &mut [f32]) {
-        let ([height, width], [top, left]) = (self.input, self.pads);
-        if self.strides != [1, 1] {
-            plane.fill(0.0);
-            return self.fill(x, plane);
-        }
-        for (row, out) in plane.chunks_exact_mut(self.row_step).enumerate() {
-            match row.checked_sub(top).filter(|&y| y < height) {
-                Some(y) => {
-                    let left = left.min(out.len());
-                    let n = width.min(out.len() - left);
-                    out[..left].fill(0.0);
-                    out[left..left + n].copy_from_slice(&x[y * width..][..n]);
-                    out[left + n..].fill(0.0);
+        let ([height, width], [top, left], [sy, sx]) = (self.input, self.pads, self.strides);
+        for (number, part) in plane.chunks_exact_mut(self.phase).enumerate() {
+            let (py, px) = (number / sx, number % sx);
+            // The first stored column of this phase that lies inside the image, and how many do.
+            let first = left.saturating_sub(px).div_ceil(sx).min(self.row_step);
+            let from = first * sx + px - left.min(first * sx + px);
+            let n = width.saturating_sub(from).div_ceil(sx).min(self.row_step - first);
+            for (r, out) in part.chunks_exact_mut(self.row_step).enumerate() {
+                let row = r * sy + py;
+                let source = row.checked_sub(top).filter(|&y| n > 0 && y < height && row < self.rows);
+                let Some(y) = source else {
+                    out.fill(0.0);
+                    continue;
+                };
+                let source = &x[y * width..][from..width];
+                out[..first].fill(0.0);
+                out[first + n..].fill(0.0);
+                let inside = &mut out[first..first + n];
+                match sx {
+                    1 => inside.copy_from_slice(&source[..n]),
+                    2 => {
+                        // Pairs of known length become vector code.
+                        let (pairs, last) = source.as_chunks::<2>();
+                        inside.iter_mut().zip(pairs).for_each(|(t, pair)| *t = pair[0]);
+                        if let (Some(t), Some(s)) = (inside.get_mut(pairs.len()), last.first()) {
+                            *t = *s;
+                        }
+                    }
+                    _ => inside.iter_mut().zip(source.iter().step_by(sx)).for_each(|(t, s)| *t = *s),
                 }
-                None => out.fill(0.0),
             }
         }
     }

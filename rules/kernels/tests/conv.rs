@@ -104,11 +104,13 @@ proptest! {
                 (w.mul_add(x, c), e + f64::from(w) * f64::from(x))
             });
         });
-        let conv = FloatConv::pack(&weights, case.filters, bias.as_deref(), &case.geom, case.channels, case.image).unwrap();
-        prop_assert_eq!(conv.out_hw(), [oh, ow]);
         for isa in Isa::all() {
+            let bias = bias.as_deref();
+            let conv =
+                FloatConv::pack(isa, &weights, case.filters, bias, &case.geom, case.channels, case.image).unwrap();
+            prop_assert_eq!(conv.out_hw(), [oh, ow]);
             let mut y = vec![f32::NAN; chain.len()];
-            conv.run(isa, 1, case.batch, &x, &mut y).unwrap();
+            conv.run(1, case.batch, &x, &mut y).unwrap();
             for i in 0..y.len() {
                 prop_assert_eq!(y[i].to_bits(), chain[i].to_bits(), "{:?} element {}", isa, i);
                 prop_assert!((f64::from(y[i]) - exact[i]).abs() < 1e-4 * (1.0 + exact[i].abs()));
@@ -213,12 +215,14 @@ proptest! {
         let (weights, bias) = (made(case.filters * k), made(case.filters));
         let x = made(case.channels * case.image[0] * case.image[1]);
         let activation = if clip { Activation::Clip { lo: 0.0, hi: 0.75 } } else { Activation::None };
-        let conv = FloatConv::pack(&weights, case.filters, Some(&bias), &case.geom, case.channels, case.image).unwrap();
-        let conv = conv.with_activation(activation);
         let [h, w] = case.out();
         let run = |isa| {
+            let bias = Some(&bias[..]);
+            let conv =
+                FloatConv::pack(isa, &weights, case.filters, bias, &case.geom, case.channels, case.image).unwrap();
+            let conv = conv.with_activation(activation);
             let mut y = vec![7.0f32; case.filters * h * w];
-            conv.run(isa, 1, 1, &x, &mut y).unwrap();
+            conv.run(1, 1, &x, &mut y).unwrap();
             // Which of several NaNs comes out is left open.
             y.into_iter().map(|v| if v.is_nan() { f32::NAN.to_bits() } else { v.to_bits() }).collect::<Vec<_>>()
         };
@@ -235,6 +239,57 @@ fn large(group: usize) -> Case {
     Case { geom, channels: 48, filters: 48, image: [56, 57], batch: 1, seed: 7 }
 }
 
+/// Sizes at which kernels cut their work in another way: chains in several passes, packed columns, filters along the lanes, few
+/// rows, vectors of pixels from several image rows.
+fn cut() -> Vec<Case> {
+    let case = |edge: usize, stride: usize, channels: usize, filters: usize, image: [usize; 2]| {
+        let (kernel, strides, pads) = ([edge; 2], [stride; 2], [edge / 2; 4]);
+        let geom = ConvGeom { kernel, strides, pads, dilations: [1, 1], group: 1 };
+        Case { geom, channels, filters, image, batch: 1, seed: (channels * filters) as u64 }
+    };
+    vec![
+        case(1, 1, 600, 70, [25, 21]),
+        case(1, 1, 260, 9, [33, 31]),
+        case(1, 1, 30, 37, [40, 27]),
+        case(1, 1, 300, 75, [7, 7]),
+        case(1, 1, 40, 33, [1, 14]),
+        case(1, 1, 70, 1000, [1, 1]),
+        case(3, 1, 20, 40, [7, 7]),
+        case(3, 2, 3, 21, [45, 50]),
+        case(3, 1, 9, 5, [20, 20]),
+        case(5, 1, 4, 6, [9, 30]),
+        case(3, 1, 16, 3, [13, 5]),
+    ]
+}
+
+#[test]
+fn every_way_to_cut_the_work_gives_one_chain() {
+    for case in cut() {
+        let mut next = numbers(case.seed);
+        let [oh, ow] = case.out();
+        let taps = case.geom.kernel[0] * case.geom.kernel[1];
+        let weights = floats(case.filters * case.depth() * taps, &mut next);
+        let x = floats(case.channels * case.image[0] * case.image[1], &mut next);
+        let bias = floats(case.filters, &mut next);
+        let mut chain = vec![0.0f32; case.filters * oh * ow];
+        case.each(|i, o, taps| {
+            chain[i] = taps.fold(bias[o], |c, (w, at)| weights[w].mul_add(at.map_or(0.0, |at| x[at]), c));
+        });
+        for activation in [Activation::None, Activation::Clip { lo: 0.0, hi: 0.75 }, Activation::HardSwish] {
+            let mut expected = chain.clone();
+            activation.apply(Isa::scalar(), &mut expected);
+            for (isa, threads) in Isa::all().into_iter().flat_map(|isa| [1, 2, 3].map(|threads| (isa, threads))) {
+                let (bias, geom) = (Some(&bias[..]), &case.geom);
+                let conv = FloatConv::pack(isa, &weights, case.filters, bias, geom, case.channels, case.image).unwrap();
+                let mut y = vec![f32::NAN; chain.len()];
+                conv.with_activation(activation).run(threads, 1, &x, &mut y).unwrap();
+                let same = y.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+                assert!(same, "{isa:?}, {threads} threads, {activation:?}, {case:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn threads_do_not_change_a_bit() {
     for case in [large(1), large(48), large(3)] {
@@ -242,10 +297,11 @@ fn threads_do_not_change_a_bit() {
         let n = case.channels * case.image[0] * case.image[1];
         let weights = floats(case.filters * case.depth() * 9, &mut next);
         let x = floats(n, &mut next);
-        let conv = FloatConv::pack(&weights, case.filters, None, &case.geom, case.channels, case.image).unwrap();
+        let isa = Isa::best();
+        let conv = FloatConv::pack(isa, &weights, case.filters, None, &case.geom, case.channels, case.image).unwrap();
         let run = |threads: usize| {
             let mut y = vec![0.0f32; n];
-            conv.run(Isa::best(), threads, 1, &x, &mut y).unwrap();
+            conv.run(threads, 1, &x, &mut y).unwrap();
             y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         assert!((2..=5).all(|t| run(t) == run(1)));
@@ -279,10 +335,10 @@ fn threads_do_not_change_a_bit() {
 fn arguments_that_do_not_fit_are_refused() {
     let case = large(1);
     let pack = |weights: &[f32], filters: usize, channels: usize| {
-        FloatConv::pack(weights, filters, None, &case.geom, channels, case.image).map(|_| ())
+        FloatConv::pack(Isa::best(), weights, filters, None, &case.geom, channels, case.image).map(|_| ())
     };
     assert!(pack(&[0.0; 48 * 48 * 9], 48, 48).is_ok());
     assert!(pack(&[0.0; 7], 48, 48).is_err());
-    let tiny = FloatConv::pack(&[0.0; 9], 1, None, &ConvGeom { pads: [0; 4], ..case.geom }, 1, [2, 2]);
+    let tiny = FloatConv::pack(Isa::best(), &[0.0; 9], 1, None, &ConvGeom { pads: [0; 4], ..case.geom }, 1, [2, 2]);
     assert!(tiny.is_err(), "a window larger than the image");
 }

@@ -22,7 +22,7 @@ pub(crate) fn packed(call: &Call<'_>, x: &[usize]) -> Result<FloatConv, ExecErro
     let (x4, w4) = (with_height(call, x)?, with_height(call, w.shape())?);
     let geom = ConvGeom::of(&call.node(), &x4, &w4)?;
     let bias = call.optional(2).map(Tensor::f32s).transpose()?;
-    Ok(FloatConv::pack(w.f32s()?, w4[0], bias, &geom, x4[1], [x4[2], x4[3]])?)
+    Ok(FloatConv::pack(Isa::best(), w.f32s()?, w4[0], bias, &geom, x4[1], [x4[2], x4[3]])?)
 }
 
 /// A Gemm with one row, constant transposed weights and factors 1 as the equal pointwise convolution.
@@ -37,13 +37,13 @@ pub(crate) fn packed_gemm(call: &Call<'_>, x: &[usize]) -> Result<Option<FloatCo
     }
     let geom = ConvGeom { kernel: [1, 1], strides: [1, 1], pads: [0; 4], dilations: [1, 1], group: 1 };
     let bias = bias.map(Tensor::f32s).transpose()?;
-    Ok(Some(FloatConv::pack(w.f32s()?, n, bias, &geom, k, [1, 1])?))
+    Ok(Some(FloatConv::pack(Isa::best(), w.f32s()?, n, bias, &geom, k, [1, 1])?))
 }
 
 /// Runs a packed Gemm.
 pub(crate) fn multiply(call: &Call<'_>, plan: &FloatConv, x: &Tensor, threads: usize) -> Result<Tensor, ExecError> {
     let mut out = call.buffers.any(plan.out_channels());
-    plan.run(Isa::best(), threads, 1, x.f32s()?, &mut out)?;
+    plan.run(threads, 1, x.f32s()?, &mut out)?;
     Ok(Tensor::from_f32([1, plan.out_channels()], out)?)
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn convolve(call: &Call<'_>, plan: &FloatConv, x: &Tensor, threads: u
     let [h, w] = plan.out_hw();
     let mut shape = vec![x4[0], plan.out_channels(), h, w];
     let mut out = call.buffers.any(call.bounded(&shape)?);
-    plan.run(Isa::best(), threads, x4[0], x.f32s()?, &mut out)?;
+    plan.run(threads, x4[0], x.f32s()?, &mut out)?;
     if x.shape().len() == 3 {
         shape.remove(2);
     }

@@ -29,8 +29,8 @@ pub(super) fn conv_transpose(call: &Call<'_>) -> Result<Tensor, ExecError> {
         t.pointwise(x4[0], x.f32s()?, w.f32s()?, bias, &mut out)?;
     } else {
         let (weights, spread) = (t.mirrored(w.f32s()?), t.spread(x.f32s()?));
-        let plan = FloatConv::pack(&weights, t.filters(), bias, g, t.channels, t.spread_hw)?;
-        plan.run(Isa::best(), 1, x4[0], &spread, &mut out)?;
+        let plan = FloatConv::pack(Isa::best(), &weights, t.filters(), bias, g, t.channels, t.spread_hw)?;
+        plan.run(1, x4[0], &spread, &mut out)?;
     }
     if x.shape().len() == 3 {
         shape.remove(2);
@@ -131,9 +131,10 @@ impl Transposed {
         let geom =
             ConvGeom { kernel: [1, 1], strides: [1, 1], pads: [0; 4], dilations: [1, 1], group: self.geom.group };
         let filters = self.filters() * taps;
-        let plan = FloatConv::pack(&weights, filters, bias.as_deref(), &geom, self.channels, self.input_hw)?;
+        let plan =
+            FloatConv::pack(Isa::best(), &weights, filters, bias.as_deref(), &geom, self.channels, self.input_hw)?;
         let mut planes = vec![0.0; batch * filters * h * width];
-        plan.run(Isa::best(), 1, batch, x, &mut planes)?;
+        plan.run(1, batch, x, &mut planes)?;
         for (i, plane) in planes.chunks_exact(h * width).enumerate() {
             let (image, tap) = (i / taps, i % taps);
             let image = &mut out[image * h * width * taps..][..h * width * taps];

@@ -33,12 +33,13 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Least and largest result of an activation that only clips: `None` for the others.
-    pub(super) fn bounds(self) -> Option<[f32; 2]> {
+    /// Least and largest result of the part of an activation that only clips, and the part that is applied behind it: one of
+    /// them does nothing.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn clip_and_rest(self) -> ([f32; 2], Activation) {
         match self {
-            Activation::None => Some([f32::NEG_INFINITY, f32::INFINITY]),
-            Activation::Clip { lo, hi } => Some([lo, hi]),
-            _ => None,
+            Activation::Clip { lo, hi } => ([lo, hi], Activation::None),
+            other => ([f32::NEG_INFINITY, f32::INFINITY], other),
         }
     }
 
@@ -59,10 +60,15 @@ impl Activation {
 }
 
 fn change(isa: Isa, x: &mut [f32], f: impl Fn(f32) -> f32) {
+    vectorized(isa, || x.iter_mut().for_each(|v| *v = f(*v)));
+}
+
+/// Runs `f` compiled for the vector instructions of `isa`, as far as it is inlined.
+pub(super) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     if isa.avx2() {
-        return super::avx2::with(isa, || x.iter_mut().for_each(|v| *v = f(*v)));
+        return super::avx2::with(isa, f);
     }
     let _ = isa;
-    x.iter_mut().for_each(|v| *v = f(*v));
+    f()
 }

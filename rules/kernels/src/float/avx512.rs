@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use super::tile::{Init, MR, NR, Pair};
-use super::windows::{Block, Reach};
 use crate::Isa;
 use std::arch::x86_64::*;
 
@@ -58,55 +57,6 @@ unsafe fn pair_avx512(t: &Pair<'_>, c: &mut [f32], ldc: usize) {
             let row = c.as_mut_ptr().add(i * ldc);
             _mm512_storeu_ps(row, acc[i][0]);
             _mm512_storeu_ps(row.add(NR), acc[i][1]);
-        }
-    }
-}
-
-/// One tile of windows.
-pub(super) fn reach(isa: Isa, t: &Reach<'_>, out: &mut Block) {
-    assert!(isa.avx512_vnni());
-    assert!(t.a.len() >= t.offsets.list().len() * MR && t.bias.len() >= t.rows, "operands are too short");
-    assert!(t.offsets.reach() <= t.data.len(), "a window leaves the planes");
-    // SAFETY: AVX-512 F is present, and the bounds that `rows` asks for hold (all checked).
-    unsafe {
-        match t.rows {
-            6.. => rows::<6>(t, out),
-            5 => rows::<5>(t, out),
-            4 => rows::<4>(t, out),
-            3 => rows::<3>(t, out),
-            2 => rows::<2>(t, out),
-            _ => rows::<1>(t, out),
-        }
-    }
-}
-
-/// # Safety
-/// `a` holds `MR` and the data from each offset on holds `2·NR` elements for every step of k, the bias holds `R`.
-#[target_feature(enable = "avx512f")]
-unsafe fn rows<const R: usize>(t: &Reach<'_>, out: &mut Block) {
-    let mut acc = [[_mm512_setzero_ps(); 2]; R];
-    for i in 0..R {
-        acc[i] = [_mm512_set1_ps(t.bias[i]); 2];
-    }
-    let mut a = t.a.as_ptr();
-    for &offset in t.offsets.list() {
-        // SAFETY: what the caller promises; `a` moves at most to one step behind, by wrapping arithmetic.
-        unsafe {
-            let x = t.data.as_ptr().add(offset);
-            let row = [_mm512_loadu_ps(x), _mm512_loadu_ps(x.add(NR))];
-            for i in 0..R {
-                let w = _mm512_set1_ps(*a.add(i));
-                acc[i][0] = _mm512_fmadd_ps(w, row[0], acc[i][0]);
-                acc[i][1] = _mm512_fmadd_ps(w, row[1], acc[i][1]);
-            }
-            a = a.wrapping_add(MR);
-        }
-    }
-    for i in 0..R {
-        // SAFETY: a row of the block holds 2·NR elements.
-        unsafe {
-            _mm512_storeu_ps(out[i].as_mut_ptr(), acc[i][0]);
-            _mm512_storeu_ps(out[i].as_mut_ptr().add(NR), acc[i][1]);
         }
     }
 }

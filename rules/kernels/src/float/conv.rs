@@ -1,8 +1,10 @@
 //! Convolution with weights packed once.
 
 use super::activation::Activation;
+#[cfg(target_arch = "x86_64")]
+use super::avx512_filters;
 use super::depthwise;
-use super::gemm::{Columns, SPEED, pack_panels, pack_rows, product, product_by_filters, product_of_rows};
+use super::gemm::{SPEED, pack_panels, pack_rows, product, product_by_filters, product_of_rows, tile_rows};
 use super::scratch;
 use super::tile::{MR, NR};
 use super::windows::{self, Offsets, Pieces};
@@ -19,6 +21,7 @@ const SOME_PIXELS: usize = 63;
 /// A 2-D convolution of a fixed image size, weights packed. Layout NCHW.
 #[derive(Clone, Debug)]
 pub struct FloatConv {
+    pub(super) isa: Isa,
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
     pub(super) bias: Vec<f32>,
@@ -26,6 +29,8 @@ pub struct FloatConv {
     pub(super) image: [usize; 2],
     planes: Planes,
     packed: Packed,
+    /// Where the steps of k of one group read; nothing for a depthwise convolution.
+    offsets: Offsets,
     pub(super) activation: Activation,
 }
 
@@ -34,18 +39,21 @@ pub struct FloatConv {
 enum Packed {
     /// As given, one filter after the other.
     Depthwise(Vec<f32>),
-    /// For each group, tiles of rows.
+    /// For each group, tiles of rows for the image as it is.
     Rows(Vec<Vec<f32>>),
+    /// For each group, tiles of rows for padded planes, whose pixels lie in these tiles.
+    Windows(Vec<Vec<f32>>, Pieces),
     /// For each group, panels of filters and their padded bias.
     Filters(Vec<(Vec<f32>, Vec<f32>)>),
 }
 
 impl FloatConv {
-    /// Packs weights (OIHW, `filters` of them) for images of `channels × image`.
+    /// Packs weights (OIHW, `filters` of them) for images of `channels × image` and the instructions of `isa`.
     ///
     /// # Errors
     /// When weights, bias, channels and window do not fit.
     pub fn pack(
+        isa: Isa,
         weights: &[f32],
         filters: usize,
         bias: Option<&[f32]>,
@@ -66,6 +74,8 @@ impl FloatConv {
         expect_len("bias", bias.len(), filters)?;
         let pixels = planes.out[0] * planes.out[1];
         let by_group = weights.chunks_exact(filters_of * k);
+        let offset = |c| planes.taps.iter().map(move |t| c * planes.plane + t);
+        let offsets = if per_group == 1 { Vec::new() } else { (0..per_group).flat_map(offset).collect() };
         let packed = if per_group == 1 {
             Packed::Depthwise(weights.to_vec())
         } else if pixels <= if filters_of < 2 * NR { FEW_PIXELS } else { SOME_PIXELS } {
@@ -76,10 +86,17 @@ impl FloatConv {
             };
             Packed::Filters(by_group.enumerate().map(|(g, w)| (pack_panels(w, filters_of, k), padded(g))).collect())
         } else {
-            Packed::Rows(by_group.map(|w| pack_rows(w, filters_of, k)).collect())
+            let rows = by_group.map(|w| pack_rows(w, [filters_of, k], tile_rows(isa))).collect();
+            // A window of one pixel at stride 1 reads the image as it is.
+            if planes.plane == pixels && planes.taps == [0] && geom.strides == [1, 1] {
+                Packed::Rows(rows)
+            } else {
+                Packed::Windows(rows, Pieces::new(&planes))
+            }
         };
-        let activation = Activation::None;
+        let (offsets, activation) = (Offsets::new(offsets), Activation::None);
         Ok(FloatConv {
+            isa,
             in_channels: channels,
             out_channels: filters,
             bias,
@@ -87,6 +104,7 @@ impl FloatConv {
             image,
             planes,
             packed,
+            offsets,
             activation,
         })
     }
@@ -112,7 +130,7 @@ impl FloatConv {
     ///
     /// # Errors
     /// When a slice does not have the size of its shape.
-    pub fn run(&self, isa: Isa, threads: usize, batch: usize, x: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
+    pub fn run(&self, threads: usize, batch: usize, x: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
         let image = self.in_channels * self.image[0] * self.image[1];
         let result = self.out_channels * self.planes.out[0] * self.planes.out[1];
         expect_len("input", x.len(), batch * image)?;
@@ -120,16 +138,17 @@ impl FloatConv {
         if let (true, Packed::Filters(packed)) = (batch > 1 && image == self.in_channels, &self.packed)
             && let [(w, bias)] = &packed[..]
         {
-            product_of_rows(isa, threads, self.activation, (w, bias), [self.in_channels, self.out_channels], x, out);
+            let size = [self.in_channels, self.out_channels];
+            product_of_rows(self.isa, threads, self.activation, (w, bias), size, x, out);
             return Ok(());
         }
         for (x, y) in x.chunks_exact(image).zip(out.chunks_exact_mut(result)) {
-            self.image(isa, threads, x, y);
+            self.image(threads, x, y);
         }
         Ok(())
     }
 
-    fn image(&self, isa: Isa, threads: usize, x: &[f32], y: &mut [f32]) {
+    fn image(&self, threads: usize, x: &[f32], y: &mut [f32]) {
         let groups = self.geom.group;
         let pixels = self.planes.out[0] * self.planes.out[1];
         let per_group = self.in_channels / groups;
@@ -139,55 +158,69 @@ impl FloatConv {
         let Packed::Depthwise(weights) = &self.packed else {
             let images = x.chunks_exact(x.len() / groups).zip(y.chunks_exact_mut(filters * pixels)).enumerate();
             for (g, (x, y)) in images {
-                self.group(isa, threads, g, x, y, nanoseconds);
+                self.group(threads, g, x, y, nanoseconds);
             }
             return;
         };
         parallel::split(threads, nanoseconds * groups * 4, y, pixels, |first, y| {
-            depthwise::run(isa, self, weights, x, &self.planes, first, y);
+            depthwise::run(self, weights, x, &self.planes, first, y);
         });
     }
 
-    fn group(&self, isa: Isa, threads: usize, g: usize, x: &[f32], y: &mut [f32], nanoseconds: usize) {
+    fn group(&self, threads: usize, g: usize, x: &[f32], y: &mut [f32], nanoseconds: usize) {
         let channels = self.in_channels / self.geom.group;
         let filters = self.out_channels / self.geom.group;
         let n = self.planes.out[0] * self.planes.out[1];
         let k = channels * self.planes.taps.len();
-        let plane = self.planes.plane;
-        let offsets =
-            || Offsets::new((0..channels).flat_map(|c| self.planes.taps.iter().map(move |t| c * plane + t)).collect());
+        let bias = &self.bias[g * filters..(g + 1) * filters];
         match &self.packed {
             Packed::Depthwise(_) => {}
             Packed::Rows(packed) => {
-                let bias = &self.bias[g * filters..(g + 1) * filters];
-                // A window of one pixel at stride 1 reads the image as it is.
-                if plane == n && self.planes.taps == [0] && self.geom.strides == [1, 1] {
-                    let data = self.planes.of(x, channels, 0.0);
-                    let columns = Columns { b: &data, ldb: n };
-                    parallel::split(threads, nanoseconds, y, MR * n, |tile, y| {
-                        let (w, bias) = (&packed[g][tile * k * MR..], Some(&bias[tile * MR..]));
-                        product(isa, w, bias, self.activation, k, n, &columns, y);
-                    });
-                    return;
-                }
-                windows::with_planes(&self.planes, threads, x, channels, |data| {
-                    let pieces = Pieces::new(&self.planes);
-                    windows::run(isa, threads, self, (&packed[g], bias), data, &offsets(), &pieces, nanoseconds, y);
-                });
+                product(self.isa, threads, nanoseconds, &packed[g], Some(bias), self.activation, [k, n], x, y);
+            }
+            Packed::Windows(packed, pieces) => {
+                windows::with_planes(self.isa, &self.planes, threads, x, channels, |data| {
+                    windows::run(self, threads, (&packed[g], bias), data, &self.offsets, pieces, nanoseconds, y);
+                })
             }
             Packed::Filters(packed) => {
-                let (w, bias) = &packed[g];
                 let data = self.planes.of(x, channels, 0.0);
-                scratch::with(n.div_ceil(MR) * k * MR, |pixels| {
-                    self.pixel_tiles(&data, offsets().list(), pixels);
-                    parallel::split(threads, nanoseconds, y, 2 * NR * n, |pair, y| {
-                        let panel = 2 * pair;
-                        product_by_filters(isa, &w[panel * k * NR..], &bias[panel * NR..], k, n, pixels, y);
-                        self.activation.apply(isa, y);
-                    });
-                });
+                self.few_pixels(threads, (&packed[g].0, &packed[g].1), &data, nanoseconds, y);
             }
         }
+    }
+
+    /// Filters along the lanes.
+    fn few_pixels(&self, threads: usize, (w, bias): (&[f32], &[f32]), data: &[f32], nanoseconds: usize, y: &mut [f32]) {
+        let isa = self.isa;
+        let (n, k) = (self.planes.out[0] * self.planes.out[1], self.offsets.list().len());
+        #[cfg(target_arch = "x86_64")]
+        if isa.avx512_vnni() {
+            let (clip, rest) = self.activation.clip_and_rest();
+            let corners: Vec<usize> = (0..n).map(|p| self.corner(p)).collect();
+            return scratch::with(avx512_filters::packed_len(n, k), |pixels| {
+                avx512_filters::pack(isa, threads, data, self.offsets.list(), &corners, pixels);
+                parallel::split(threads, nanoseconds, y, 2 * NR * n, |pair, y| {
+                    let operands = (&w[2 * pair * k * NR..], &bias[2 * pair * NR..]);
+                    avx512_filters::product(isa, operands, [k, n], pixels, clip, y);
+                    rest.apply(isa, y);
+                });
+            });
+        }
+        scratch::with(n.div_ceil(MR) * k * MR, |pixels| {
+            self.pixel_tiles(data, self.offsets.list(), pixels);
+            parallel::split(threads, nanoseconds, y, 2 * NR * n, |pair, y| {
+                let panel = 2 * pair;
+                product_by_filters(isa, &w[panel * k * NR..], &bias[panel * NR..], k, n, pixels, y);
+                self.activation.apply(isa, y);
+            });
+        });
+    }
+
+    /// Where the window of pixel `p` begins in the planes.
+    fn corner(&self, p: usize) -> usize {
+        let width = self.planes.out[1];
+        p / width * self.planes.row_step + p % width
     }
 
     /// Writes the windows of all pixels as tiles `[n / MR][k][MR]`, 0 where there is no pixel.
@@ -196,7 +229,7 @@ impl FloatConv {
         for (t, tile) in tiles.chunks_exact_mut(k * MR).enumerate() {
             let bases: [Option<usize>; MR] = std::array::from_fn(|i| {
                 let p = t * MR + i;
-                (p < height * width).then(|| p / width * self.planes.row_step + p % width)
+                (p < height * width).then(|| self.corner(p))
             });
             let (first, last) = (bases[0].unwrap_or(0), bases[MR - 1]);
             let neighbours = last == Some(first + MR - 1);

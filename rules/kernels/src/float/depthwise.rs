@@ -1,9 +1,7 @@
 //! Depthwise convolution: one input channel a filter, without im2col.
 
 #[cfg(target_arch = "x86_64")]
-use super::activation::Activation;
-#[cfg(target_arch = "x86_64")]
-use super::avx512_depthwise::Windows;
+use super::avx512_depthwise::{Channel, Windows};
 use super::conv::FloatConv;
 use crate::Isa;
 use crate::planes::Planes;
@@ -13,15 +11,8 @@ use crate::planes::Planes;
 const WIDE: usize = 32;
 
 /// One image. `out` holds the filters from `first` on.
-pub(super) fn run(
-    isa: Isa,
-    conv: &FloatConv,
-    weights: &[f32],
-    x: &[f32],
-    planes: &Planes,
-    first: usize,
-    out: &mut [f32],
-) {
+pub(super) fn run(conv: &FloatConv, weights: &[f32], x: &[f32], planes: &Planes, first: usize, out: &mut [f32]) {
+    let isa = conv.isa;
     let [height, width] = planes.out;
     let per_channel = conv.out_channels / conv.in_channels;
     let image = x.len() / conv.in_channels;
@@ -29,14 +20,22 @@ pub(super) fn run(
     #[cfg(target_arch = "x86_64")]
     {
         // An activation that does more than clip is applied afterwards.
-        let (clip, rest) = match conv.activation.bounds() {
-            Some(clip) => (clip, Activation::None),
-            None => ([f32::NEG_INFINITY, f32::INFINITY], conv.activation),
-        };
+        let (clip, rest) = conv.activation.clip_and_rest();
         if let Some(windows) = Windows::of(isa, &conv.geom, conv.image, planes.out, clip) {
-            for (i, y) in out.chunks_exact_mut(height * width).enumerate() {
-                let (o, w) = (first + i, &weights[(first + i) * taps..][..taps]);
-                windows.run(isa, &x[o / per_channel * image..][..image], w, conv.bias[o], y);
+            let channel = |o: usize| Channel {
+                image: &x[o / per_channel * image..][..image],
+                weights: &weights[o * taps..][..taps],
+                bias: conv.bias[o],
+            };
+            let size = height * width;
+            let together = if windows.is_narrow() { 2 } else { 1 };
+            for (i, y) in out.chunks_mut(together * size).enumerate() {
+                let o = first + i * together;
+                if y.len() == 2 * size {
+                    windows.run_two(isa, &[channel(o), channel(o + 1)], y);
+                } else {
+                    windows.run(isa, &channel(o), y);
+                }
                 rest.apply(isa, y);
             }
             return;

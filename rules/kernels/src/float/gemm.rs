@@ -30,18 +30,28 @@ pub enum Start<'a> {
 }
 
 /// The right operand of a product: a row-major matrix whose rows are `ldb` apart.
-pub(super) struct Columns<'a> {
-    pub(super) b: &'a [f32],
-    pub(super) ldb: usize,
+struct Columns<'a> {
+    b: &'a [f32],
+    ldb: usize,
 }
 
-/// A row-major `m × k` matrix as tiles `[m / MR][k][MR]`, padded with zeros.
-pub(super) fn pack_rows(a: &[f32], m: usize, k: usize) -> Vec<f32> {
-    let mut out = vec![0.0; m.div_ceil(MR) * k * MR];
+/// Rows of the tiles that the functions of this instruction set read.
+pub(super) fn tile_rows(isa: Isa) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if isa.avx512_vnni() {
+        return super::avx512_tile::MR;
+    }
+    let _ = isa;
+    MR
+}
+
+/// A row-major `m × k` matrix as tiles `[m / height][k][height]`, padded with zeros.
+pub(super) fn pack_rows(a: &[f32], [m, k]: [usize; 2], height: usize) -> Vec<f32> {
+    let mut out = vec![0.0; m.div_ceil(height) * k * height];
     for (i, row) in a.chunks_exact(k.max(1)).enumerate().take(m) {
-        let tile = &mut out[i / MR * k * MR..];
+        let tile = &mut out[i / height * k * height..];
         for (q, &v) in row.iter().enumerate() {
-            tile[q * MR + i % MR] = v;
+            tile[q * height + i % height] = v;
         }
     }
     out
@@ -86,17 +96,40 @@ pub fn matmul(
     if m == 0 || n == 0 || k == 0 {
         return Ok(());
     }
-    let packed = pack_rows(a, m, k);
-    parallel::split(threads, m * k * n / SPEED, out, MR * n, |tile, rows| {
-        let columns = Columns { b, ldb: n };
-        product(isa, &packed[tile * k * MR..], None, Activation::None, k, n, &columns, rows);
-    });
+    let packed = pack_rows(a, [m, k], tile_rows(isa));
+    product(isa, threads, m * k * n / SPEED, &packed, None, Activation::None, [k, n], b, out);
     Ok(())
+}
+
+/// A product with a row-major right operand, on up to `threads` threads, in about `nanoseconds` on one: `a` holds tiles of
+/// [`tile_rows`], `out` rows of `n`. Chains start from `bias`, one a row, or from what `out` holds; the activation is applied
+/// at their ends.
+pub(super) fn product(
+    isa: Isa,
+    threads: usize,
+    nanoseconds: usize,
+    a: &[f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    [k, n]: [usize; 2],
+    b: &[f32],
+    out: &mut [f32],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if isa.avx512_vnni() {
+        let size = [out.len() / n, k, n];
+        let product = super::avx512_product::Product { a, bias, activation, size, b };
+        return product.run(isa, threads, nanoseconds, out);
+    }
+    parallel::split(threads, nanoseconds, out, MR * n, |tile, rows| {
+        let bias = bias.map(|bias| &bias[tile * MR..]);
+        product_rows(isa, &a[tile * k * MR..], bias, activation, k, n, &Columns { b, ldb: n }, rows);
+    });
 }
 
 /// Rows of a product: `a` as packed tiles, `out` row-major with `n` columns. Chains start from `bias`, one a row, or
 /// from what `out` holds; the activation is applied at their ends.
-pub(super) fn product(
+fn product_rows(
     isa: Isa,
     a: &[f32],
     bias: Option<&[f32]>,
@@ -182,7 +215,7 @@ pub(super) fn product_of_rows(
     x: &[f32],
     out: &mut [f32],
 ) {
-    let packed = pack_rows(x, x.len() / k, k);
+    let packed = pack_rows(x, [x.len() / k, k], MR);
     let panels = m.div_ceil(NR);
     let block = (FILTER_BLOCK / (k * NR)).max(2);
     parallel::split(threads, x.len() * m / SPEED, out, MR * m, |first, out| {

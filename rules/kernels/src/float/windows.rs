@@ -1,6 +1,7 @@
 //! Convolution that reads windows from padded planes in place: a step of k is one address for 32 neighbouring pixels, so
 //! nothing is copied apart.
 
+use super::activation::vectorized;
 use super::conv::FloatConv;
 use super::scratch;
 use super::tile::{MR, NR};
@@ -9,8 +10,13 @@ use crate::{Isa, parallel};
 
 /// Pixels of a tile.
 pub(super) const WIDE: usize = 2 * NR;
+/// Pixels of a vector.
+const LANES: usize = NR;
+/// Elements behind the planes that a tile may read.
+const SLACK: usize = WIDE;
 
 /// Where each step of k reads.
+#[derive(Clone, Debug)]
 pub(super) struct Offsets {
     list: Vec<usize>,
     largest: usize,
@@ -25,6 +31,11 @@ impl Offsets {
     /// Step by step.
     pub(super) fn list(&self) -> &[usize] {
         &self.list
+    }
+
+    /// The largest of them.
+    pub(super) fn largest(&self) -> usize {
+        self.largest
     }
 
     /// Elements that a tile of pixels needs from its first pixel on.
@@ -50,8 +61,9 @@ pub(super) struct Reach<'a> {
     pub(super) rows: usize,
 }
 
-/// Calls `f` with the padded planes of `channels` channels and [`WIDE`] elements behind them.
+/// Calls `f` with the padded planes of `channels` channels and [`SLACK`] elements behind them.
 pub(super) fn with_planes<R>(
+    isa: Isa,
     planes: &Planes,
     threads: usize,
     x: &[f32],
@@ -60,13 +72,15 @@ pub(super) fn with_planes<R>(
 ) -> R {
     let image = x.len() / channels;
     let len = channels * planes.plane;
-    scratch::with(len + WIDE, |memory| {
+    scratch::with(len + SLACK, |memory| {
         let (body, slack) = memory.split_at_mut(len);
         slack.fill(0.0);
         parallel::split(threads, len / 4, body, planes.plane, |first, run| {
-            for (i, plane) in run.chunks_exact_mut(planes.plane).enumerate() {
-                planes.fill_padded(&x[(first + i) * image..][..image], plane);
-            }
+            vectorized(isa, || {
+                for (i, plane) in run.chunks_exact_mut(planes.plane).enumerate() {
+                    planes.fill_padded(&x[(first + i) * image..][..image], plane);
+                }
+            });
         });
         f(memory)
     })
@@ -76,46 +90,108 @@ pub(super) fn with_planes<R>(
 type Piece = (usize, usize, usize);
 
 /// Tiles of the pixels of a plane.
+#[derive(Clone, Debug)]
 pub(super) struct Pieces {
     /// Where each tile starts in the plane, and its pieces.
     tiles: Vec<(usize, Vec<Piece>)>,
     /// The first pixel of each tile, then the number of pixels.
     edges: Vec<usize>,
+    /// The same pixels in single vectors.
+    vectors: Vec<Vector>,
 }
 
-impl Pieces {
-    /// Tiles row by row, or over rows that lie one behind the other with the columns between them, whichever are fewer.
-    pub(super) fn new(planes: &Planes) -> Pieces {
-        let ([height, width], step) = (planes.out, planes.row_step);
-        let long = (height - 1) * step + width;
-        let row = |y: usize| {
-            (0..width).step_by(WIDE).map(move |x| (y * step + x, vec![(0, y * width + x, WIDE.min(width - x))]))
+/// Neighbouring elements of a plane, of which some are pixels, one behind the other.
+#[derive(Clone, Debug)]
+pub(super) struct Vector {
+    base: usize,
+    pixel: usize,
+    len: usize,
+    stores: Vec<Store>,
+}
+
+/// Pixels of one row among the lanes of a vector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Store {
+    /// Lanes that are pixels.
+    pub(super) lanes: u16,
+    /// Where lane 0 would be stored, counted from the vector's first pixel.
+    pub(super) shift: isize,
+}
+
+impl Vector {
+    fn new((base, pieces): (usize, Vec<Piece>)) -> Vector {
+        let pixel = pieces.first().map_or(0, |p| p.1);
+        let store = |&(at, first, n): &Piece| Store {
+            lanes: (((1u32 << n) - 1) << at) as u16,
+            shift: (first - pixel) as isize - at as isize,
         };
-        let tile = |start: usize| {
-            let rows = start / step..=((start + WIDE - 1) / step).min(height - 1);
-            let piece = |y: usize| {
-                let from = start.max(y * step);
-                let to = (start + WIDE).min(y * step + width);
-                (from < to).then(|| (from - start, y * width + from - y * step, to - from))
-            };
-            (start, rows.filter_map(piece).collect())
-        };
-        let by_rows = height * width.div_ceil(WIDE) <= long.div_ceil(WIDE);
-        let tiles: Vec<(usize, Vec<Piece>)> =
-            if by_rows { (0..height).flat_map(row).collect() } else { (0..long).step_by(WIDE).map(tile).collect() };
-        let mut edges = vec![height * width; tiles.len() + 1];
-        for (t, (_, pieces)) in tiles.iter().enumerate().rev() {
-            edges[t] = pieces.first().map_or(edges[t + 1], |p| p.1);
-        }
-        Pieces { tiles, edges }
+        let stores = pieces.iter().map(store).collect();
+        Vector { base, pixel, len: pieces.iter().map(|p| p.2).sum(), stores }
+    }
+
+    /// The first element in the plane.
+    pub(super) fn base(&self) -> usize {
+        self.base
+    }
+
+    /// The first pixel.
+    pub(super) fn pixel(&self) -> usize {
+        self.pixel
+    }
+
+    /// Number of pixels.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Where they are stored.
+    pub(super) fn stores(&self) -> &[Store] {
+        &self.stores
     }
 }
 
-/// Filters of one group over padded planes: `w` holds tiles `[filters / MR][k][MR]`, `y` the group's result.
+impl Pieces {
+    /// Tiles and vectors of the pixels.
+    pub(super) fn new(planes: &Planes) -> Pieces {
+        let tiles = tiles(planes, WIDE);
+        let mut edges = vec![planes.out[0] * planes.out[1]; tiles.len() + 1];
+        for (t, (_, pieces)) in tiles.iter().enumerate().rev() {
+            edges[t] = pieces.first().map_or(edges[t + 1], |p| p.1);
+        }
+        // Elements between two rows hold no pixel.
+        let vectors = self::tiles(planes, LANES).into_iter().filter(|(_, pieces)| !pieces.is_empty());
+        Pieces { tiles, edges, vectors: vectors.map(Vector::new).collect() }
+    }
+}
+
+/// Tiles of `wide` pixels with their pieces, row by row, or over rows that lie one behind the other with the columns between
+/// them, whichever are fewer.
+fn tiles(planes: &Planes, wide: usize) -> Vec<(usize, Vec<Piece>)> {
+    let ([height, width], step) = (planes.out, planes.row_step);
+    let long = (height - 1) * step + width;
+    let row =
+        |y: usize| (0..width).step_by(wide).map(move |x| (y * step + x, vec![(0, y * width + x, wide.min(width - x))]));
+    let tile = |start: usize| {
+        let rows = start / step..=((start + wide - 1) / step).min(height - 1);
+        let piece = |y: usize| {
+            let from = start.max(y * step);
+            let to = (start + wide).min(y * step + width);
+            (from < to).then(|| (from - start, y * width + from - y * step, to - from))
+        };
+        (start, rows.filter_map(piece).collect())
+    };
+    if height * width.div_ceil(wide) <= long.div_ceil(wide) {
+        (0..height).flat_map(row).collect()
+    } else {
+        (0..long).step_by(wide).map(tile).collect()
+    }
+}
+
+/// Filters of one group over padded planes: `w` holds tiles `[filters / rows of a tile][k][rows of a tile]`, `y` the group's
+/// result.
 pub(super) fn run(
-    isa: Isa,
-    threads: usize,
     conv: &FloatConv,
+    threads: usize,
     (w, bias): (&[f32], &[f32]),
     data: &[f32],
     offsets: &Offsets,
@@ -123,14 +199,18 @@ pub(super) fn run(
     nanoseconds: usize,
     y: &mut [f32],
 ) {
-    let k = offsets.list().len();
+    #[cfg(target_arch = "x86_64")]
+    if conv.isa.avx512_vnni() {
+        return super::avx512_windows::run(conv, threads, (w, bias), data, offsets, &pieces.vectors, nanoseconds, y);
+    }
     parallel::split_columns(threads, nanoseconds, y, &pieces.edges, |tiles, out| {
+        let k = offsets.list().len();
         let mut block = [[0.0; WIDE]; MR];
         for (start, parts) in &pieces.tiles[tiles] {
             for (i, bias) in bias.chunks(MR).enumerate() {
                 let a = &w[i * k * MR..][..k * MR];
-                tile(isa, &Reach { a, data: &data[*start..], offsets, bias, rows: bias.len() }, &mut block);
-                conv.activation.apply(isa, block[..bias.len()].as_flattened_mut());
+                tile(conv.isa, &Reach { a, data: &data[*start..], offsets, bias, rows: bias.len() }, &mut block);
+                conv.activation.apply(conv.isa, block[..bias.len()].as_flattened_mut());
                 for (r, row) in block.iter().enumerate().take(bias.len()) {
                     for &(at, pixel, n) in parts {
                         out.run(i * MR + r, pixel, n).copy_from_slice(&row[at..at + n]);
@@ -144,13 +224,8 @@ pub(super) fn run(
 /// The results of one tile.
 fn tile(isa: Isa, t: &Reach<'_>, out: &mut Block) {
     #[cfg(target_arch = "x86_64")]
-    {
-        if isa.avx512_vnni() {
-            return super::avx512::reach(isa, t, out);
-        }
-        if isa.avx2() {
-            return super::avx2::reach(isa, t, out);
-        }
+    if isa.avx2() {
+        return super::avx2::reach(isa, t, out);
     }
     let _ = isa;
     for i in 0..t.rows {
