@@ -247,7 +247,10 @@ fn cut() -> Vec<Case> {
         let geom = ConvGeom { kernel, strides, pads, dilations: [1, 1], group: 1 };
         Case { geom, channels, filters, image, batch: 1, seed: (channels * filters) as u64 }
     };
+    let mut padded = case(1, 1, 12, 30, [9, 10]);
+    padded.geom.pads = [1, 0, 0, 2];
     vec![
+        padded,
         case(1, 1, 600, 70, [25, 21]),
         case(1, 1, 260, 9, [33, 31]),
         case(1, 1, 30, 37, [40, 27]),

@@ -87,11 +87,11 @@ impl FloatConv {
             Packed::Filters(by_group.enumerate().map(|(g, w)| (pack_panels(w, filters_of, k), padded(g))).collect())
         } else {
             let rows = by_group.map(|w| pack_rows(w, [filters_of, k], tile_rows(isa))).collect();
-            // A window of one pixel at stride 1 reads the image as it is.
-            if planes.plane == pixels && planes.taps == [0] && geom.strides == [1, 1] {
+            // A window of one pixel at stride 1 and without padding reads the image as it is.
+            if planes.in_place() && planes.plane == pixels && planes.taps == [0] {
                 Packed::Rows(rows)
             } else {
-                Packed::Windows(rows, Pieces::new(&planes))
+                Packed::Windows(rows, Pieces::new(isa, &planes))
             }
         };
         let (offsets, activation) = (Offsets::new(offsets), Activation::None);

@@ -34,6 +34,7 @@ impl Offsets {
     }
 
     /// The largest of them.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn largest(&self) -> usize {
         self.largest
     }
@@ -96,12 +97,14 @@ pub(super) struct Pieces {
     tiles: Vec<(usize, Vec<Piece>)>,
     /// The first pixel of each tile, then the number of pixels.
     edges: Vec<usize>,
-    /// The same pixels in single vectors.
+    /// Or the same pixels in single vectors.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX-512 reads them"))]
     vectors: Vec<Vector>,
 }
 
 /// Neighbouring elements of a plane, of which some are pixels, one behind the other.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX-512 reads them"))]
 pub(super) struct Vector {
     base: usize,
     pixel: usize,
@@ -111,6 +114,7 @@ pub(super) struct Vector {
 
 /// Pixels of one row among the lanes of a vector.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX-512 reads them"))]
 pub(super) struct Store {
     /// Lanes that are pixels.
     pub(super) lanes: u16,
@@ -118,6 +122,7 @@ pub(super) struct Store {
     pub(super) shift: isize,
 }
 
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX-512 reads them"))]
 impl Vector {
     fn new((base, pieces): (usize, Vec<Piece>)) -> Vector {
         let pixel = pieces.first().map_or(0, |p| p.1);
@@ -151,16 +156,19 @@ impl Vector {
 }
 
 impl Pieces {
-    /// Tiles and vectors of the pixels.
-    pub(super) fn new(planes: &Planes) -> Pieces {
+    /// What the functions of this instruction set read: tiles or vectors of the pixels.
+    pub(super) fn new(isa: Isa, planes: &Planes) -> Pieces {
+        if isa.avx512_vnni() {
+            // Elements between two rows hold no pixel.
+            let vectors = tiles(planes, LANES).into_iter().filter(|(_, pieces)| !pieces.is_empty());
+            return Pieces { tiles: Vec::new(), edges: vec![0], vectors: vectors.map(Vector::new).collect() };
+        }
         let tiles = tiles(planes, WIDE);
         let mut edges = vec![planes.out[0] * planes.out[1]; tiles.len() + 1];
         for (t, (_, pieces)) in tiles.iter().enumerate().rev() {
             edges[t] = pieces.first().map_or(edges[t + 1], |p| p.1);
         }
-        // Elements between two rows hold no pixel.
-        let vectors = self::tiles(planes, LANES).into_iter().filter(|(_, pieces)| !pieces.is_empty());
-        Pieces { tiles, edges, vectors: vectors.map(Vector::new).collect() }
+        Pieces { tiles, edges, vectors: Vec::new() }
     }
 }
 
