@@ -1,10 +1,10 @@
 //! Runs the rules until none fires. Called by [`crate::FuseRule`] and by tests.
 
-use crate::FuseLog;
 use crate::graph_rule::{Phase, Rule};
 use crate::links::Links;
 use crate::registry::RULES;
-use crate::rewrite::{self, Rewrite};
+use crate::rewrite;
+use crate::{FuseLog, FuseParams};
 use ptq_ir::{Diagnostic, Graph, NodeId};
 use ptq_rule::{Failure, Outcome, Skip};
 use std::collections::BTreeMap;
@@ -19,17 +19,18 @@ const MAX_ROUNDS: usize = 64;
 /// # Errors
 /// When the graph that comes in, or one that a rule made (a bug of ours, the rule is named), breaks an invariant.
 pub fn fuse(graph: &mut Graph) -> Result<FuseLog, Failure> {
-    fuse_with(graph, &BTreeMap::new())
+    fuse_with(graph, &FuseParams::default())
 }
 
-/// [`fuse`] with rewrites of a manifest, by name.
+/// [`fuse`] with rewrites of a manifest, by name, and without some of the built-in rules.
 ///
 /// # Errors
 /// As [`fuse`]; when a rewrite does not come to an end (`FUSE92`).
-pub fn fuse_with(graph: &mut Graph, rewrites: &BTreeMap<String, Rewrite>) -> Result<FuseLog, Failure> {
+pub fn fuse_with(graph: &mut Graph, params: &FuseParams) -> Result<FuseLog, Failure> {
     check(graph, None)?;
-    let own = rewrite::in_order(rewrites);
-    let rules = own.iter().map(|r| r as &dyn Rule).chain(RULES.iter().map(|r| r as &dyn Rule)).collect();
+    let own = rewrite::in_order(&params.rewrites);
+    let ours = RULES.iter().filter(|r| !params.without.contains(r.meta.code));
+    let rules = own.iter().map(|r| r as &dyn Rule).chain(ours.map(|r| r as &dyn Rule)).collect();
     // A rewrite that fires more often than there were nodes makes its own work.
     let most = graph.nodes.len() + 16;
     let mut run = Run { rules, most, fired: BTreeMap::new(), skipped: BTreeMap::new() };

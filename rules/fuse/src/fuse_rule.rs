@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ptq_ir::Diagnostic;
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_graph, read_graph};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Parameters of [`FuseRule`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct FuseParams {
     /// Rewrites of the manifest by name; empty ones are not written, so that a build without any keeps its keys.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rewrites: BTreeMap<String, Rewrite>,
+    /// Codes of built-in rules that are not asked; not written where there are none, for the same reason.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub without: BTreeSet<String>,
 }
 
 /// `graph` + `tensor/*` → `graph` + `tensor/*`, and `rules.json` ([`crate::FuseLog`]).
@@ -26,13 +29,13 @@ impl BuildRule for FuseRule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
-        let FuseParams { rewrites } = ctx.params()?;
+        let params: FuseParams = ctx.params()?;
         let mut graph = read_graph(ctx.inputs)?;
-        let log = fuse_with(&mut graph, &rewrites)?;
+        let log = fuse_with(&mut graph, &params)?;
         let json = serde_json::to_vec(&log)
             .map_err(|e| Diagnostic::error("FUSE91", format!("the rule log does not encode: {e}")))?;
         let mut out = Blobs::new();

@@ -2,15 +2,16 @@
 
 use crate::graph_rule::GraphRule;
 use crate::rules::{
-    convert_batch_normalization, convert_conv_transpose, convert_gemm, convert_matmul, convert_reduce, convert_sum,
-    drop_unused, fold_arithmetic_behind, fold_arithmetic_in_front, fold_batch_normalization, fold_constants, fold_pad,
-    keep_rank, mark_activation, merge_arithmetic, merge_reshapes, merge_transposes, move_through, outline_function,
-    raise_to_images, recognize_function, recognize_normalization, recognize_softmax, remove_identity,
+    convert_batch_normalization, convert_conv_transpose, convert_div, convert_gemm, convert_matmul, convert_reduce,
+    convert_sum, drop_unused, fold_arithmetic_behind, fold_arithmetic_in_front, fold_batch_normalization,
+    fold_constants, fold_pad, keep_rank, mark_activation, merge_arithmetic, merge_reshapes, merge_transposes,
+    move_through, outline_function, raise_to_images, recognize_function, recognize_normalization, recognize_softmax,
+    remove_identity,
 };
 use ptq_rule::GraphRuleMeta;
 
 /// Every rule, in the order in which a round asks those of one phase.
-pub(crate) const RULES: [GraphRule; 24] = [
+pub(crate) const RULES: [GraphRule; 25] = [
     // Before everything: guards ask "is it constant?".
     fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
@@ -38,6 +39,8 @@ pub(crate) const RULES: [GraphRule; 24] = [
     merge_arithmetic::RULE,
     // After the folds: takes what those left. Before fold-pad: a BN behind a Pad becomes a Conv to pad.
     convert_batch_normalization::RULE,
+    // After the folds and merges, which say what becomes of a divisor that is no power of two.
+    convert_div::RULE,
     // Free of the rest.
     fold_pad::RULE,
     // After the folds behind: a BN or a bias is one number a channel there, s·s behind the blocks.

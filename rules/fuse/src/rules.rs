@@ -2,6 +2,7 @@
 
 pub(crate) mod convert_batch_normalization;
 pub(crate) mod convert_conv_transpose;
+pub(crate) mod convert_div;
 pub(crate) mod convert_gemm;
 pub(crate) mod convert_matmul;
 pub(crate) mod convert_reduce;

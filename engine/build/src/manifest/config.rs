@@ -10,7 +10,7 @@ use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding, WeightScale};
 use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
 use ptq_parse::{Cut, ParseParams, Quantized};
 use ptq_place::Requests;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where calibration samples are.
@@ -38,6 +38,8 @@ pub struct VariantConfig {
     pub cut: Cut,
     /// Graph rewrites by name.
     pub rewrites: BTreeMap<String, Arc<ptq_fuse::Rewrite>>,
+    /// Codes of built-in fuse rules that are not run.
+    pub without: BTreeSet<String>,
     /// Custom operators by the names of their declarations.
     pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
     /// March name or path.
@@ -77,7 +79,7 @@ impl VariantConfig {
     /// What the fuse stage reads of the variant.
     pub fn fuse_params(&self) -> ptq_fuse::FuseParams {
         let rewrites = self.rewrites.iter().map(|(name, r)| (name.clone(), r.as_ref().clone())).collect();
-        ptq_fuse::FuseParams { rewrites }
+        ptq_fuse::FuseParams { rewrites, without: self.without.clone() }
     }
 
     /// What the parse stage reads of the variant, custom operators apart.
@@ -158,6 +160,7 @@ impl VariantConfig {
                 remove_node_name: texts(variant, "remove_node_name"),
             },
             rewrites: variant.rewrites.clone(),
+            without: without(variant, &mut problems),
             customs: variant.customs.clone(),
             march: text("march").unwrap_or_else(|| "cpu".into()),
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
@@ -271,6 +274,25 @@ fn artifacts(variant: &Variant, problems: &mut Vec<Diagnostic>) -> Vec<&'static 
         problems.push(d);
     }
     FILES.into_iter().filter(|f| asked.iter().any(|a| a == f)).collect()
+}
+
+/// Codes of the fuse rules that are named by code or name.
+fn without(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTreeSet<String> {
+    let Some(setting) = variant.settings.get("fuse.without") else { return BTreeSet::new() };
+    let (rules, mut out) = (ptq_fuse::rules(), BTreeSet::new());
+    for asked in texts(variant, "fuse.without") {
+        if let Some(rule) = rules.iter().find(|r| r.code == asked || r.name == asked) {
+            out.insert(rule.code.to_owned());
+            continue;
+        }
+        let close = ptq_place::nearest(&asked, rules.iter().flat_map(|r| [r.code, r.name]));
+        let hint = close.map_or_else(|| "`ptq rule` lists them".to_owned(), |c| format!("did you mean {c}?"));
+        let mut d =
+            Diagnostic::error("MANIFEST22", format!("fuse.without: there is no fuse rule {asked:?}")).hint(hint);
+        d.place.line = setting.line;
+        problems.push(d);
+    }
+    out
 }
 
 /// The samples that a key names.

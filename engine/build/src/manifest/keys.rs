@@ -130,6 +130,14 @@ pub const KEYS: &[Key] = &[
         "names or patterns of the `[[rewrite]]` tables that the variant takes; an empty list for none"
     ),
     key!(
+        "fuse.without",
+        KeyType::Texts,
+        "[]",
+        "-",
+        "fuse",
+        "codes or names of built-in fuse rules that are not run, such as [\"FUSE14\"]; `ptq rule CODE` says what each does"
+    ),
+    key!(
         "custom_op",
         KeyType::Texts,
         "all",

@@ -6,6 +6,7 @@ use crate::args::{Global, Verify};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use ptq_engine::{Loaded, Project};
+use ptq_fuse::{FuseParams, fuse_with};
 use ptq_ir::{DType, Tensor};
 use ptq_report::verify::{
     BinRun, FilePorts, LIMITS, PairReport, Port, Stage, Verdict, VerifyReport, VerifyStages, file_differences, verify,
@@ -69,8 +70,8 @@ fn blamed(
     for rewritten in project.rewritten(&args.variant).iter().filter(|r| r.fired > 0) {
         let (name, rewrite) = (&rewritten.config.name, rewritten.config.rewrite.as_ref());
         let mut graph = loaded.original.clone();
-        let alone = [(name.clone(), rewrite.clone())].into();
-        ptq_fuse::fuse_with(&mut graph, &alone).map_err(|f| Failure::Failed(f.to_string()))?;
+        let alone = FuseParams { rewrites: [(name.clone(), rewrite.clone())].into(), ..FuseParams::default() };
+        fuse_with(&mut graph, &alone).map_err(|f| Failure::Failed(f.to_string()))?;
         let stages = VerifyStages { optimized: &graph, bin: None, ..*stages };
         let pair = verify_fusion(&stages, inputs).map_err(|e| Failure::Failed(format!("error: {e}")))?;
         if let Some(pair) = pair.filter(differs) {

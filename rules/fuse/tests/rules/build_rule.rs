@@ -37,6 +37,22 @@ fn blobs_in_and_out_are_deterministic() {
 }
 
 #[test]
+fn a_rule_that_is_switched_off_does_not_look() {
+    let mut inputs = Blobs::new();
+    let mut graph = graph();
+    graph.outputs.pop();
+    put_graph(&mut inputs, &graph).expect("encodes");
+    let marks = |params: &str| {
+        let out = run(&inputs, params).expect("runs");
+        let log: FuseLog = serde_json::from_slice(&out["rules.json"]).expect("decodes");
+        (log.fired.contains_key("FUSE08"), read_graph(&out).expect("decodes").nodes[1].fusible_into.clone())
+    };
+    assert_eq!(marks("{}"), (true, Some("conv".to_owned())));
+    assert_eq!(marks("{\"without\":[\"FUSE08\"]}"), (false, None));
+    assert_eq!(serde_json::to_string(&FuseParams::default()).expect("encodes"), "{}", "keys stay as they were");
+}
+
+#[test]
 fn unknown_parameters_and_broken_graphs_are_errors() {
     let mut inputs = Blobs::new();
     assert!(run(&inputs, "{}").is_err(), "no graph");

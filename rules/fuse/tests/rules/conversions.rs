@@ -116,17 +116,88 @@ fn a_transposed_conv_that_tiles_is_a_conv_and_blocks() {
     let mut attrs = ints("strides", &[3, 3]);
     attrs.set("group", Attr::Int(2));
     let (after, _) = fused(&up([4, 3, 3, 3], attrs, [2, 4, 2, 5], [2, 6, 6, 15], 6));
-    assert_eq!(after.nodes[1].op, "DepthToSpace");
+    assert_eq!(ops(&after), ["Conv", "Reshape", "Transpose", "Reshape"]);
+    let (after, _) = fused(&up([2, 3, 4, 4], ints("strides", &[4, 4]), [1, 2, 3, 2], [1, 3, 12, 8], 3));
+    assert_eq!(ops(&after), ["Conv", "DepthToSpace", "DepthToSpace"]);
+}
+
+fn ops(graph: &Graph) -> Vec<&str> {
+    graph.nodes.iter().map(|n| n.op.as_str()).collect()
+}
+
+/// Kernel, strides, pads, output_padding, groups, output extents of an image of 5x4, and what it becomes.
+type Up<'a> = ([usize; 2], [i64; 2], [i64; 4], [i64; 2], i64, [usize; 2], &'a [&'a str]);
+
+#[test]
+fn every_transposed_conv_without_dilation_is_a_conv() {
+    let blocks = ["Conv", "DepthToSpace"];
+    let cut = ["Conv", "DepthToSpace", "Slice"];
+    let turned = ["Conv", "Reshape", "Transpose", "Reshape"];
+    let turned_and_cut = ["Conv", "Reshape", "Transpose", "Reshape", "Slice"];
+    let cases: [Up<'_>; 14] = [
+        ([4, 4], [2, 2], [1, 1, 1, 1], [0, 0], 1, [10, 8], &cut),
+        ([4, 4], [2, 2], [1, 1, 1, 1], [0, 0], 2, [10, 8], &cut),
+        ([3, 3], [2, 2], [1, 1, 1, 1], [1, 1], 1, [10, 8], &blocks),
+        ([3, 3], [2, 2], [1, 1, 1, 1], [0, 0], 4, [9, 7], &cut),
+        ([4, 4], [2, 2], [0, 0, 0, 0], [0, 0], 1, [12, 10], &blocks),
+        ([5, 3], [2, 2], [2, 1, 1, 0], [1, 0], 2, [11, 8], &cut),
+        ([3, 3], [1, 1], [1, 1, 1, 1], [0, 0], 1, [5, 4], &["Conv"]),
+        ([3, 3], [1, 1], [0, 0, 0, 0], [0, 0], 1, [7, 6], &["Conv"]),
+        // Pads beyond the reach of the kernel.
+        ([2, 2], [1, 1], [2, 2, 2, 2], [0, 0], 1, [2, 1], &["Conv", "Slice"]),
+        ([8, 8], [4, 4], [2, 2, 2, 2], [0, 0], 1, [20, 16], &["Conv", "DepthToSpace", "DepthToSpace", "Slice"]),
+        ([1, 4], [1, 2], [0, 1, 0, 1], [0, 0], 1, [5, 8], &turned_and_cut),
+        ([6, 6], [3, 3], [0, 0, 0, 0], [0, 0], 2, [18, 15], &turned),
+        ([2, 2], [3, 3], [0, 0, 0, 0], [1, 1], 1, [15, 12], &turned),
+        ([5, 5], [3, 2], [1, 2, 0, 1], [0, 1], 1, [16, 9], &turned_and_cut),
+    ];
+    for (kernel, strides, pads, extra, group, out, expected) in cases {
+        let mut attrs = ints("strides", &strides);
+        attrs.set("pads", Attr::Ints(pads.to_vec()));
+        attrs.set("output_padding", Attr::Ints(extra.to_vec()));
+        attrs.set("group", Attr::Int(group));
+        let filters = 3 * group as usize;
+        let graph = up([4, 3, kernel[0], kernel[1]], attrs, [2, 4, 5, 4], [2, filters, out[0], out[1]], filters);
+        let (after, log) = fused(&graph);
+        let shown = format!("{kernel:?} {strides:?} {pads:?} {extra:?} {group}");
+        assert_eq!(ops(&after), expected, "{shown}: {}", lines(&after));
+        assert_eq!(fired(&log, "FUSE17"), 1, "{shown}");
+    }
 }
 
 #[test]
-fn other_transposed_convs_stay() {
-    let (_, log) = fused(&up([2, 3, 3, 3], ints("strides", &[2, 2]), [1, 2, 2, 2], [1, 3, 5, 5], 3));
-    assert_eq!(reason(&log, "FUSE17", "up"), "its kernel [3, 3] is not its stride [2, 2] in both directions");
-    let mut attrs = ints("strides", &[2, 2]);
-    attrs.set("pads", Attr::Ints(vec![1, 1, 1, 1]));
-    let (_, log) = fused(&up([2, 3, 2, 2], attrs, [1, 2, 3, 3], [1, 3, 4, 4], 3));
-    assert_eq!(reason(&log, "FUSE17", "up"), "it pads or dilates");
+fn a_transposed_conv_that_dilates_or_leaves_wide_gaps_stays() {
+    let mut attrs = ints("dilations", &[2, 2]);
+    attrs.set("strides", Attr::Ints(vec![2, 2]));
+    let (after, log) = fused(&up([4, 3, 2, 2], attrs, [1, 4, 3, 3], [1, 3, 7, 7], 3));
+    assert_eq!((ops(&after), reason(&log, "FUSE17", "up")), (vec!["ConvTranspose"], "it dilates"));
+
+    let (after, log) = fused(&up([4, 3, 1, 1], ints("strides", &[4, 4]), [1, 4, 3, 3], [1, 3, 9, 9], 3));
+    let why = "most taps would be zeros: its kernel is [1, 1] and its strides [4, 4]";
+    assert_eq!((ops(&after), reason(&log, "FUSE17", "up")), (vec!["ConvTranspose"], why));
+}
+
+#[test]
+fn a_division_by_powers_of_two_is_a_product() {
+    let div = |divisor: &[f32], shape: &[usize]| {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", &[1, 2, 3, 3]);
+        let d = b.constant("d", Tensor::from_f32(shape, divisor.to_vec()).expect("count"));
+        let y = b.node("Div", "div", &[x, d], Attrs::default(), &[1, 2, 3, 3]);
+        b.output(y);
+        b.finish()
+    };
+    let before = div(&[8.0], &[1]);
+    let (after, log) = fused(&before);
+    assert_eq!(fired(&log, "FUSE25"), 1);
+    assert_example("FUSE25", &before, &after);
+    assert_eq!(fired(&fused(&div(&[-0.25, 2.0], &[2, 1, 1])).1, "FUSE25"), 1);
+    // 2^-127 is not a normal number; the others have no exact reciprocal.
+    for (divisor, shown) in [(3.0, "3"), (f32::MIN_POSITIVE * 0.5, "0"), (0.1, "0.1")] {
+        let (after, log) = fused(&div(&[divisor], &[1]));
+        assert_eq!(ops(&after), ["Div"]);
+        assert!(reason(&log, "FUSE25", "div").starts_with(&format!("1/{shown}")), "{log:?}");
+    }
 }
 
 #[test]
@@ -174,4 +245,19 @@ fn a_batch_normalization_behind_a_matrix_product_is_folded() {
     let (after, _) = fused(&b.finish());
     let ops: Vec<&str> = after.nodes.iter().map(|n| n.op.as_str()).collect();
     assert_eq!(ops, ["Reshape", "Conv", "Reshape"], "{}", lines(&after));
+}
+
+#[test]
+fn a_place_that_drops_its_axis_keeps_it_and_a_reshape_follows() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[2, 5, 3, 4]);
+    let attrs = Attrs::of([("axis", Attr::Int(-3)), ("keepdims", Attr::Int(0))]);
+    let y = b.node("ArgMax", "place", &[x], attrs, &[2, 3, 4]);
+    b.output(y);
+    let mut g = b.finish();
+    g.values[y.0 as usize].dtype = ptq_ir::DType::I64;
+    let (after, log) = fused(&g);
+    assert_eq!((ops(&after), fired(&log, "FUSE24")), (vec!["ArgMax", "Reshape"], 1));
+    let kept = after.value(after.nodes[0].outputs[0]);
+    assert_eq!((kept.dtype, &kept.shape[..]), (ptq_ir::DType::I64, &[2, 1, 3, 4][..]));
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{conv, covers, ints, seeded};
 use ptq_exec::FloatPlan;
-use ptq_fuse::{FuseLog, Rewrite, fuse_with};
+use ptq_fuse::{FuseLog, FuseParams, Rewrite, fuse_with};
 use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -34,7 +34,8 @@ fn rewrite(pattern: Value, replacement: Value) -> Value {
 
 fn run(graph: &mut Graph, rewrite: &Value) -> Result<FuseLog, String> {
     let rewrite: Rewrite = serde_json::from_value(rewrite.clone()).expect("a rewrite");
-    fuse_with(graph, &BTreeMap::from([("own".to_owned(), rewrite)])).map_err(|f| f.to_string())
+    let rewrites = BTreeMap::from([("own".to_owned(), rewrite)]);
+    fuse_with(graph, &FuseParams { rewrites, ..FuseParams::default() }).map_err(|f| f.to_string())
 }
 
 fn ops(graph: &Graph) -> Vec<&str> {
