@@ -1,7 +1,7 @@
 //! Every operator that march `bayes` accelerates beside convolutions, alone between two of them: it is placed on the BPU,
 //! the compiled model equals the integer program, and stock ONNX Runtime's run of `quantized.onnx` is within a step of it.
 
-use ptq_engine::{BuildOptions, NoEvents, Project};
+use ptq_engine::{BuildOptions, Loaded, NoEvents, Project};
 use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId, numel};
 use ptq_runtime::{Model, RunOptions};
 use ptq_tests::model_project::verified;
@@ -138,9 +138,19 @@ run_on_bpu = [\"op\"]
 
 /// Builds the case and checks its placement and its program; the tail's result, ONNX Runtime's, and a step of the operator.
 fn built(case: &Case) -> Result<(Tensor, Tensor, f32), String> {
-    let project = TestProject::new(MANIFEST);
-    let graph = graph(case);
-    project.write("model.onnx", &ptq_onnx::export_float(&graph, &ptq_onnx::ExportMeta::default()));
+    let (loaded, ours, theirs) = run(&graph(case), MANIFEST)?;
+    let computed = loaded.integer.nodes.iter().find(|n| n.name == "op").ok_or("the operator is gone")?;
+    if computed.op.name() != "Gather" && computed.op.name() != case.op {
+        return Err(format!("computed as {:?}", computed.op));
+    }
+    let step = loaded.integer.tensor(computed.outputs[0]).quant.as_ref().ok_or("runs in float")?.scale0();
+    Ok((ours, theirs, step))
+}
+
+/// Builds and verifies a graph with the input `x`; its first output of the compiled model, and of `quantized.onnx` in ONNX Runtime.
+fn run(graph: &Graph, manifest: &str) -> Result<(Loaded, Tensor, Tensor), String> {
+    let project = TestProject::new(manifest);
+    project.write("model.onnx", &ptq_onnx::export_float(graph, &ptq_onnx::ExportMeta::default()));
     let samples = [numbers(&SHAPE, 77), numbers(&SHAPE, 78)];
     for (i, sample) in samples.iter().enumerate() {
         project.write(&format!("data/{i}.npy"), &ptq_sample::write_npy(sample)?);
@@ -152,11 +162,6 @@ fn built(case: &Case) -> Result<(Tensor, Tensor, f32), String> {
         return Err(errors.join("\n"));
     }
     let loaded = opened.load("v", &NoEvents).map_err(|e| e.to_string())?;
-    let computed = loaded.integer.nodes.iter().find(|n| n.name == "op").ok_or("the operator is gone")?;
-    if computed.op.name() != "Gather" && computed.op.name() != case.op {
-        return Err(format!("computed as {:?}", computed.op));
-    }
-    let step = loaded.integer.tensor(computed.outputs[0]).quant.as_ref().ok_or("runs in float")?.scale0();
     let model = Model::load(&loaded.bin).map_err(|e| e.to_string())?;
     let verified = verified(&loaded, &samples[..1], 2)?;
     if !verified.passed {
@@ -164,7 +169,7 @@ fn built(case: &Case) -> Result<(Tensor, Tensor, f32), String> {
     }
     let ours = model.run(&samples[..1], &RunOptions { threads: 1 }).map_err(|e| e.to_string())?.swap_remove(0);
     let theirs = oracle::run(&project.file("out/v/quantized.onnx"), "x", &samples[0], "unfused")?;
-    Ok((ours, theirs, step))
+    Ok((loaded, ours, theirs))
 }
 
 #[test]
@@ -219,5 +224,143 @@ fn dropped_axes_and_single_indices_keep_the_operator_on_the_bpu() {
         let placed = ptq_place::place(&graph, &march, &ptq_place::Requests::default()).placement;
         let on_cpu: Vec<&str> = placed.nodes.iter().filter(|n| n.reason.is_some()).map(|n| n.name.as_str()).collect();
         assert!(on_cpu.is_empty(), "{}: {on_cpu:?} on the CPU", case.op);
+    }
+}
+
+/// Kernel, strides, pads, groups, output extents of an image of 6x10, and the operators between the two convolutions.
+type Up<'a> = ([usize; 2], [i64; 2], [i64; 4], i64, [usize; 2], &'a [&'a str]);
+
+#[test]
+fn transposed_convolutions_run_as_convolutions_everywhere() {
+    if need(oracle::python()).is_none() {
+        return;
+    }
+    let turned = ["Conv", "Reshape", "Transpose", "Reshape", "Slice"];
+    let cases: [Up<'_>; 6] = [
+        ([4, 4], [2, 2], [1, 1, 1, 1], 1, [12, 20], &["Conv", "DepthToSpace", "Slice"]),
+        ([4, 4], [2, 2], [1, 1, 1, 1], 8, [12, 20], &["Conv", "DepthToSpace", "Slice"]),
+        ([3, 3], [2, 2], [1, 1, 0, 0], 1, [12, 20], &["Conv", "DepthToSpace"]),
+        ([3, 3], [1, 1], [1, 1, 1, 1], 2, [6, 10], &["Conv"]),
+        ([4, 4], [4, 4], [0, 0, 0, 0], 1, [24, 40], &["Conv", "DepthToSpace", "DepthToSpace"]),
+        ([1, 5], [1, 3], [0, 1, 0, 1], 1, [6, 30], &turned),
+    ];
+    let mut problems = Vec::new();
+    for (kernel, strides, pads, group, out, expected) in cases {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", &SHAPE);
+        let y = conv(&mut b, "front", x, &SHAPE, Some(1));
+        let weights = numbers(&[8, 8 / group as usize, kernel[0], kernel[1]], 5);
+        let (w, bias) = (b.constant("op_w", weights), b.constant("op_b", numbers(&[8], 6)));
+        let mut attrs = ints("strides", &strides);
+        attrs.set("pads", Attr::Ints(pads.to_vec()));
+        attrs.set("group", Attr::Int(group));
+        let shape = [1, 8, out[0], out[1]];
+        let y = b.node("ConvTranspose", "op", &[y, w, bias], attrs, &shape);
+        let out = conv(&mut b, "tail", y, &shape, None);
+        b.output(out);
+        let shown = format!("kernel {kernel:?} strides {strides:?} pads {pads:?} groups {group}");
+        let (loaded, ours, theirs) = match run(&b.finish(), MANIFEST) {
+            Ok(run) => run,
+            Err(why) => {
+                problems.push(format!("{shown}: {why}"));
+                continue;
+            }
+        };
+        let ops: Vec<&str> = loaded.integer.nodes.iter().map(|n| n.op.name()).collect();
+        let wanted = [&["Quantize", "Conv"], expected, &["Conv", "Dequantize"]].concat();
+        if ops != wanted {
+            problems.push(format!("{shown}: computed as {ops:?}"));
+        }
+        let scale =
+            loaded.integer.nodes.iter().rev().nth(2).and_then(|n| loaded.integer.tensor(n.outputs[0]).quant.as_ref());
+        let step = f64::from(scale.map_or(0.0, ptq_ir::QuantParams::scale0));
+        let (ours, theirs) = (ours.to_f64s(), theirs.to_f64s());
+        let off: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / step).collect();
+        let (largest, equal) = (off.iter().copied().fold(0.0, f64::max), off.iter().filter(|&&d| d < 0.01).count());
+        if ours.len() != theirs.len() || largest > 1.01 || equal * 1000 < off.len() * 995 {
+            problems.push(format!("{shown}: {largest} steps away, {equal} of {} equal", off.len()));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn parts_of_the_channels_of_a_tail_keep_int32_with_their_own_scales() {
+    if need(oracle::python()).is_none() {
+        return;
+    }
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &SHAPE);
+    let y = conv(&mut b, "front", x, &SHAPE, Some(1));
+    let y = conv(&mut b, "tail", y, &SHAPE, Some(2));
+    let bounds = [("starts", 3), ("ends", 7), ("axes", 1)].map(|(name, v)| b.constant(name, Tensor::vec_i64(vec![v])));
+    let out = b.node("Slice", "op", &[&[y], &bounds[..]].concat(), Attrs::default(), &[1, 4, 6, 10]);
+    b.output(out);
+    let manifest = MANIFEST.replace("run_on_bpu = [\"op\"]\n", "");
+    let (loaded, ours, theirs) = run(&b.finish(), &manifest).expect("builds and verifies");
+    let node = |name: &str| loaded.integer.nodes.iter().find(|n| n.name == name).expect("a node");
+    let params = |name: &str| loaded.integer.tensor(node(name).outputs[0]).quant.clone().expect("integers");
+    let (whole, part) = (params("tail"), params("op"));
+    assert_eq!((part.dtype, part.axis, &part.scale[..]), (ptq_ir::DType::I32, Some(1), &whole.scale[3..7]));
+    let (ours, theirs) = (ours.to_f64s(), theirs.to_f64s());
+    let reach = theirs.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let off = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(reach > 0.0 && off <= 1e-5 * reach, "{off} of {reach}");
+}
+
+/// A Conv whose channels are equal in pairs, so that every extreme is there twice, and the place of one along the channels.
+fn place_of(op: &str, keep: i64, last: i64) -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &SHAPE);
+    let half = numbers(&[4, 8, 1, 1], 9);
+    let half = half.f32s().expect("float");
+    let w = Tensor::from_f32([8, 8, 1, 1], [half, half].concat()).expect("count");
+    let w = b.constant("w", w);
+    let y = b.node("Conv", "conv", &[x, w], Attrs::default(), &SHAPE);
+    let attrs = [("axis", Attr::Int(-3)), ("keepdims", Attr::Int(keep)), ("select_last_index", Attr::Int(last))];
+    let shape: &[usize] = if keep == 0 { &[1, 6, 10] } else { &[1, 1, 6, 10] };
+    let out = b.node(op, "op", &[y], Attrs::of(attrs), shape);
+    b.output(out);
+    let mut g = b.finish();
+    g.values[out.0 as usize].dtype = ptq_ir::DType::I64;
+    g
+}
+
+#[test]
+fn places_of_extremes_are_those_of_the_integers() {
+    if need(oracle::python()).is_none() {
+        return;
+    }
+    for (op, keep, last) in [("ArgMax", 1, 0), ("ArgMax", 0, 1), ("ArgMin", 0, 0), ("ArgMin", 1, 1)] {
+        let shown = format!("{op} keepdims {keep} last {last}");
+        let (loaded, ours, theirs) =
+            run(&place_of(op, keep, last), MANIFEST).unwrap_or_else(|why| panic!("{shown}: {why}"));
+        assert_eq!(ours.dtype(), ptq_ir::DType::I64, "{shown}");
+        let floats: Vec<&str> = loaded
+            .integer
+            .nodes
+            .iter()
+            .filter(|n| matches!(n.op, ptq_ir::QOp::Float { .. }))
+            .map(|n| n.op.name())
+            .collect();
+        assert!(floats.iter().all(|op| ["Cast", "Reshape"].contains(op)), "{shown}: {floats:?} in float");
+        // What the interpreter's 8-bit values say, counted by hand.
+        let mut maps = Vec::new();
+        let plan = ptq_exec::Interpreter::new(&loaded.integer).expect("a program");
+        let found = plan.run(&[numbers(&SHAPE, 77)], &mut |id, t: &Tensor| {
+            if loaded.integer.tensor(id).name == "conv_out_quantized" {
+                maps = t.to_f64s();
+            }
+        });
+        let places = (0..60).map(|pixel| {
+            let line: Vec<f64> = (0..8).map(|c| maps[c * 60 + pixel]).collect();
+            let best = line.iter().copied().fold(line[0], if op == "ArgMax" { f64::max } else { f64::min });
+            let place =
+                if last == 0 { line.iter().position(|&v| v == best) } else { line.iter().rposition(|&v| v == best) };
+            place.expect("one is the best") as f64
+        });
+        assert_eq!(found.expect("runs")[0].to_f64s(), places.collect::<Vec<_>>(), "{shown}");
+        let equal = ours.to_f64s().iter().zip(theirs.to_f64s()).filter(|(a, b)| **a == *b).count();
+        assert!(ours.shape() == theirs.shape() && equal >= 57, "{shown}: {equal} of 60 as in ONNX Runtime");
     }
 }

@@ -1,7 +1,7 @@
 //! Cuts: pieces of a graph on the CPU, and what each costs the BPU pieces beside it. Called by `ptq check`.
 
 use crate::{Border, NodePlacement, Placement, borders};
-use ptq_ir::{Device, Graph, ValueId};
+use ptq_ir::{Device, Graph, Node, ValueId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -57,6 +57,11 @@ pub struct Cut {
     pub dequantize_elements: u64,
     /// Bytes that the borders read and write.
     pub bytes: u64,
+    /// Operations of the borders: three for each element that is quantized, two for each that is dequantized.
+    pub border_operations: u64,
+    /// Operations of the CPU nodes: two for each multiplication that is added up (Conv, ConvTranspose, MatMul, Gemm), else one for
+    /// each element of the larger of inputs and results; none for nodes that only rename their input's elements.
+    pub node_operations: u64,
 }
 
 /// Every CPU piece with a border, the one whose borders move most first.
@@ -80,16 +85,18 @@ pub fn cuts(graph: &Graph, placement: &Placement) -> Vec<Cut> {
         let piece = node.outputs.first().map(|&v| pieces.root(v)).and_then(|root| found.get_mut(&root));
         piece.into_iter().for_each(|(_, nodes)| nodes.push(placement.nodes[id.0 as usize].name.clone()));
     }
-    let mut out: Vec<Cut> = found.into_values().map(|(borders, nodes)| cut(&borders, nodes)).collect();
+    let mut out: Vec<Cut> = found.into_values().map(|(borders, nodes)| cut(graph, &borders, nodes)).collect();
     out.sort_by_key(|c| std::cmp::Reverse(c.bytes));
     out
 }
 
-fn cut(borders: &[Border], nodes: Vec<String>) -> Cut {
-    let elements = |kind| borders.iter().filter(|b| b.kind == kind).map(|b| b.elements).sum();
+fn cut(graph: &Graph, borders: &[Border], nodes: Vec<String>) -> Cut {
+    let elements = |kind| borders.iter().filter(|b| b.kind == kind).map(|b| b.elements).sum::<u64>();
     let has = |kind| borders.iter().any(|b| b.kind == kind);
     let mut values: Vec<String> = borders.iter().map(|b| b.value.clone()).collect();
     values.dedup();
+    let node_operations =
+        nodes.iter().filter_map(|n| graph.find_node(n)).map(|id| operations(graph, graph.node(id))).sum();
     Cut {
         place: Place::of(has("Dequantize"), has("Quantize")),
         nodes,
@@ -97,6 +104,28 @@ fn cut(borders: &[Border], nodes: Vec<String>) -> Cut {
         quantize_elements: elements("Quantize"),
         dequantize_elements: elements("Dequantize"),
         bytes: borders.iter().map(|b| b.bytes).sum(),
+        border_operations: 3 * elements("Quantize") + 2 * elements("Dequantize"),
+        node_operations,
+    }
+}
+
+/// Operations of a float node, as [`Cut::node_operations`] counts them.
+fn operations(graph: &Graph, node: &Node) -> u64 {
+    let shape = |i: usize| node.input(i).map_or(&[][..], |v| &graph.value(v).shape);
+    let elements = |v: ValueId| graph.value(v).shape.iter().map(|&d| d as u64).product::<u64>();
+    let made = node.outputs.iter().map(|&v| elements(v)).sum::<u64>();
+    let taps = || shape(1).iter().skip(1).map(|&d| d as u64).product::<u64>();
+    let read = || node.inputs.iter().flatten().filter(|&&v| graph.constant(v).is_none()).map(|&v| elements(v));
+    match node.op.as_str() {
+        "Conv" => 2 * made * taps(),
+        "ConvTranspose" => 2 * read().take(1).sum::<u64>() * taps(),
+        "MatMul" => 2 * made * shape(0).last().map_or(1, |&d| d as u64),
+        "Gemm" => {
+            let k = if node.attrs.int("transA", 0) == 0 { shape(0).last() } else { shape(0).first() };
+            2 * made * k.map_or(1, |&d| d as u64)
+        }
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" => 0,
+        _ => made.max(read().sum()),
     }
 }
 

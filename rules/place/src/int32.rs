@@ -1,6 +1,7 @@
-//! Which nodes may move int32 accumulators. Each channel has a scale of its own, so the channels must stay one axis.
+//! Which nodes may move int32 accumulators. Each channel has a scale of its own, so the channels must stay one axis; where
+//! a Slice or Split cuts it, the scales are cut with it.
 
-use ptq_ir::{Graph, Node, ops};
+use ptq_ir::{Graph, Node};
 
 /// Where axis `axis` of a moving node's input is found in its output, if it stays one axis of the same extent and
 /// meaning; per-channel parameters follow it.
@@ -29,11 +30,8 @@ pub(crate) fn axis_behind(graph: &Graph, node: &Node, axis: usize) -> Result<usi
             let found = channel_axis_after(graph, node, axis);
             found.ok_or_else(|| format!("the {} {}", node.op, torn(graph, node, axis, &whose)))
         }
-        "Slice" if keeps_channels(graph, node, axis) => Ok(axis),
-        "Slice" => Err(format!("the Slice cuts the {whose}, and the scales are not cut with them")),
-        "Split" if split_axis(graph, node) == Some(axis) => {
-            Err(format!("the Split divides the {whose}, and the scales are not divided with them"))
-        }
+        "Slice" if keeps_channels(graph, node, axis) || !has_steps(graph, node) => Ok(axis),
+        "Slice" => Err(format!("the Slice takes every other of the {whose}, and the scales are cut in one piece only")),
         "Split" if node.outputs.iter().all(|v| is_end(graph, *v)) => Ok(axis),
         "Split" => Err("a part of the Split is read by another node, which takes int8".to_owned()),
         "DepthToSpace" => Err(format!("the DepthToSpace spreads the {whose}, over height and width")),
@@ -62,8 +60,10 @@ fn keeps_channels(graph: &Graph, node: &Node, axis: usize) -> bool {
     extent(node.input(0)) == extent(node.outputs.first().copied())
 }
 
-fn split_axis(graph: &Graph, node: &Node) -> Option<usize> {
-    ops::axis(node.attrs.int("axis", 0), graph.value(node.input(0)?).shape.len())
+/// Whether a Slice has a step other than 1, or steps that are not constant.
+fn has_steps(graph: &Graph, node: &Node) -> bool {
+    let steps = graph.const_input(node, 4).and_then(|t| t.to_i64s().ok());
+    node.input(4).is_some() && steps.is_none_or(|steps| steps.iter().any(|&s| s != 1))
 }
 
 /// Whether a value is a model output that nobody reads.

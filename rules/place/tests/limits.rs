@@ -254,7 +254,7 @@ fn transposed_convolutions_have_a_window_and_little_padding() {
         let (found, _) = reason(&up(kernel, stride, pad), "bayes");
         assert!(found.starts_with(text), "{found}");
     };
-    starts(4, 2, 1, "PLACE01 march bayes accelerates ConvTranspose");
+    starts(4, 2, 1, "PLACE01 ConvTranspose is accelerated only as Conv and DepthToSpace");
     starts(
         4,
         2,

@@ -317,11 +317,11 @@ fn a_reshape_that_splits_the_channels_of_the_tail_says_so() {
 }
 
 #[test]
-fn parts_of_the_tail_keep_int32_where_they_keep_the_channels() {
-    let slice = |axis: i64| {
+fn parts_of_the_tail_keep_int32_and_blocks_of_channels_do_not() {
+    let slice = |axis: i64, step: i64| {
         graph(
             |b, s| {
-                let parameters = [("starts", 0), ("ends", 1), ("axes", axis)];
+                let parameters = [("starts", 0), ("ends", step), ("axes", axis), ("steps", step)];
                 let constants = parameters.map(|(name, v)| b.constant(name, Tensor::vec_i64(vec![v])));
                 let mut shape = IMAGE;
                 shape[axis as usize] = 1;
@@ -330,8 +330,15 @@ fn parts_of_the_tail_keep_int32_where_they_keep_the_channels() {
             &[],
         )
     };
-    expect(&slice(2), &[], "stem BPU id(0) int32\nsl BPU id(0) int32");
-    expect(&slice(1), &[], "stem BPU id(0) int32\nsl CPU PLACE08");
+    expect(&slice(2, 1), &[], "stem BPU id(0) int32\nsl BPU id(0) int32");
+    expect(&slice(1, 1), &[], "stem BPU id(0) int32\nsl BPU id(0) int32");
+    expect(&slice(1, 2), &[], "stem BPU id(0) int32\nsl CPU PLACE08");
+    let mut split =
+        graph(|b, s| vec![b.node("Split", "split", &[s], Attrs::of([("axis", Attr::Int(1))]), &[1, 2, 2, 2])], &[]);
+    let second = split.add_value("second", ptq_ir::DType::F32, vec![1, 2, 2, 2]);
+    split.nodes[1].outputs.push(second);
+    split.outputs.push(second);
+    expect(&split, &[], "stem BPU id(0) int32\nsplit BPU id(0) int32");
     let blocks = graph(
         |b, s| vec![b.node("DepthToSpace", "d2s", &[s], Attrs::of([("blocksize", Attr::Int(2))]), &[1, 1, 4, 4])],
         &[],
@@ -474,9 +481,15 @@ fn a_cut_costs_its_borders_and_names_its_nodes() {
     let placement = place(&g, &march("bayes"), &Requests::default()).placement;
     let found: Vec<_> = cuts(&g, &placement)
         .into_iter()
-        .map(|c| (c.place, c.nodes.join(" "), c.quantize_elements, c.dequantize_elements, c.bytes))
+        .map(|c| {
+            let counts = [c.quantize_elements, c.dequantize_elements, c.bytes, c.border_operations, c.node_operations];
+            (c.place, c.nodes.join(" "), counts)
+        })
         .collect();
-    let expected =
-        [(Place::Cut, "erf again", 16, 16, 160), (Place::Tail, "", 0, 16, 128), (Place::Head, "", 16, 0, 80)];
-    assert_eq!(found, expected.map(|(place, nodes, q, d, bytes)| (place, nodes.to_owned(), q, d, bytes)));
+    let expected = [
+        (Place::Cut, "erf again", [16, 16, 160, 80, 32]),
+        (Place::Tail, "", [0, 16, 128, 32, 0]),
+        (Place::Head, "", [16, 0, 80, 48, 0]),
+    ];
+    assert_eq!(found, expected.map(|(place, nodes, counts)| (place, nodes.to_owned(), counts)));
 }

@@ -190,7 +190,15 @@ impl Found<'_> {
 
     /// Every CPU piece with what its borders cost, the dearest first.
     fn cut_table(&self) -> String {
-        let head = ["Place", "CPU nodes", "Quantize elements", "Dequantize elements", "Bytes"];
+        let head = [
+            "Place",
+            "CPU nodes",
+            "Quantize elements",
+            "Dequantize elements",
+            "Bytes",
+            "Border operations",
+            "Node operations",
+        ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(self.cuts.iter().map(|c| {
             let nodes = match &c.nodes[..] {
@@ -198,7 +206,9 @@ impl Found<'_> {
                 [one] => one.clone(),
                 [first, .., last] => format!("{first} to {last} ({})", c.nodes.len()),
             };
-            let counts = [c.quantize_elements, c.dequantize_elements, c.bytes].map(|n| n.to_string());
+            let operations = [c.border_operations, c.node_operations];
+            let counts = [c.quantize_elements, c.dequantize_elements, c.bytes].into_iter().chain(operations);
+            let counts = counts.map(|n| n.to_string());
             [c.place.word().to_owned(), nodes].into_iter().chain(counts).collect()
         }));
         let count = self.cuts.iter().filter(|c| c.place == Place::Cut).count();

@@ -3,7 +3,7 @@
 use super::moves::moved;
 use super::operands::input;
 use crate::builder::Builder;
-use ptq_ir::{Diagnostic, NodeId, QOp, ops};
+use ptq_ir::{Diagnostic, NodeId, QOp, QuantParams, ops};
 
 /// Slice: a box, or elements of one axis.
 pub(super) fn slice(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
@@ -64,9 +64,18 @@ pub(super) fn split(b: &mut Builder<'_>, id: NodeId) -> Result<(), Diagnostic> {
 /// Adds the node that makes output `i`.
 fn part(b: &mut Builder<'_>, id: NodeId, i: usize, starts: Vec<usize>) -> Result<(), Diagnostic> {
     let x = input(b, id, 0)?;
-    let params = b.tensor_params(x);
     let result = b.graph.node(id).outputs[i];
+    let params = cut(b.tensor_params(x), &starts, &b.graph.value(result).shape);
     let t = b.integer_home(result, params);
     b.bpu_part(id, i, QOp::Slice { starts }, vec![x], result, t);
     Ok(())
+}
+
+/// Parameters of a box: of per-channel ones those of its channels.
+fn cut(params: QuantParams, starts: &[usize], shape: &[usize]) -> QuantParams {
+    let Some(axis) = params.axis else { return params };
+    let (from, count) = (starts.get(axis).copied().unwrap_or(0), shape.get(axis).copied().unwrap_or(0));
+    let part = |all: usize| if all > 1 { from.min(all)..from.saturating_add(count).min(all) } else { 0..all };
+    let (scales, zeros) = (part(params.scale.len()), part(params.zero_point.len()));
+    QuantParams { scale: params.scale[scales].to_vec(), zero_point: params.zero_point[zeros].to_vec(), ..params }
 }

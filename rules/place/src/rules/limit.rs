@@ -4,7 +4,7 @@ use crate::entry::{self, entry};
 use crate::limits::{Words, property};
 use crate::{Reason, remedy};
 use ptq_ir::{Graph, Node};
-use ptq_march::{Class, March, Range};
+use ptq_march::{Class, March, Range, Route};
 use ptq_rule::GraphRuleMeta;
 use std::collections::BTreeMap;
 
@@ -25,6 +25,12 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
     let whose = format!("the limit of {} on march {}", entry::name(march, graph, node), march.name);
     let text = text(graph, node, name, &exceeded, &whose);
     Some(Reason::new(META.code, text, written_fix(march, graph, node, name, &exceeded)))
+}
+
+/// [`reason`] for an operator that is accelerated as others only: a limit says more than that no rule replaced it.
+pub(crate) fn of_replaced(march: &March, graph: &Graph, node: &Node) -> Option<Reason> {
+    entry(march, graph, node).filter(|e| e.route == Route::Replaced && e.computed)?;
+    reason(march, graph, node)
 }
 
 /// The reason for the first limit of this version that the node exceeds.

@@ -53,7 +53,11 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
         Some(entry) if entry.route == Route::Replaced && entry.computed => {
             let becomes = entry.becomes.join(" and ");
             let text = format!("{} is accelerated only as {becomes}, and no rule could replace this one", node.op);
-            let form = format!("write it in a form that becomes {becomes}: constant weights, 2-D operands");
+            let what = match node.op.as_str() {
+                "ConvTranspose" => "constant weights, no dilation, a kernel of about its strides or more",
+                _ => "constant weights, 2-D operands",
+            };
+            let form = format!("write it in a form that becomes {becomes}: {what}");
             Some(Reason::new(META.code, text, fix(&form)))
         }
         Some(_) => None,
