@@ -150,6 +150,19 @@ fn doubtful_calibration_data_is_warned_about_and_listed_in_the_report() {
     }
     let report = std::fs::read_to_string(p.file("out/v/report.md")).expect("report");
     assert!(report.contains("## Calibration data") && report.contains("| 2.npy |"), "{report}");
+    // What nobody has mended is told again: with nothing to do, with results that are remembered, with another setting.
+    let edited = manifest("") + "optimize_level = \"O1\"\n";
+    for (what, text) in [("nothing changed", None), ("files gone", None), ("another level", Some(edited))] {
+        match &text {
+            Some(text) => p.write("ptq.toml", text.as_bytes()),
+            None if what == "files gone" => std::fs::remove_dir_all(p.file("out")).expect("removed"),
+            None => {}
+        }
+        let s = ptq(p.path(), &["build"]);
+        assert_eq!(s.code, 0, "{what}: {}", s.stderr);
+        let told = format!("{}{}", s.stdout, s.stderr);
+        assert_eq!(told.matches("DATA03").count(), 1, "{what}:\n{told}");
+    }
 }
 
 #[test]
@@ -161,4 +174,24 @@ fn nodes_that_cannot_be_outputs_or_be_removed_are_named_together() {
     );
     p.write("ptq.toml", text.as_bytes());
     fails(&ptq(p.path(), &["build"]), 1, &["nowhere", "remove_node_type Conv", "missing", "these can: Quantize"]);
+}
+
+#[test]
+fn a_fuse_rule_can_be_switched_off_and_a_wrong_name_is_suggested() {
+    let p = project("type = \"max\"");
+    let with = |rules: &str| {
+        manifest("").replace("path = \"model.onnx\"\n", &format!("path = \"model.onnx\"\nfuse.without = [{rules}]\n"))
+    };
+    p.write("ptq.toml", with("\"FUSE99\"").as_bytes());
+    fails(&ptq(p.path(), &["build"]), 2, &["MANIFEST22", "ptq.toml:3", "there is no fuse rule \"FUSE99\""]);
+    p.write("ptq.toml", with("\"mark-activatoin\"").as_bytes());
+    fails(&ptq(p.path(), &["build"]), 2, &["did you mean mark-activation?"]);
+    let nodes = |rules: &str| {
+        p.write("ptq.toml", with(rules).as_bytes());
+        let s = ptq(p.path(), &["check", "--variant", "v", "--json"]);
+        assert_eq!(s.code, 0, "{}", s.stderr);
+        s.stdout.matches("\"absorbed_by\": \"").count()
+    };
+    assert!(nodes("") > 0, "the example has activations behind its convolutions");
+    assert_eq!(nodes("\"FUSE08\""), 0);
 }

@@ -7,6 +7,7 @@ use crate::custom::Cancelled;
 use crate::error::EngineError;
 use crate::events::{Event, EventSink};
 use crate::executor::{Executor, LOST};
+use crate::finish::warn;
 use crate::manifest::{CUSTOM_PREFIX, Overlay, STAGE_PREFIX, Variant};
 use crate::project::Project;
 use crate::queries::{BuildDb, FileInput, ManifestInput, SampleInput, Sources, Wave};
@@ -35,18 +36,22 @@ pub(crate) struct Attempt {
     stamps: BTreeMap<String, VariantStamp>,
 }
 
-/// Whether the last build of this selection left everything as it is, by stamps alone: neither manifest nor store are
-/// opened. False also when anything is in doubt.
-pub fn is_up_to_date(manifest: &Path, overlay: &Overlay, registry: Registry, selectors: &[String]) -> bool {
-    let Ok(text) = std::fs::read_to_string(manifest) else { return false };
-    let Ok(table) = toml::de::DeTable::parse(&text) else { return false };
+/// A warning: variant, stage, message.
+pub type Told = (String, String, String);
+
+/// What stages warned of, as (variant, stage, message), where the last build of this selection left everything as it is, by
+/// stamps alone: neither manifest nor store are opened. None also when anything is in doubt.
+pub fn up_to_date(manifest: &Path, overlay: &Overlay, registry: Registry, selectors: &[String]) -> Option<Vec<Told>> {
+    let text = std::fs::read_to_string(manifest).ok()?;
+    let table = toml::de::DeTable::parse(&text).ok()?;
     let dir = table.get_ref().get("cache").and_then(|c| c.get_ref().get("dir"));
     let dir = dir.and_then(|d| d.get_ref().as_str()).unwrap_or(crate::manifest::CACHE_DIR);
     let defined = overlay.define.iter().rev().find(|(key, _)| key == "cache.dir");
     let dir = defined.map_or(dir, |(_, dir)| dir.trim_matches('"'));
     let store = overlay.store.clone().unwrap_or_else(|| crate::project::folder(manifest).join(dir));
     let overlay = crate::project::completed(overlay, &text, crate::project::folder(manifest));
-    Stamps::load(&store).hold(stamp::request(&text, &overlay, selectors, &program(registry)))
+    let (stamps, request) = (Stamps::load(&store), stamp::request(&text, &overlay, selectors, &program(registry)));
+    stamps.hold(request).then(|| stamps.told(request))
 }
 
 /// The program that would make things: everything of it that decides bytes.
@@ -66,6 +71,9 @@ impl Project {
         let mut stamps = Stamps::load(self.store.root());
         let request = stamp::request(&self.text, &self.overlay, &options.selectors, &program(self.registry));
         if watch.is_none() && options.force.is_empty() && stamps.hold(request) {
+            for (variant, stage, message) in stamps.told(request) {
+                events.event(Event::Warning { variant, stage, message });
+            }
             return Ok(BuildReport { up_to_date: true, ..BuildReport::default() });
         }
         let corrupt = self.store.corrupt();
@@ -137,14 +145,17 @@ impl Project {
         let mut finished = BTreeMap::new();
         for name in names.iter().filter(|_| !cancelled) {
             if let Some(stamp) = untouched.get(name) {
-                variants.extend(self.manifest.variants.get(name).map(|v| untouched_report(v, &scan, stamp, events)));
+                let report = self.manifest.variants.get(name).map(|v| untouched_report(v, &scan, stamp, events));
+                // Under watch every edit is a build, and what was told of other variants still stands above.
+                report.iter().filter(|_| watch.is_none()).for_each(|report| warn(report, events));
+                variants.extend(report);
                 continue;
             }
             let mut files = Vec::new();
             let report = self.variant_report(&driver, &scan, name, options, &ran, &mut files)?;
             let figures = (report.min_cosine, report.bin_bytes, report.latency_us);
             let print = fingerprints.get(name).filter(|_| report.is_done() && !files.is_empty());
-            let stamp = print.and_then(|print| VariantStamp::of(*print, figures, &files));
+            let stamp = print.and_then(|print| VariantStamp::of(*print, figures, &report.warnings, &files));
             finished.extend(stamp.map(|s| (name.clone(), s)));
             variants.push(report);
         }
@@ -259,5 +270,6 @@ fn untouched_report(variant: &Variant, scan: &Scan, stamp: &VariantStamp, events
         tables: None,
         made: None,
         problems: Vec::new(),
+        warnings: stamp.warnings.clone(),
     }
 }

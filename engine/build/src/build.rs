@@ -114,6 +114,8 @@ pub struct VariantReport {
     pub tables: Option<String>,
     /// Problems outside stages: files that are not there, a gate that failed.
     pub problems: Vec<Diagnostic>,
+    /// What stages warned of, in this build or when they ran, as (stage, message).
+    pub warnings: Vec<(String, String)>,
 }
 
 impl VariantReport {

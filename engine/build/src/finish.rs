@@ -4,7 +4,7 @@ use crate::artifacts::{self, Stages};
 use crate::build::{BuildOptions, Driver, Finished, Outcome, StageName, VariantReport};
 use crate::error::EngineError;
 use crate::evaluate::Evaluator;
-use crate::events::Event;
+use crate::events::{Event, EventSink};
 use crate::gate;
 use crate::history;
 use crate::manifest::{CUSTOM_PREFIX, STAGE_PREFIX, Variant, VariantConfig};
@@ -49,6 +49,7 @@ impl Project {
             made: None,
             tables: None,
             problems: self.source_problems(scan, &variant, &config),
+            warnings: Vec::new(),
         };
         self.hits(driver, &report);
         if !options.dry_run && report.is_done() {
@@ -145,11 +146,14 @@ impl Project {
         let bin = compiled.iter().find(|e| e.name == "model.bin");
         report.bin_bytes = bin.map(|e| e.size);
         report.latency_us = bin.and_then(|e| self.latency_us(scan, &config.march, &e.digest));
+        // Also those of results that are remembered: a warning that is told once only is lost.
         for stage in ["parse", "calibrate", "partition", "compile"] {
-            if finished.iter().any(|f| f.name == stage && f.ran) {
-                self.warnings(driver, variant, stage, artifacts::tree(session, &stages, stage));
+            if finished.iter().any(|f| f.name == stage) {
+                let told = warnings(artifacts::tree(session, &stages, stage));
+                report.warnings.extend(told.into_iter().map(|message| (stage.to_owned(), message)));
             }
         }
+        warn(report, driver.executor.events);
         let mut outputs = Vec::new();
         if let Ok(measure) = measured {
             outputs = measure.outputs.iter().map(|o| o.output.clone()).collect();
@@ -167,15 +171,6 @@ impl Project {
         self.keep_recipe(driver, variant, finished, report);
         driver.executor.events.event(Event::Finished { variant: variant.name.clone() });
         Ok(())
-    }
-
-    fn warnings(&self, driver: &Driver<'_>, variant: &Variant, stage: &str, blobs: Result<Blobs, Failure>) {
-        let list: Vec<Diagnostic> =
-            blobs.ok().and_then(|b| serde_json::from_slice(b.get("warnings.json")?).ok()).unwrap_or_default();
-        for d in list {
-            let (variant, stage) = (variant.name.clone(), stage.to_owned());
-            driver.executor.events.event(Event::Warning { variant, stage, message: d.to_string() });
-        }
     }
 
     fn keep_recipe(&self, driver: &Driver<'_>, variant: &Variant, finished: &[Finished], report: &VariantReport) {
@@ -209,6 +204,20 @@ impl Project {
             history::add(&self.store, report, old, &recipe, &bytes);
             self.store.set_note(&note_name(&variant.name), bytes);
         }
+    }
+}
+
+/// The warnings of a stage's result.
+fn warnings(blobs: Result<Blobs, Failure>) -> Vec<String> {
+    let list: Option<Vec<Diagnostic>> = blobs.ok().and_then(|b| serde_json::from_slice(b.get("warnings.json")?).ok());
+    list.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// Tells what stages of a variant warned of.
+pub(crate) fn warn(report: &VariantReport, events: &dyn EventSink) {
+    for (stage, message) in &report.warnings {
+        let (variant, stage, message) = (report.name.clone(), stage.clone(), message.clone());
+        events.event(Event::Warning { variant, stage, message });
     }
 }
 

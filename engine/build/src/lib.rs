@@ -57,7 +57,7 @@ mod worker;
 pub use action::{ActionInput, ActionSpec, InputKind, RULES_SOURCES};
 pub use analyze::Analyzed;
 pub use artifacts::FILES;
-pub use attempt::is_up_to_date;
+pub use attempt::{Told, up_to_date};
 pub use build::{BuildOptions, BuildReport, Cancel, Outcome, StageName, VariantReport, Work};
 pub use compare::{Compared, Comparison};
 pub use error::EngineError;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Name of the record in the store's folder.
-const FILE: &str = "built-v3";
+const FILE: &str = "built-v4";
 /// Requests that are remembered; the oldest goes first.
 const REQUESTS: usize = 8;
 
@@ -46,6 +46,8 @@ pub(crate) struct VariantStamp {
     pub(crate) bin_bytes: Option<u64>,
     /// Time on the accelerator, microseconds.
     pub(crate) latency_us: Option<f64>,
+    /// What stages warned of, as (stage, message).
+    pub(crate) warnings: Vec<(String, String)>,
     files: Vec<(String, FileStamp)>,
 }
 
@@ -59,6 +61,7 @@ impl VariantStamp {
     pub(crate) fn of(
         fingerprint: Digest,
         figures: (Option<f64>, Option<u64>, Option<f64>),
+        warnings: &[(String, String)],
         files: &[PathBuf],
     ) -> Option<VariantStamp> {
         let now = SystemTime::now();
@@ -69,7 +72,8 @@ impl VariantStamp {
         };
         let files = files.iter().map(stamped).collect::<Option<Vec<_>>>()?;
         let (min_cosine, bin_bytes, latency_us) = figures;
-        Some(VariantStamp { fingerprint, min_cosine, bin_bytes, latency_us, files })
+        let warnings = warnings.to_vec();
+        Some(VariantStamp { fingerprint, min_cosine, bin_bytes, latency_us, warnings, files })
     }
 
     /// Whether the files in this folder are the ones that were left there.
@@ -98,6 +102,17 @@ impl Stamps {
         known.sources.iter().all(source)
             && known.variants.iter().all(variant)
             && known.answers.iter().all(Answer::holds)
+    }
+
+    /// What stages of a request's variants warned of, as (variant, stage, message).
+    pub(crate) fn told(&self, request: Digest) -> Vec<(String, String, String)> {
+        let known = self.requests.iter().find(|r| r.digest == request);
+        let stamps =
+            known.iter().flat_map(|r| &r.variants).filter_map(|(name, _)| Some((name, self.variants.get(name)?)));
+        let told = |(name, stamp): (&String, &VariantStamp)| {
+            stamp.warnings.iter().map(|(stage, what)| (name.clone(), stage.clone(), what.clone())).collect::<Vec<_>>()
+        };
+        stamps.flat_map(told).collect()
     }
 
     /// The stamp of a variant, if it was built from exactly this and its files are untouched.

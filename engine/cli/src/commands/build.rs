@@ -5,7 +5,7 @@ use crate::args::{Build, Global};
 use crate::failure::Failure;
 use crate::progress::Reporter;
 use crate::terminal::{error, table};
-use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport, is_up_to_date};
+use ptq_engine::{BuildOptions, BuildReport, Outcome, VariantReport, up_to_date};
 use std::collections::BTreeMap;
 
 /// Exit code of `--dry-run --exit-code` when something would run.
@@ -32,8 +32,10 @@ pub(crate) fn run(global: &Global, args: &Build) -> Result<u8, Failure> {
 fn build(global: &Global, args: &Build) -> Result<u8, Failure> {
     let selectors = args.select.all();
     let plain = args.force.is_empty() && args.events.is_none() && !args.watch;
-    if plain && is_up_to_date(&global.manifest, &overlay(global), ptq_engine::rules(), &selectors) {
+    let told = || up_to_date(&global.manifest, &overlay(global), ptq_engine::rules(), &selectors);
+    if let Some(told) = plain.then(told).flatten() {
         if !global.quiet {
+            told.iter().for_each(|(variant, stage, message)| eprintln!("  {variant} {stage}: {message}"));
             println!("up to date");
         }
         return Ok(0);
