@@ -1,6 +1,5 @@
 //! PLACE07 tail-precision.
 
-use super::float_only::is_place;
 use crate::Reason;
 use ptq_ir::Node;
 use ptq_rule::GraphRuleMeta;
@@ -23,9 +22,6 @@ pub(crate) fn reason(node: &Node, conv: &str) -> Reason {
             "{} stands behind {conv}, the model's last Conv, which gives int32 for precision and takes nothing behind it along",
             node.op
         ),
-        match is_place(node) {
-            true => format!("run_on_bpu = [\"{}\"], which finds places among int8 values", node.name),
-            false => format!("run_on_bpu = [\"{}\"], which makes the output int8", node.name),
-        },
+        format!("run_on_bpu = [\"{}\"], which makes the output int8", node.name),
     )
 }
