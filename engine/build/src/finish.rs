@@ -14,9 +14,8 @@ use crate::queries::{ActionState, StageState};
 use crate::recipe::{Recipe, note_name};
 use crate::sources::{Scan, march_key, sample_key};
 use crate::stage;
-use ptq_cache::Digest;
+use ptq_cache::{Digest, Store};
 use ptq_ir::Diagnostic;
-use ptq_rule::{Blobs, Failure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -148,8 +147,8 @@ impl Project {
         report.latency_us = bin.and_then(|e| self.latency_us(scan, &config.march, &e.digest));
         // Also those of results that are remembered: a warning that is told once only is lost.
         for stage in ["parse", "calibrate", "partition", "compile"] {
-            if finished.iter().any(|f| f.name == stage) {
-                let told = warnings(artifacts::tree(session, &stages, stage));
+            if let Some(tree) = stages.trees.get(stage) {
+                let told = warnings(&session.store, tree);
                 report.warnings.extend(told.into_iter().map(|message| (stage.to_owned(), message)));
             }
         }
@@ -207,9 +206,10 @@ impl Project {
     }
 }
 
-/// The warnings of a stage's result.
-fn warnings(blobs: Result<Blobs, Failure>) -> Vec<String> {
-    let list: Option<Vec<Diagnostic>> = blobs.ok().and_then(|b| serde_json::from_slice(b.get("warnings.json")?).ok());
+/// The warnings of a stage's result; nothing else of it is read.
+fn warnings(store: &Store, tree: &Digest) -> Vec<String> {
+    let entry = store.tree(tree).and_then(|entries| entries.into_iter().find(|e| e.name == "warnings.json"));
+    let list: Option<Vec<Diagnostic>> = entry.and_then(|e| serde_json::from_slice(&store.get(&e.digest)?).ok());
     list.unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
