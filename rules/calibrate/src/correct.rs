@@ -6,23 +6,31 @@
 //! * Bias correction (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section
 //!   4.2, with measured means): `b = mean(y) − ŵ·mean(x)`, where `ŵ` are the weights rounded to nearest.
 //! * Rounding: the weights are rounded one after the other, those that read the most power first, each step's loss taken up by the
-//!   weights that are still open and at last by the corrected bias ([`ptq_kernels::lattice`]), with `λ` added to the diagonal of `Σxxᵀ`
-//!   over the number of pixels. A layer keeps the result only if `E` over its filters falls.
+//!   weights that are still open and at last by the corrected bias; then single weights move to other points of the grid as long as that
+//!   lowers the error ([`ptq_kernels::lattice`]); with `λ` added to the diagonal of `Σxxᵀ` over the number of pixels.
+//! * Adaption: the same from `(Σxxᵀ + λ)⁻¹·(Σyx + λ·w)` instead of the float weights `w`: ridge regression of the float result on what arrives,
+//!   where `Σyx` is measured.
+//!
+//! With rounding the samples are halved, and each half's sums judge what the other half's give: a layer becomes what loses least so over
+//! its filters, which may be nothing at all, fitted to all samples.
 
 use crate::moments::{AllMoments, Layer, MOMENTS, MomentParams, Moments};
+use crate::samples::samples;
 use crate::score::{QUANT, blob, done};
 use crate::spread::spread;
 use crate::weights::bias_room;
 use ptq_ir::{DType, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, Tensor, input_channel_scales};
-use ptq_kernels::lattice::{Factor, dot, quadratic, times};
+use ptq_kernels::lattice::{Factor, descend, dot, quadratic, times};
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of the blob with the corrected part of a table.
 pub(crate) const CORRECTION: &str = "correction";
 /// `λ` as a share of the mean power of what the weights read.
 const DAMPING: f64 = 0.02;
+/// Sweeps of coordinate descent behind the rounding, at most.
+const SWEEPS: usize = 16;
 
 /// What this rule reads of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -46,34 +54,54 @@ impl BuildRule for CorrectRule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
         let params: CorrectParams = ctx.params()?;
         let internal = |e: &dyn std::fmt::Display| Failure::from(Diagnostic::error("CALIB03", e.to_string()));
-        let Some(result) = results.first() else {
-            let of = MomentParams { inputs: params.inputs, nodes: params.nodes, products: params.rounding };
-            let of = serde_json::to_string(&of).map_err(|e| internal(&e))?;
-            let inputs = ctx.inputs.names().into_iter().map(|n| (n.clone(), InputRef::Own(n))).collect();
-            return Ok(Step::Need(vec![ActionRequest { rule: "moments", params: of, inputs }]));
-        };
-        let bytes = result.get(MOMENTS).ok_or_else(|| internal(&"there are no moments"))?;
-        let moments: AllMoments = ptq_ir::from_bytes(bytes).map_err(|e| internal(&e))?;
-        let table: QuantTable = blob(ctx, QUANT)?;
         let graph = read_graph(ctx.inputs)?;
+        if results.is_empty() {
+            return asked(ctx, params, &graph);
+        }
+        let decoded = |result: &Blobs| -> Result<AllMoments, Failure> {
+            let bytes = result.get(MOMENTS).ok_or_else(|| internal(&"there are no moments"))?;
+            ptq_ir::from_bytes(bytes).map_err(|e| internal(&e))
+        };
+        let parts = results.iter().map(decoded).collect::<Result<Vec<_>, _>>()?;
+        let table: QuantTable = blob(ctx, QUANT)?;
         let graph = table.corrected(&graph);
         let mut out = QuantTable::default();
-        for (name, moments) in &moments {
+        for name in &params.nodes {
+            let moments: Vec<&Moments> = parts.iter().filter_map(|p| p.get(name)).collect();
             let filters = Filters::of(&graph, &table, name)?;
-            let nearest = filters.nearest(moments);
-            let found = if params.rounding { filters.compensated(moments, &nearest, ctx)? } else { Some(nearest) };
+            let found = match moments.is_empty() || !params.rounding {
+                true => moments.first().map(|m| filters.nearest(m)),
+                false => filters.compensated(&moments, ctx)?,
+            };
             if let Some(found) = found {
                 filters.put(found, &mut out)?;
             }
         }
         done(CORRECTION, &out)
     }
+}
+
+/// Moments of all samples, or for rounding of every other one and of the rest: each half judges what the other gives.
+fn asked(ctx: &Context<'_>, params: CorrectParams, graph: &Graph) -> Result<Step, Failure> {
+    let names = ctx.inputs.names();
+    let of = MomentParams { inputs: params.inputs, nodes: params.nodes, products: params.rounding };
+    let of = serde_json::to_string(&of).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
+    let all = samples(graph, &names)?;
+    let halves = if params.rounding && all.len() > 1 { 2 } else { 1 };
+    let part = |half: usize| {
+        let elsewhere = all.iter().enumerate().filter(|(i, _)| i % halves != half);
+        let elsewhere: BTreeSet<&String> = elsewhere.flat_map(|(_, s)| s.iter().map(|(blob, _)| blob)).collect();
+        let own = names.iter().filter(|n| !elsewhere.contains(n));
+        let inputs = own.map(|n| (n.clone(), InputRef::Own(n.clone()))).collect();
+        ActionRequest { rule: "moments", params: of.clone(), inputs }
+    };
+    Ok(Step::Need((0..halves).map(part).collect()))
 }
 
 /// The filters of one Conv and the grid of their weights.
@@ -153,73 +181,120 @@ impl<'a> Filters<'a> {
 
     /// Weights rounded to nearest, with corrected biases.
     fn nearest(&self, moments: &Moments) -> Vec<Filter> {
-        let one = |filter: usize| {
-            let scale = self.scale[filter];
-            let rounded = self.own(filter).iter().enumerate();
-            let rounded: Vec<f64> =
-                rounded.map(|(i, &w)| self.round(filter, i, f64::from(scale), f64::from(w))).collect();
-            let read = &moments.read[filter / self.layer.filters];
-            let made = moments.made.get(filter).copied().unwrap_or_else(|| dot(&self.float(filter), read));
-            let bias = (made - dot(&rounded, &read[1..])) / read[0].max(1.0);
-            Filter { scale, weights: rounded.into_iter().map(|w| w as f32).collect(), bias: bias as f32 }
-        };
-        (0..self.scale.len()).map(one).collect()
+        (0..self.scale.len()).map(|filter| self.near(filter, moments)).collect()
     }
 
-    /// Weights rounded with compensation; `None` where the error does not fall.
-    fn compensated(
-        &self,
-        moments: &Moments,
-        nearest: &[Filter],
-        ctx: &Context<'_>,
-    ) -> Result<Option<Vec<Filter>>, Failure> {
+    fn near(&self, filter: usize, moments: &Moments) -> Filter {
+        let scale = self.scale[filter];
+        let rounded = self.own(filter).iter().enumerate();
+        let rounded: Vec<f64> = rounded.map(|(i, &w)| self.round(filter, i, f64::from(scale), f64::from(w))).collect();
+        let read = &moments.read[filter / self.layer.filters];
+        let made = moments.made.get(filter).copied().unwrap_or_else(|| dot(&self.float(filter), read));
+        let bias = (made - dot(&rounded, &read[1..])) / read[0].max(1.0);
+        let bias = if self.bias.is_some() { bias as f32 } else { 0.0 };
+        Filter { scale, weights: rounded.into_iter().map(|w| w as f32).collect(), bias }
+    }
+
+    /// What a filter becomes by `fit`, with the sums that `systems` were made of.
+    fn fitted(&self, filter: usize, fit: Fit, moments: &Moments, systems: &[Option<System>]) -> Filter {
+        let near = self.near(filter, moments);
+        match (fit, &systems[filter / self.layer.filters]) {
+            (Fit::Keep, _) => Filter { bias: self.bias.map_or(0.0, |b| b[filter]), ..near },
+            (Fit::Bias, _) | (_, None) => near,
+            (fit, Some(system)) => self.solved(filter, system, &self.wanted(filter, moments), fit == Fit::Adapted),
+        }
+    }
+
+    /// Weights rounded in the way that loses least on samples that it was not fitted to; `None` where that leaves the layer as it is.
+    fn compensated(&self, parts: &[&Moments], ctx: &Context<'_>) -> Result<Option<Vec<Filter>>, Failure> {
         let groups = self.layer.geom.group;
-        let systems: Vec<Option<System>> =
-            (0..groups).map(|g| System::of(&moments.gram[g], self.bias.is_some())).collect();
-        let one = |filter: usize| {
-            let group = filter / self.layer.filters;
-            let gram = &moments.gram[group];
-            let (cross, power) = match (moments.cross.get(filter), moments.power.get(filter)) {
-                (Some(cross), Some(power)) => (cross.clone(), *power),
-                _ => {
-                    let cross = times(gram, &self.float(filter));
-                    let power = dot(&cross, &self.float(filter));
-                    (cross, power)
-                }
-            };
-            let error = |f: &Filter, bias: f32| {
-                let v: Vec<f64> = std::iter::once(&bias).chain(&f.weights).map(|&v| f64::from(v)).collect();
-                power - 2.0 * dot(&v, &cross) + quadratic(gram, &v)
-            };
-            let before = error(&nearest[filter], self.bias.map_or(0.0, |b| b[filter]));
-            let found = systems[group].as_ref().map(|s| self.solved(filter, s, &cross, &moments.read[group]));
-            let after = found.as_ref().map_or(before, |f| error(f, f.bias));
-            Ok((before, after, found))
+        let systems = |m: &Moments| -> Vec<Option<System>> {
+            (0..groups).map(|g| System::of(&m.gram[g], self.bias.is_some())).collect()
         };
-        let all = spread(self.scale.len(), ctx, one)?;
-        let (before, after) = all.iter().fold((0.0, 0.0), |sum, (b, a, _)| (sum.0 + b, sum.1 + a));
-        let found: Option<Vec<Filter>> = all.into_iter().map(|(_, _, f)| f).collect();
-        Ok(found.filter(|_| after < before))
+        let fits: &[Fit] = match parts.iter().all(|m| m.cross.is_empty()) {
+            true => &[Fit::Keep, Fit::Bias, Fit::Rounded],
+            false => &[Fit::Keep, Fit::Bias, Fit::Rounded, Fit::Adapted],
+        };
+        let mut errors = vec![0.0; fits.len()];
+        for (i, part) in parts.iter().enumerate() {
+            // Where there is one part only it is judged by itself.
+            let other = parts[(i + 1) % parts.len()];
+            let systems = systems(part);
+            let one = |filter: usize| {
+                let error = |&fit: &Fit| self.error(filter, &self.fitted(filter, fit, part, &systems), other);
+                Ok(fits.iter().map(error).collect::<Vec<f64>>())
+            };
+            for each in spread(self.scale.len(), ctx, one)? {
+                errors.iter_mut().zip(&each).for_each(|(sum, e)| *sum += e);
+            }
+        }
+        let mut best = 0;
+        for (i, error) in errors.iter().enumerate() {
+            if *error < errors[best] {
+                best = i;
+            }
+        }
+        if fits[best] == Fit::Keep {
+            return Ok(None);
+        }
+        let all = Moments::sum(parts);
+        let systems = systems(&all);
+        Ok(Some(spread(self.scale.len(), ctx, |filter| Ok(self.fitted(filter, fits[best], &all, &systems)))?))
     }
 
-    /// One filter with compensated weights.
-    fn solved(&self, filter: usize, system: &System, cross: &[f64], read: &[f64]) -> Filter {
-        let (own, pixels) = (self.own(filter), read[0].max(1.0));
-        let weights: Vec<f64> = own.iter().map(|&w| f64::from(w)).collect();
-        let bias = (cross[0] - dot(&weights, &read[1..])) / pixels;
-        let mut v: Vec<f64> = system.order.iter().map(|&i| if i == 0 { bias } else { weights[i - 1] }).collect();
-        let bias = if self.bias.is_some() { v[0] } else { 0.0 };
+    /// `Σ y·x` of a filter: measured, or what its float weights make of `x`.
+    fn wanted(&self, filter: usize, moments: &Moments) -> Vec<f64> {
+        match moments.cross.get(filter) {
+            Some(cross) => cross.clone(),
+            None => times(&moments.gram[filter / self.layer.filters], &self.float(filter)),
+        }
+    }
+
+    /// `E` of a filter.
+    fn error(&self, filter: usize, found: &Filter, moments: &Moments) -> f64 {
+        let cross = self.wanted(filter, moments);
+        let power = moments.power.get(filter).copied().unwrap_or_else(|| dot(&cross, &self.float(filter)));
+        let v: Vec<f64> = std::iter::once(&found.bias).chain(&found.weights).map(|&v| f64::from(v)).collect();
+        power - 2.0 * dot(&v, &cross) + quadratic(&moments.gram[filter / self.layer.filters], &v)
+    }
+
+    /// One filter with compensated weights, of the float ones or of those that make the wanted result best of what arrives.
+    fn solved(&self, filter: usize, system: &System, cross: &[f64], adapted: bool) -> Filter {
+        let float = self.float(filter);
+        // Towards the float weights, by as much as the diagonal was raised.
+        let of = |&i: &usize| cross[i] / system.pixels + if i > 0 { system.damping * float[i] } else { 0.0 };
+        let c: Vec<f64> = system.order.iter().map(of).collect();
+        let has_bias = self.bias.is_some();
+        let mut v: Vec<f64> = match adapted {
+            true => system.factor.solve(&c),
+            false => {
+                let open = c.first().filter(|_| has_bias).map(|&c| {
+                    let row = &system.matrix[1..system.order.len()];
+                    let rest: f64 = row.iter().zip(&system.order[1..]).map(|(g, &i)| g * float[i]).sum();
+                    c - rest
+                });
+                system.order.iter().map(|&i| if i == 0 { open.unwrap_or(0.0) } else { float[i] }).collect()
+            }
+        };
+        let bias = if has_bias { v[0] } else { 0.0 };
         let for_bias = bias.abs() / (self.input_scale * bias_room(self.layer.taps, self.words));
         let scale = f64::from(self.scale[filter]).max(for_bias) as f32;
-        system.factor.nearest(&mut v, |at, w| match system.order[at] {
+        let round = |at: usize, w: f64| match system.order[at] {
             0 => w,
             i => self.round(filter, i - 1, f64::from(scale), w),
-        });
-        let mut filter = Filter { scale, weights: vec![0.0; own.len()], bias: 0.0 };
+        };
+        // What the grid is to come close to.
+        let target = match adapted {
+            true => c,
+            false => times(&system.matrix, &v),
+        };
+        system.factor.nearest(&mut v, round);
+        descend(&system.matrix, &target, &mut v, SWEEPS, round);
+        let mut found = Filter { scale, weights: vec![0.0; self.layer.taps], bias: 0.0 };
         for (&i, &w) in system.order.iter().zip(&v) {
-            *(if i == 0 { &mut filter.bias } else { &mut filter.weights[i - 1] }) = w as f32;
+            *(if i == 0 { &mut found.bias } else { &mut found.weights[i - 1] }) = w as f32;
         }
-        filter
+        found
     }
 
     fn put(&self, found: Vec<Filter>, out: &mut QuantTable) -> Result<(), Failure> {
@@ -237,11 +312,28 @@ impl<'a> Filters<'a> {
     }
 }
 
+/// What becomes of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    /// Nothing.
+    Keep,
+    /// Biases are corrected.
+    Bias,
+    /// Weights are rounded with compensation.
+    Rounded,
+    /// The same, from the weights that fit best to what arrives.
+    Adapted,
+}
+
 /// What the filters of a group share.
 struct System {
     factor: Factor,
+    /// What was factored: `Σ x·xᵀ` over the number of pixels in `order`, with `damping` on the diagonal of weights.
+    matrix: Vec<f64>,
     /// The bias (0), then weights (from 1) by growing power of what they read: the last one is rounded first.
     order: Vec<usize>,
+    damping: f64,
+    pixels: f64,
 }
 
 impl System {
@@ -257,8 +349,8 @@ impl System {
             order.insert(0, 0);
         }
         let entry = |&i: &usize, &j: &usize| gram[i * n + j] / pixels + if i == j && i > 0 { damping } else { 0.0 };
-        let matrix = order.iter().flat_map(|i| order.iter().map(move |j| entry(i, j))).collect();
-        Some(System { factor: Factor::of(matrix, order.len())?, order })
+        let matrix: Vec<f64> = order.iter().flat_map(|i| order.iter().map(move |j| entry(i, j))).collect();
+        Some(System { factor: Factor::of(matrix.clone(), order.len())?, matrix, order, damping, pixels })
     }
 }
 

@@ -54,6 +54,22 @@ pub(crate) struct Moments {
     pub(crate) power: Vec<f64>,
 }
 
+impl Moments {
+    /// Sums over the samples of all parts.
+    pub(crate) fn sum(parts: &[&Moments]) -> Moments {
+        let mut all = parts.first().map(|m| Moments::clone(m)).unwrap_or_default();
+        let add = |to: &mut [f64], from: &[f64]| to.iter_mut().zip(from).for_each(|(a, b)| *a += b);
+        for part in parts.iter().skip(1) {
+            all.read.iter_mut().zip(&part.read).for_each(|(a, b)| add(a, b));
+            all.gram.iter_mut().zip(&part.gram).for_each(|(a, b)| add(a, b));
+            all.cross.iter_mut().zip(&part.cross).for_each(|(a, b)| add(a, b));
+            add(&mut all.made, &part.made);
+            add(&mut all.power, &part.power);
+        }
+        all
+    }
+}
+
 /// Sums of several Convs, by node name.
 pub(crate) type AllMoments = BTreeMap<String, Moments>;
 

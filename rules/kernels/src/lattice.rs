@@ -57,6 +57,48 @@ impl Factor {
     }
 }
 
+impl Factor {
+    /// The `v` with `G·v = c`.
+    pub fn solve(&self, c: &[f64]) -> Vec<f64> {
+        let mut v = c.to_vec();
+        for i in 0..self.n {
+            let (done, open) = v.split_at_mut(i + 1);
+            done[i] /= self.row(i)[i];
+            open.iter_mut().zip(&self.row(i)[i + 1..]).for_each(|(o, u)| *o -= u * done[i]);
+        }
+        for i in (0..self.n).rev() {
+            v[i] = (v[i] - dot(&self.row(i)[i + 1..], &v[i + 1..])) / self.row(i)[i];
+        }
+        v
+    }
+}
+
+/// Lowers `vᵀ·G·v − 2·c·v` over points `v` of a grid: one coordinate after the other goes to the grid's nearest point to where the others
+/// put its minimum, `round(i, v[i] + (c − G·v)[i] / G[i][i])`, from the first to the last, until a sweep moves nothing or `sweeps` are done.
+/// `G` is row-major, symmetric, with a positive diagonal. The value never rises, but for rounding of doubles.
+pub fn descend(gram: &[f64], c: &[f64], v: &mut [f64], sweeps: usize, round: impl Fn(usize, f64) -> f64) {
+    let n = v.len();
+    let mut rest: Vec<f64> = times(gram, v).iter().zip(c).map(|(g, c)| c - g).collect();
+    for _ in 0..sweeps {
+        let mut moved = false;
+        for i in 0..n {
+            let row = &gram[i * n..(i + 1) * n];
+            let q = round(i, v[i] + rest[i] / row[i]);
+            // Steps that are no more than noise of doubles would go on for ever.
+            let step = q - v[i];
+            let gain = step * (2.0 * rest[i] - step * row[i]);
+            if gain > 1e-12 * (v[i] * v[i] + step * step) * row[i] {
+                rest.iter_mut().zip(row).for_each(|(r, g)| *r -= step * g);
+                v[i] = q;
+                moved = true;
+            }
+        }
+        if !moved {
+            break;
+        }
+    }
+}
+
 /// `G·v` of a row-major matrix.
 pub fn times(gram: &[f64], v: &[f64]) -> Vec<f64> {
     gram.chunks_exact(v.len().max(1)).map(|row| dot(row, v)).collect()
@@ -126,6 +168,36 @@ mod tests {
             let bound: f64 = (0..n).map(|i| (0.5 * factor.row(i)[i]).powi(2)).sum();
             prop_assert!(error(&q) <= bound + 1e-9, "{} is above {}", error(&q), bound);
             prop_assert!(best <= bound + 1e-9 || error(&q) <= best + 1e-9);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn solutions_solve(n in 1usize..20, a in prop::collection::vec(-1f64..1.0, 800), c in prop::collection::vec(-1f64..1.0, 20)) {
+            let g = gram(&a[..n * 40], n);
+            let v = Factor::of(g.clone(), n).unwrap().solve(&c[..n]);
+            let worst = times(&g, &v).iter().zip(&c).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            prop_assert!(worst < 1e-9, "{}", worst);
+        }
+
+        /// No single step along a coordinate is left that lowers the value, and it never rises from sweep to sweep.
+        #[test]
+        fn descent_ends_where_no_coordinate_gains(a in prop::collection::vec(-1f64..1.0, 48), c in prop::collection::vec(-9f64..9.0, 6), from in prop::collection::vec(-3i8..4, 6)) {
+            let n = 6;
+            let g = gram(&a, n);
+            let value = |v: &[f64]| quadratic(&g, v) - 2.0 * dot(&c, v);
+            let mut v: Vec<f64> = from.iter().map(|&v| f64::from(v)).collect();
+            let round = |_: usize, x: f64| x.round_ties_even().clamp(-5.0, 5.0);
+            for _ in 0..200 {
+                let before = value(&v);
+                descend(&g, &c, &mut v, 1, round);
+                prop_assert!(value(&v) <= before + 1e-9);
+            }
+            for (i, step) in (0..n).flat_map(|i| [(i, 1.0), (i, -1.0), (i, 2.0)]) {
+                let mut other = v.clone();
+                other[i] = (other[i] + step).clamp(-5.0, 5.0);
+                prop_assert!(value(&other) >= value(&v) - 1e-9, "{} {}", value(&other), value(&v));
+            }
         }
     }
 
