@@ -6,7 +6,9 @@
 
 use crate::journal::{Entry, Journal, Key, Locked};
 use crate::{Digest, FileStamp, StoreError};
-use redb::{Database, DatabaseError, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadOnlyDatabase, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition,
+};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -141,7 +143,8 @@ impl Index {
         if stamps != *known {
             // Another process may hold the file; the next look sees more.
             let db = if stamps[0] == known[0] { None } else { ReadOnlyDatabase::open(&self.path).ok() };
-            let mut found = db.and_then(|db| read(&db, &[Kind::Action as u8, Kind::SmallBlob as u8]).ok()).unwrap_or_default();
+            let mut found =
+                db.and_then(|db| read(&db, &[Kind::Action as u8, Kind::SmallBlob as u8]).ok()).unwrap_or_default();
             for (key, value) in self.journal.read() {
                 match value {
                     Some(value) => drop(found.insert(key, value)),

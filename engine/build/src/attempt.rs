@@ -89,9 +89,10 @@ impl Project {
         if !options.dry_run && !done.report.cancelled {
             let complete = done.report.variants.iter().all(VariantReport::is_done);
             let changed = !done.stamps.is_empty();
-            stamps.add(done.stamps);
+            let record = Arc::make_mut(&mut stamps);
+            record.add(done.stamps);
             if complete {
-                stamps.complete(request, self.out(), &done.sources, done.answers, &names, self.began.min(start));
+                record.complete(request, self.out(), &done.sources, done.answers, &names, self.began.min(start));
             }
             if changed || complete {
                 stamps.save(self.store.root());
@@ -118,8 +119,7 @@ impl Project {
         let fingerprints = self.fingerprints(&scan, names);
         let (out, mut untouched) = (self.out(), BTreeMap::new());
         if let Some(stamps) = stamps.filter(|_| options.force.is_empty()) {
-            let found = |(name, print): (&String, &Digest)| Some((name.clone(), stamps.variant(name, *print, &out)?));
-            untouched = fingerprints.iter().filter_map(found).collect();
+            untouched = stamps.untouched(&fingerprints, &out);
         }
         let rest: Vec<String> = names.iter().filter(|n| !untouched.contains_key(*n)).cloned().collect();
         let session = Session::new(self.store.clone(), options.force.clone()).watched(watch);

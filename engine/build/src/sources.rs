@@ -68,11 +68,11 @@ pub(crate) fn set_key(config: &VariantConfig, data: &SampleSource) -> Option<Str
 pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Scan, StoreError> {
     let mut scan = Scan::default();
     for variant in manifest.variants.values() {
-        let Ok(config) = VariantConfig::of(variant) else { continue };
+        let Some(config) = variant.config.as_deref() else { continue };
         let stages = &manifest.stages;
         scan.file(root, &config.path, stages, store);
         scan.external(root, &config.path, store);
-        scan.customs(root, &config, store);
+        scan.customs(root, config, store);
         scan.march(root, &config.march, store)?;
         if let Some(path) = &config.thresholds {
             scan.file(root, path, stages, store);
@@ -80,8 +80,8 @@ pub(crate) fn scan(root: &Path, manifest: &Manifest, store: &Store) -> Result<Sc
         if let Some(path) = &config.compile.replay_plan {
             scan.file(root, path, stages, store);
         }
-        scan.sample_set(root, &config, &config.data, store)?;
-        scan.sample_set(root, &config, &config.eval.data, store)?;
+        scan.sample_set(root, config, &config.data, store)?;
+        scan.sample_set(root, config, &config.eval.data, store)?;
         for path in config.eval.files(root) {
             scan.file(root, &path, stages, store);
         }

@@ -10,6 +10,7 @@ use ptq_cache::{Digest, FileStamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// Name of the record in the store's folder.
@@ -17,14 +18,19 @@ const FILE: &str = "built-v4";
 /// Requests that are remembered; the oldest goes first.
 const REQUESTS: usize = 8;
 
+/// Fewest items that several threads look at.
+const MANY: usize = 64;
+/// The record that this process read or wrote last: its file, the file's stamp. A new record is always a new file.
+static KNOWN: Mutex<Option<(PathBuf, FileStamp, Arc<Stamps>)>> = Mutex::new(None);
+
 /// What the last builds saw and left.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Stamps {
     requests: Vec<Request>,
     variants: BTreeMap<String, VariantStamp>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Request {
     digest: Digest,
     out: PathBuf,
@@ -84,8 +90,19 @@ impl VariantStamp {
 
 impl Stamps {
     /// The record of a store's folder; empty where there is none.
-    pub(crate) fn load(store: &Path) -> Stamps {
-        std::fs::read(store.join(FILE)).ok().and_then(|b| postcard::from_bytes(&b).ok()).unwrap_or_default()
+    pub(crate) fn load(store: &Path) -> Arc<Stamps> {
+        let path = store.join(FILE);
+        let Some(stamp) = stamp_of(&path) else { return Arc::default() };
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((file, of, stamps)) if *file == path && *of == stamp => stamps.clone(),
+            _ => {
+                let read: Option<Stamps> = std::fs::read(&path).ok().and_then(|b| postcard::from_bytes(&b).ok());
+                let stamps = Arc::new(read.unwrap_or_default());
+                *known = Some((path, stamp, stamps.clone()));
+                stamps
+            }
+        }
     }
 
     /// Whether the last build of this request left everything as it is.
@@ -100,7 +117,7 @@ impl Stamps {
             stamp.is_some_and(|v| v.holds(&known.out.join(name)))
         };
         known.sources.iter().all(source)
-            && known.variants.iter().all(variant)
+            && each(&known.variants, variant).iter().all(|&holds| holds)
             && known.answers.iter().all(Answer::holds)
     }
 
@@ -115,9 +132,14 @@ impl Stamps {
         stamps.flat_map(told).collect()
     }
 
-    /// The stamp of a variant, if it was built from exactly this and its files are untouched.
-    pub(crate) fn variant(&self, name: &str, fingerprint: Digest, out: &Path) -> Option<&VariantStamp> {
-        self.variants.get(name).filter(|v| v.fingerprint == fingerprint && v.holds(&out.join(name)))
+    /// The stamps of those of these variants, with their fingerprints, that were built from exactly this and whose files are untouched.
+    pub(crate) fn untouched(&self, of: &BTreeMap<String, Digest>, out: &Path) -> BTreeMap<String, &VariantStamp> {
+        let of: Vec<(&String, &Digest)> = of.iter().collect();
+        let known = |(name, print): &(&String, &Digest)| {
+            self.variants.get(*name).filter(|v| v.fingerprint == **print && v.holds(&out.join(name)))
+        };
+        let found = each(&of, known);
+        of.iter().zip(found).filter_map(|((name, _), stamp)| Some(((*name).clone(), stamp?))).collect()
     }
 
     /// Adds variants that a build finished.
@@ -147,13 +169,32 @@ impl Stamps {
     }
 
     /// Writes the record; a folder that cannot be written costs the short cut, nothing else.
-    pub(crate) fn save(&self, store: &Path) {
-        let tmp = store.join(format!("{FILE}.{}", std::process::id()));
-        let written = postcard::to_stdvec(self).ok().is_some_and(|bytes| std::fs::write(&tmp, bytes).is_ok());
-        if !written || std::fs::rename(&tmp, store.join(FILE)).is_err() {
+    pub(crate) fn save(self: &Arc<Stamps>, store: &Path) {
+        let (tmp, path) = (store.join(format!("{FILE}.{}", std::process::id())), store.join(FILE));
+        let written = postcard::to_stdvec(&**self).ok().is_some_and(|bytes| std::fs::write(&tmp, bytes).is_ok());
+        // The stamp of the file itself, whatever another build puts in its place.
+        let stamp = std::fs::File::open(&tmp).ok();
+        if !written || std::fs::rename(&tmp, &path).is_err() {
             let _ = std::fs::remove_file(&tmp);
+            return;
         }
+        let stamp = stamp.and_then(|file| file.metadata().ok()).map(|m| FileStamp::of(&m));
+        *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = stamp.map(|stamp| (path, stamp, self.clone()));
     }
+}
+
+/// What `look` finds at each item, in their order. The system is asked from several threads.
+fn each<T: Sync, R: Send>(items: &[T], look: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+    if threads == 1 || items.len() < MANY {
+        return items.iter().map(look).collect();
+    }
+    let look = &look;
+    std::thread::scope(|scope| {
+        let parts = items.chunks(items.len().div_ceil(threads));
+        let asked: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().map(look).collect::<Vec<R>>())).collect();
+        asked.into_iter().flat_map(|part| part.join().unwrap_or_else(|e| std::panic::resume_unwind(e))).collect()
+    })
 }
 
 fn stamp_of(path: &Path) -> Option<FileStamp> {

@@ -23,6 +23,8 @@ pub struct Variant {
     pub rewrites: BTreeMap<String, Arc<ptq_fuse::Rewrite>>,
     /// Custom operators that it may use, by the names of their declarations.
     pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
+    /// What all of these mean, where nothing is wrong with them.
+    pub(crate) config: Option<Arc<super::VariantConfig>>,
 }
 
 /// Tables of a manifest.
@@ -252,14 +254,17 @@ pub(super) fn add(r: &mut Reader<'_>, draft: Draft<'_>, base: &Base, out: &mut B
     let rewrites = rewrites.unwrap_or_else(|why| unknown(r, &settings, "rewrites", why));
     let customs = custom::chosen(&base.customs, patterns("custom_op").as_deref());
     let customs = customs.unwrap_or_else(|why| unknown(r, &settings, "custom_op", why));
-    let variant = Variant { name: name.clone(), model, settings, rewrites, customs };
-    if let Err(problems) = super::VariantConfig::of(&variant) {
-        for mut d in problems {
-            let file = r.file().to_owned();
-            d.place.file.get_or_insert(file);
-            d.place.line.get_or_insert(name_spot.line);
-            if !r.problems.contains(&d) {
-                r.problems.push(d);
+    let mut variant = Variant { name: name.clone(), model, settings, rewrites, customs, config: None };
+    match super::VariantConfig::of(&variant) {
+        Ok(config) => variant.config = Some(Arc::new(config)),
+        Err(problems) => {
+            for mut d in problems {
+                let file = r.file().to_owned();
+                d.place.file.get_or_insert(file);
+                d.place.line.get_or_insert(name_spot.line);
+                if !r.problems.contains(&d) {
+                    r.problems.push(d);
+                }
             }
         }
     }
