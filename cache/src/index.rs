@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const JOURNAL: &str = "journal-v2";
 /// Bytes of a journal that the database takes over: a transaction waits for the disk five times, an append once.
 const FULL: u64 = 1 << 20;
+/// Bytes of a journal that the database takes over at the end of a build: the next one reads all of it.
+const LONG: u64 = 1 << 18;
 /// Entries that are read one by one before all the others are read, too.
 const SINGLE: u32 = 64;
 
@@ -253,9 +255,11 @@ impl Index {
         if is_known {
             self.looked.0 = self.stamps();
         }
-        if length < FULL {
-            return Ok(());
-        }
+        if length < FULL { Ok(()) } else { self.fold() }
+    }
+
+    /// Lets the database take the journal over.
+    fn fold(&mut self) -> Result<(), StoreError> {
         let db = self.database()?;
         let mut journal = Journal::new(self.journal.path().to_owned());
         let taken = journal.lock().map_err(redb::Error::Io).and_then(|mut j| self.take_over(&db, &mut j));
@@ -270,11 +274,15 @@ impl Index {
             return asked.map_err(StoreError::io(self.journal.path()));
         }
         self.keep()?;
-        if self.is_volatile {
-            let synced = self.journal.lock().and_then(|journal| journal.sync());
-            synced.map_err(StoreError::io(self.journal.path()))?;
-            self.is_volatile = false;
+        if !self.is_volatile {
+            return Ok(());
         }
+        if std::fs::metadata(self.journal.path()).is_ok_and(|m| m.len() > LONG) {
+            return self.fold();
+        }
+        let synced = self.journal.lock().and_then(|journal| journal.sync());
+        synced.map_err(StoreError::io(self.journal.path()))?;
+        self.is_volatile = false;
         Ok(())
     }
 

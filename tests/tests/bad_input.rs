@@ -190,7 +190,7 @@ fn a_fuse_rule_can_be_switched_off_and_a_wrong_name_is_suggested() {
         p.write("ptq.toml", with(rules).as_bytes());
         let s = ptq(p.path(), &["check", "--variant", "v", "--json"]);
         assert_eq!(s.code, 0, "{}", s.stderr);
-        s.stdout.matches("\"absorbed_by\": \"").count()
+        s.stdout.matches("\"absorbed_by\":\"").count()
     };
     assert!(nodes("") > 0, "the example has activations behind its convolutions");
     assert_eq!(nodes("\"FUSE08\""), 0);
