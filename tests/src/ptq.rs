@@ -63,6 +63,11 @@ pub fn static_program() -> &'static Path {
 
 /// Builds `ptq` and returns where it is.
 fn executable(command: &mut Command) -> PathBuf {
+    // What cargo tells this process of its own package; some build scripts run again when it changes.
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars().filter(|(name, _)| own(name)) {
+        command.env_remove(name);
+    }
     let output = command.current_dir(workspace_root()).output().expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout)
