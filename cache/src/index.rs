@@ -383,6 +383,7 @@ fn read(db: &dyn Readable, kinds: &[u8]) -> Result<HashMap<Key, Vec<u8>>, redb::
 }
 
 fn read_all(db: &dyn Readable) -> Result<HashMap<Key, Vec<u8>>, redb::Error> {
+    // Also those that a program without remotes does not know.
     read(db, &[1, 2, 3, 4, 5])
 }
 

@@ -12,7 +12,7 @@ mod stages;
 pub(crate) use stages::{StageState, calibrate, compile, external, fuse, measure, parse, partition};
 
 use crate::action::ActionSpec;
-use crate::manifest::{Manifest, Variant, VariantConfig};
+use crate::manifest::{Manifest, VariantConfig};
 use crate::session::Session;
 use crate::stage::Plan;
 use ptq_cache::Digest;
@@ -126,8 +126,7 @@ pub(crate) enum ActionState {
 /// One variant of the manifest. A change elsewhere in the file ends here.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn variant<'db>(db: &'db dyn Db, m: ManifestInput, name: VariantName<'db>) -> Option<VariantConfig> {
-    let variant: &Variant = m.manifest(db).variants.get(name.name(db))?;
-    VariantConfig::of(variant).ok()
+    m.manifest(db).variants.get(name.name(db))?.config.as_deref().cloned()
 }
 
 /// What is known of an action. Reads the wave even when it is done: salsa dates a value by what its last run read, so
