@@ -1,8 +1,8 @@
 //! The index: action results, small blobs, file stamps and notes in one embedded database.
 //!
-//! The database is open only for a moment, because it locks out other processes; a snapshot in memory serves reads. Results and stamps
-//! are read at once, blobs and notes when they are asked for: one by one, and all of them after some. What is put stands in a journal
-//! beside the database until that has grown; the snapshot takes over what other processes have put when something is missing.
+//! The database is open only for a moment, because it locks out other processes; a snapshot in memory serves reads. Entries are read
+//! when they are asked for: one by one, and after some, all of those kinds. What is put stands in a journal beside the database until
+//! that has grown; the snapshot takes over what other processes have put when something is missing.
 
 use crate::journal::{Entry, Journal, Key, Locked};
 use crate::{Digest, FileStamp, StoreError};
@@ -24,8 +24,11 @@ pub(crate) const JOURNAL: &str = "journal-v2";
 const FULL: u64 = 1 << 20;
 /// Bytes of a journal that the database takes over at the end of a build: the next one reads all of it.
 const LONG: u64 = 1 << 18;
-/// Entries that are read one by one before all the others are read, too.
+/// Entries that are read one by one before all the others of their group are read, too.
 const SINGLE: u32 = 64;
+/// Kinds that are read together: what a build asks of every action and file, and what it asks of those that have changed. The last also
+/// holds the kind that a program without remotes does not know.
+const GROUPS: [&[u8]; 2] = [&[Kind::Action as u8, Kind::Stamp as u8], &[Kind::SmallBlob as u8, Kind::Note as u8, 5]];
 
 /// Kinds of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +43,11 @@ pub(crate) enum Kind {
     Remote = 5,
 }
 
+/// Number of the group of a kind.
+fn group(kind: u8) -> usize {
+    usize::from(!GROUPS[0].contains(&kind))
+}
+
 /// Least time between two looks at what other processes have put.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -48,8 +56,8 @@ pub(crate) struct Index {
     journal: Journal,
     /// What is known; of what was looked for in vain or removed, that it is not there.
     entries: HashMap<Key, Option<Vec<u8>>>,
-    /// Entries that were read one by one; `None` once all are here.
-    singles: Option<u32>,
+    /// Entries of each group that were read one by one; `None` once all are here.
+    singles: [Option<u32>; 2],
     /// What was put and removed here and is not in the journal yet.
     pending: Vec<Entry>,
     /// Whether something is in the journal that a loss of power could take.
@@ -69,7 +77,7 @@ impl Index {
             path,
             journal,
             entries: HashMap::new(),
-            singles: None,
+            singles: [None; 2],
             pending: Vec::new(),
             is_volatile: false,
             looked: ([None, None], now, Duration::ZERO),
@@ -77,12 +85,11 @@ impl Index {
         };
         index.looked.0 = index.stamps();
         if index.path.exists() {
-            index.singles = Some(0);
-            let found = index.read(|db| read(db, &[Kind::Action as u8, Kind::Stamp as u8]))?;
-            index.entries = found.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            // A damaged database shows now.
+            index.read(|db| db.begin().map(drop))?;
+            index.singles = [Some(0); 2];
         }
-        let journal = index.journal.read();
-        index.entries.extend(journal);
+        index.entries = index.journal.read().into_iter().collect();
         Ok(index)
     }
 
@@ -109,10 +116,11 @@ impl Index {
         }
     }
 
-    /// Reads what has not been read yet. What cannot be read is missing.
-    fn load(&mut self) {
-        if self.singles.take().is_some() && self.path.exists() {
-            for (key, value) in self.read(|db| read_all(db)).unwrap_or_default() {
+    /// Reads what has not been read yet of a kind and those of its group. What cannot be read is missing.
+    fn load(&mut self, kind: u8) {
+        let group = group(kind);
+        if self.singles[group].take().is_some() && self.path.exists() {
+            for (key, value) in self.read(|db| read(db, GROUPS[group])).unwrap_or_default() {
                 self.entries.entry(key).or_insert(Some(value));
             }
         }
@@ -120,14 +128,14 @@ impl Index {
 
     /// Looks for an entry that is not known.
     fn fetch(&mut self, key: &Key) {
-        match self.singles {
-            Some(n) if n < SINGLE && self.path.exists() => {
-                self.singles = Some(n + 1);
+        match &mut self.singles[group(key.0)] {
+            Some(n) if *n < SINGLE && self.path.exists() => {
+                *n += 1;
                 if let Ok(found) = self.read(|db| read_one(db, key)) {
                     self.entries.insert(key.clone(), found);
                 }
             }
-            _ => self.load(),
+            _ => self.load(key.0),
         }
     }
 
@@ -170,7 +178,7 @@ impl Index {
 
     pub(crate) fn get(&mut self, kind: Kind, key: &[u8]) -> Option<&[u8]> {
         let key = (kind as u8, key.to_vec());
-        if self.singles.is_some() && !self.entries.contains_key(&key) {
+        if self.singles[group(key.0)].is_some() && !self.entries.contains_key(&key) {
             self.fetch(&key);
         }
         self.entries.get(&key)?.as_deref()
@@ -192,7 +200,7 @@ impl Index {
 
     /// Keys of the entries of a kind.
     pub(crate) fn keys(&mut self, kind: Kind) -> impl Iterator<Item = &[u8]> {
-        self.load();
+        self.load(kind as u8);
         let of_kind = move |((k, _), value): &(&Key, &Option<Vec<u8>>)| *k == kind as u8 && value.is_some();
         self.entries.iter().filter(of_kind).map(|((_, name), _)| name.as_slice())
     }
@@ -225,8 +233,8 @@ impl Index {
         let mut journal = Journal::new(self.journal.path().to_owned());
         let mut journal = journal.lock().map_err(redb::Error::Io)?;
         self.take_over(db, &mut journal)?;
-        self.entries = read_all(db)?.into_iter().map(|(key, value)| (key, Some(value))).collect();
-        self.singles = None;
+        self.entries = read(db, &GROUPS.concat())?.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        self.singles = [None; 2];
         let chosen = choose(self);
         for (kind, key) in &chosen {
             self.remove(*kind, key);
@@ -237,7 +245,7 @@ impl Index {
 
     /// Number and total size of the entries of a kind.
     pub(crate) fn tally(&mut self, kind: Kind) -> (u64, u64) {
-        self.load();
+        self.load(kind as u8);
         let sizes = self.entries.iter().filter(|(k, _)| k.0 == kind as u8).filter_map(|(_, v)| Some(v.as_ref()?.len()));
         sizes.fold((0, 0), |(n, bytes), size| (n + 1, bytes + size as u64))
     }
@@ -380,11 +388,6 @@ fn read(db: &dyn Readable, kinds: &[u8]) -> Result<HashMap<Key, Vec<u8>>, redb::
         }
     }
     Ok(out)
-}
-
-fn read_all(db: &dyn Readable) -> Result<HashMap<Key, Vec<u8>>, redb::Error> {
-    // Also those that a program without remotes does not know.
-    read(db, &[1, 2, 3, 4, 5])
 }
 
 fn write_all(db: &Database, pending: &[Entry]) -> Result<(), redb::Error> {

@@ -13,8 +13,8 @@ pub struct FileStamp {
     device: u64,
     inode: u64,
     size: u64,
-    modified_ns: u128,
-    changed_ns: u128,
+    modified_ns: u64,
+    changed_ns: u64,
 }
 
 impl FileStamp {
@@ -24,7 +24,7 @@ impl FileStamp {
         #[cfg(unix)]
         let (device, inode, changed_ns) = {
             use std::os::unix::fs::MetadataExt;
-            let changed = metadata.ctime().max(0) as u128 * 1_000_000_000 + metadata.ctime_nsec().max(0) as u128;
+            let changed = metadata.ctime().max(0) as u64 * 1_000_000_000 + metadata.ctime_nsec().max(0) as u64;
             (metadata.dev(), metadata.ino(), changed)
         };
         #[cfg(not(unix))]
@@ -47,20 +47,21 @@ impl FileStamp {
     pub fn is_settled_finely(&self, now: SystemTime) -> bool {
         let (latest, now_ns) = (self.modified_ns.max(self.changed_ns), since_epoch(Some(now)));
         let fine = !latest.is_multiple_of(1_000_000_000);
-        self.is_settled(now) || (fine && now_ns > latest + TICKS.as_nanos())
+        self.is_settled(now) || (fine && now_ns > latest.saturating_add(TICKS.as_nanos() as u64))
     }
 
     /// Whether a change after `now` must show in the stamp: its times are further from `now` than the clock's grain. Times in the future
     /// (a clock that was put back, a file from elsewhere) are as good as old ones: what is written now gets other ones.
     pub fn is_settled(&self, now: SystemTime) -> bool {
         let now = since_epoch(Some(now));
-        [self.modified_ns, self.changed_ns].iter().all(|at| now.abs_diff(*at) > RACY.as_nanos())
+        [self.modified_ns, self.changed_ns].iter().all(|at| now.abs_diff(*at) > RACY.as_nanos() as u64)
     }
 }
 
 /// As [`RACY`], where times are fine: two ticks of the slowest clock that systems stamp files with.
 const TICKS: Duration = Duration::from_millis(20);
 
-fn since_epoch(time: Option<SystemTime>) -> u128 {
-    time.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_nanos())
+/// Nanoseconds since 1970; they fit until 2554.
+fn since_epoch(time: Option<SystemTime>) -> u64 {
+    time.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -7,6 +7,7 @@ use crate::custom::Cancelled;
 use crate::error::EngineError;
 use crate::events::{Event, EventSink};
 use crate::executor::{Executor, LOST};
+use crate::fingerprint;
 use crate::finish::warn;
 use crate::manifest::{CUSTOM_PREFIX, Overlay, STAGE_PREFIX, Variant};
 use crate::project::Project;
@@ -68,7 +69,7 @@ impl Project {
         events: &dyn EventSink,
     ) -> Result<BuildReport, EngineError> {
         let names = self.select(&options.selectors)?;
-        let mut stamps = Stamps::load(self.store.root());
+        let stamps = Stamps::load(self.store.root());
         let request = stamp::request(&self.text, &self.overlay, &options.selectors, &program(self.registry));
         if watch.is_none() && options.force.is_empty() && stamps.hold(request) {
             for (variant, stage, message) in stamps.told(request) {
@@ -89,13 +90,13 @@ impl Project {
         if !options.dry_run && !done.report.cancelled {
             let complete = done.report.variants.iter().all(VariantReport::is_done);
             let changed = !done.stamps.is_empty();
-            let record = Arc::make_mut(&mut stamps);
+            let mut record = Stamps::own(stamps);
             record.add(done.stamps);
             if complete {
                 record.complete(request, self.out(), &done.sources, done.answers, &names, self.began.min(start));
             }
             if changed || complete {
-                stamps.save(self.store.root());
+                record.save(self.store.root());
             }
         }
         Ok(done.report)
@@ -192,7 +193,7 @@ impl Project {
     /// Digest of everything that each variant is made from: its settings, the bytes of all that the scan looked at for
     /// it, the program. Variants whose sources are not all there have none.
     fn fingerprints(&self, scan: &Scan, names: &[String]) -> BTreeMap<String, Digest> {
-        let program = program(self.registry);
+        let shared = format!("{:?}", (program(self.registry), self.out()));
         let mut out = BTreeMap::new();
         for variant in names.iter().filter_map(|n| self.manifest.variants.get(n)) {
             let Some(looked) = scan.of_variant.get(&variant.name) else { continue };
@@ -212,10 +213,16 @@ impl Project {
                 _ => None,
             };
             if let Some(sources) = looked.iter().chain(external).map(digest).collect::<Option<Vec<_>>>() {
-                let settings: Vec<_> = variant.settings.0.iter().map(|(path, s)| (path, &s.value)).collect();
-                let rewrites = &variant.rewrites;
-                let all = (&variant.name, &variant.model, settings, rewrites, sources, &program, self.out());
-                out.insert(variant.name.clone(), Digest::of(format!("{all:?}").as_bytes()));
+                let mut all = fingerprint::Bytes::default();
+                variant.settings.0.iter().for_each(|(path, setting)| all.setting(path, &setting.value));
+                for (key, whole, part) in sources {
+                    all.text(&key).bytes(&whole.0).bytes(&part.0);
+                }
+                all.text(&variant.name).text(&variant.model).text(&shared);
+                if !variant.rewrites.is_empty() {
+                    all.text(&format!("{:?}", variant.rewrites));
+                }
+                out.insert(variant.name.clone(), all.digest());
             }
         }
         out

@@ -19,6 +19,7 @@ mod evaluate;
 mod events;
 mod executor;
 mod external;
+mod fingerprint;
 mod finish;
 mod gate;
 mod graph;

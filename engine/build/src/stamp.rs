@@ -84,7 +84,13 @@ impl VariantStamp {
 
     /// Whether the files in this folder are the ones that were left there.
     pub(crate) fn holds(&self, folder: &Path) -> bool {
-        self.files.iter().all(|(name, stamp)| stamp_of(&folder.join(name)).as_ref() == Some(stamp))
+        let mut path = folder.join("");
+        self.files.iter().all(|(name, stamp)| {
+            path.push(name);
+            let now = stamp_of(&path);
+            path.pop();
+            now.as_ref() == Some(stamp)
+        })
     }
 }
 
@@ -142,6 +148,12 @@ impl Stamps {
         of.iter().zip(found).filter_map(|((name, _), stamp)| Some(((*name).clone(), stamp?))).collect()
     }
 
+    /// A record of one's own, for changing: the one that this process knows is given up for it, not copied.
+    pub(crate) fn own(stamps: Arc<Stamps>) -> Stamps {
+        KNOWN.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(_, _, known)| Arc::ptr_eq(known, &stamps));
+        Arc::unwrap_or_clone(stamps)
+    }
+
     /// Adds variants that a build finished.
     pub(crate) fn add(&mut self, variants: BTreeMap<String, VariantStamp>) {
         self.variants.extend(variants);
@@ -157,7 +169,10 @@ impl Stamps {
         names: &[String],
         start: SystemTime,
     ) {
-        self.requests.retain(|r| r.digest != digest);
+        // Of others, those that the variants of today still answer: a request whose variants have become others never holds again.
+        let variants = &self.variants;
+        let is_made = |(name, print): &(String, Digest)| variants.get(name).is_some_and(|v| v.fingerprint == *print);
+        self.requests.retain(|r| r.digest != digest && r.variants.iter().all(is_made));
         let sources: Vec<(PathBuf, Option<FileStamp>)> = sources.iter().map(|p| (p.clone(), stamp_of(p))).collect();
         let settled = sources.iter().all(|(_, s)| s.as_ref().is_some_and(|s| s.is_settled_finely(start)));
         let known = |n: &String| Some((n.clone(), self.variants.get(n)?.fingerprint));
@@ -169,9 +184,9 @@ impl Stamps {
     }
 
     /// Writes the record; a folder that cannot be written costs the short cut, nothing else.
-    pub(crate) fn save(self: &Arc<Stamps>, store: &Path) {
+    pub(crate) fn save(self, store: &Path) {
         let (tmp, path) = (store.join(format!("{FILE}.{}", std::process::id())), store.join(FILE));
-        let written = postcard::to_stdvec(&**self).ok().is_some_and(|bytes| std::fs::write(&tmp, bytes).is_ok());
+        let written = postcard::to_stdvec(&self).ok().is_some_and(|bytes| std::fs::write(&tmp, bytes).is_ok());
         // The stamp of the file itself, whatever another build puts in its place.
         let stamp = std::fs::File::open(&tmp).ok();
         if !written || std::fs::rename(&tmp, &path).is_err() {
@@ -179,7 +194,7 @@ impl Stamps {
             return;
         }
         let stamp = stamp.and_then(|file| file.metadata().ok()).map(|m| FileStamp::of(&m));
-        *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = stamp.map(|stamp| (path, stamp, self.clone()));
+        *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = stamp.map(|stamp| (path, stamp, Arc::new(self)));
     }
 }
 
@@ -191,9 +206,12 @@ fn each<T: Sync, R: Send>(items: &[T], look: impl Fn(&T) -> R + Sync) -> Vec<R> 
     }
     let look = &look;
     std::thread::scope(|scope| {
-        let parts = items.chunks(items.len().div_ceil(threads));
+        let (own, others) = items.split_at(items.len().div_ceil(threads));
+        let parts = others.chunks(own.len());
         let asked: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().map(look).collect::<Vec<R>>())).collect();
-        asked.into_iter().flat_map(|part| part.join().unwrap_or_else(|e| std::panic::resume_unwind(e))).collect()
+        let mut found: Vec<R> = own.iter().map(look).collect();
+        found.extend(asked.into_iter().flat_map(|part| part.join().unwrap_or_else(|e| std::panic::resume_unwind(e))));
+        found
     })
 }
 

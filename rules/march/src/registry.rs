@@ -32,6 +32,9 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Text of a built-in march file, complete: what a file takes over from its `[base]` march is written out.
 pub fn source(name: &str) -> Option<Cow<'static, str>> {
     let (_, text) = BUILT_IN.iter().chain(MODELS).find(|(n, _)| *n == name)?;
+    if !text.contains("\n[base]") {
+        return Some(Cow::Borrowed(text));
+    }
     let Ok(mut table) = text.parse::<Table>() else { return Some(Cow::Borrowed(text)) };
     match table.remove("base") {
         Some(Value::Table(base)) => {

@@ -31,7 +31,7 @@ pub struct CompileConfig {
 
 /// Reads the settings; problems name what contradicts what.
 pub(super) fn compile(variant: &Variant, problems: &mut Vec<Diagnostic>) -> CompileConfig {
-    let value = |key: &str| variant.settings.get(&format!("compile.{key}"));
+    let value = |key: &str| variant.settings.of("compile", key);
     let integer = |key: &str| value(key).and_then(|s| s.value.as_integer());
     let mut wrong = |key: &str, what: String, hint: &str| {
         let mut d = Diagnostic::error("MANIFEST11", format!("variant {}: {what}", variant.name)).hint(hint);

@@ -183,7 +183,7 @@ const OF_CALIBRATION: [&str; 2] = ["asymmetric", "bias_correction"];
 
 fn calibration(variant: &Variant, method: Method, max_percentile: f64, problems: &mut Vec<Diagnostic>) -> Calibration {
     let default = Calibration::default();
-    let value = |key: &str| variant.settings.get(&format!("calibration.{key}")).map(|s| &s.value);
+    let value = |key: &str| variant.settings.of("calibration", key).map(|s| &s.value);
     let words = texts(variant, "optimization");
     let flag = |key: &str| match value(key).and_then(toml::Value::as_bool) {
         Some(set) => set,

@@ -29,7 +29,7 @@ pub struct EvalConfig {
 
 impl EvalConfig {
     pub(super) fn of(variant: &Variant, problems: &mut Vec<Diagnostic>) -> EvalConfig {
-        let setting = |key: &str| variant.settings.get(&format!("eval.{key}"));
+        let setting = |key: &str| variant.settings.of("eval", key);
         let text = |key: &str| setting(key).and_then(|s| s.value.as_str()).map(str::to_owned);
         let config = EvalConfig {
             data: data(variant, "eval.data"),

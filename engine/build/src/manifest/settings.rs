@@ -28,13 +28,31 @@ impl Settings {
             return self.0.get(&parts(path));
         }
         // A variant has few settings: looking at all of them costs less than making a key.
-        self.0.iter().find(|(key, _)| key.iter().map(String::as_str).eq(path.split('.'))).map(|(_, setting)| setting)
+        self.0.iter().find(|(key, _)| is_path(key, path)).map(|(_, setting)| setting)
+    }
+
+    /// The setting of a key of a group.
+    pub(super) fn of(&self, group: &str, key: &str) -> Option<&Setting> {
+        self.0.iter().find(|(path, _)| matches!(path.as_slice(), [g, k] if k == key && g == group)).map(|(_, s)| s)
     }
 
     /// Lays other settings over these.
     pub(super) fn lay(&mut self, over: &Settings) {
         self.0.extend(over.0.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
+}
+
+/// Whether these are the parts of a dotted path.
+fn is_path(parts: &[String], path: &str) -> bool {
+    let Some((last, before)) = parts.split_last() else { return false };
+    let mut rest = path;
+    for part in before {
+        match rest.strip_prefix(part.as_str()).and_then(|behind| behind.strip_prefix('.')) {
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    rest == last
 }
 
 /// A place in the manifest's text.
