@@ -15,7 +15,7 @@ const DISK: f64 = 3.0;
 const MEMORY: f64 = 2.0;
 
 fn manifest(count: usize) -> String {
-    let percentiles: Vec<String> = (0..count.div_ceil(2)).map(|i| format!("{:.5}", 0.999 + i as f64 * 1e-6)).collect();
+    let percentiles: Vec<String> = (0..count.div_ceil(2)).map(|i| format!("{:.6}", 0.999 + i as f64 * 1e-6)).collect();
     let (model, data) = (assets().join("models/efficientnet_lite0.onnx"), assets().join("data/photos_calib"));
     format!(
         "[defaults]\noptimize_level = \"O0\"\nartifacts = [\"report.md\", \"quant_info.json\"]\n[model.lite0]\npath = {model:?}\n\
