@@ -3,6 +3,11 @@
 //! A bin is fixed by a number's own sign, exponent and top nine mantissa bits, so no range has to be known first, counts
 //! are exact integers, and merging is addition: any split of the samples, in any order, gives equal histograms.
 
+mod counter;
+
+pub use counter::Counter;
+
+use ptq_kernels::Places;
 use serde::{Deserialize, Serialize};
 
 /// Bins for each power of two: nine mantissa bits, a relative width between 1/1024 and 1/512.
@@ -16,26 +21,13 @@ const BINS: usize = OCTAVES * BINS_PER_OCTAVE;
 const SHIFT: u32 = 14;
 const FIRST_KEY: u32 = ((127 + LOWEST_EXPONENT) as u32) << (23 - SHIFT);
 
-/// Bits of a float32 without its sign, and those of infinity.
-const MAGNITUDE: u32 = 0x7fff_ffff;
-const INFINITE: u32 = 0x7f80_0000;
-/// Elements whose places are found before they are counted: the first is a loop of vector instructions.
-const CHUNK: usize = 1024;
-/// Counters that take turns for elements without a bin: behind a Relu half of all are zeros, and each would wait for the one before.
-const LANES: usize = 4;
-
-/// Index into the counts for the `i`-th element, which is finite.
-fn place_of(bits: u32, i: usize) -> u32 {
-    let key = (bits & MAGNITUDE) >> SHIFT;
-    let bin = key.wrapping_sub(FIRST_KEY).min(BINS as u32 - 1);
-    let small = (2 * BINS + i % LANES) as u32;
-    if key < FIRST_KEY { small } else { bin + (bits >> 31) * BINS as u32 }
-}
+/// Where elements are counted.
+const PLACES: Places = Places { shift: SHIFT, first: FIRST_KEY, bins: BINS as u32 };
 
 /// Counts of a tensor's elements by magnitude and sign, with exact extremes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
-    /// [`BINS`] of positive elements, then as many of negative ones, then [`LANES`] that are empty but while elements are counted.
+    /// [`BINS`] of positive elements, then as many of negative ones.
     counts: Vec<u64>,
     /// Elements that are zero or too small for a bin.
     pub zeros: u64,
@@ -52,7 +44,7 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Histogram {
         Histogram {
-            counts: vec![0; 2 * BINS + LANES],
+            counts: vec![0; 2 * BINS],
             zeros: 0,
             nans: 0,
             infinities: 0,
@@ -63,57 +55,11 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts every element of a tensor.
+    /// Counts every element of a tensor. For many tensors a [`Counter`] is faster.
     pub fn observe(&mut self, values: &[f32]) {
-        let mut places = [0u32; CHUNK];
-        for chunk in values.chunks(CHUNK) {
-            let largest = chunk.iter().fold(0, |m: u32, v| m.max(v.to_bits() & MAGNITUDE));
-            if largest >= INFINITE {
-                self.observe_special(chunk);
-                continue;
-            }
-            // Eight running extremes, so that the loop needs no one before the other.
-            let (mut low, mut high) = ([f32::INFINITY; 8], [f32::NEG_INFINITY; 8]);
-            let eights = chunk.chunks_exact(8);
-            let rest = eights.remainder();
-            for eight in eights {
-                for ((low, high), &v) in low.iter_mut().zip(&mut high).zip(eight) {
-                    *low = if v < *low { v } else { *low };
-                    *high = if v > *high { v } else { *high };
-                }
-            }
-            for &v in low.iter().chain(&high).chain(rest).filter(|v| v.is_finite()) {
-                self.min = if v < self.min { v } else { self.min };
-                self.max = if v > self.max { v } else { self.max };
-            }
-            for (i, (place, v)) in places.iter_mut().zip(chunk).enumerate() {
-                *place = place_of(v.to_bits(), i);
-            }
-            for &place in &places[..chunk.len()] {
-                self.counts[place as usize] += 1;
-            }
-        }
-        for lane in &mut self.counts[2 * BINS..] {
-            self.zeros += std::mem::take(lane);
-        }
-        // A zero has no sign here: which of two came first must not be seen.
-        self.min += 0.0;
-        self.max += 0.0;
-    }
-
-    /// [`Histogram::observe`] where some elements are not finite.
-    fn observe_special(&mut self, values: &[f32]) {
-        for (i, &v) in values.iter().enumerate() {
-            match v.to_bits() & MAGNITUDE {
-                INFINITE => self.infinities += 1,
-                magnitude if magnitude > INFINITE => self.nans += 1,
-                _ => {
-                    self.min = if v < self.min { v } else { self.min };
-                    self.max = if v > self.max { v } else { self.max };
-                    self.counts[place_of(v.to_bits(), i) as usize] += 1;
-                }
-            }
-        }
+        let mut counter = Counter::default();
+        counter.observe(values);
+        self.merge(&counter.finish());
     }
 
     /// Adds another histogram's counts.
@@ -197,7 +143,7 @@ impl Serialize for Histogram {
 impl<'de> Deserialize<'de> for Histogram {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Histogram, D::Error> {
         let sparse = Sparse::deserialize(d)?;
-        let mut counts = vec![0u64; 2 * BINS + LANES];
+        let mut counts = vec![0u64; 2 * BINS];
         for (from, list) in [(0, &sparse.positive), (BINS, &sparse.negative)] {
             for &(i, c) in list {
                 let bin = counts[from..from + BINS].get_mut(i as usize);

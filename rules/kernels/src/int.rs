@@ -36,6 +36,8 @@ mod word_conv;
 mod word_matmul;
 mod words;
 
+use crate::vectorized::vectorized;
+
 pub use border::{dequantize_bytes, fake_quantize, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
@@ -77,15 +79,4 @@ impl Sign {
             Sign::Signed => (-128, 127),
         }
     }
-}
-
-/// Runs `f` compiled for the instruction set's vectors.
-#[inline(always)]
-fn vectorized<R>(isa: crate::Isa, f: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    if isa.avx2() {
-        return avx2::with(isa, f);
-    }
-    let _ = isa;
-    f()
 }

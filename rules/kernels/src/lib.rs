@@ -15,9 +15,11 @@ mod isa;
 pub mod lattice;
 pub mod math;
 mod parallel;
+mod places;
 mod planes;
 pub mod requant;
 mod team;
+mod vectorized;
 
 pub use error::KernelError;
 pub use float::{Activation, FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
@@ -29,3 +31,4 @@ pub use int::{
 };
 pub use isa::Isa;
 pub use parallel::split;
+pub use places::{Extremes, Places};

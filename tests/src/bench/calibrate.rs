@@ -199,7 +199,7 @@ impl Subject {
             let mut histograms = std::collections::BTreeMap::new();
             let mut see = |v, t: &Tensor| {
                 if let (true, Ok(values)) = (wanted.contains(&v), t.f32s()) {
-                    histograms.entry(v).or_insert_with(ptq_calibrate::Histogram::default).observe(values);
+                    histograms.entry(v).or_insert_with(ptq_calibrate::Counter::default).observe(values);
                 }
             };
             inputs

@@ -1,6 +1,6 @@
 //! Functions of one number that a convolution applies to its results while they are in cache.
 
-use crate::{Isa, math};
+use crate::{Isa, math, vectorized::vectorized};
 
 /// An activation behind a convolution. Each gives the bits of the ONNX operator of this name computed on its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,14 +61,4 @@ impl Activation {
 
 fn change(isa: Isa, x: &mut [f32], f: impl Fn(f32) -> f32) {
     vectorized(isa, || x.iter_mut().for_each(|v| *v = f(*v)));
-}
-
-/// Runs `f` compiled for the vector instructions of `isa`, as far as it is inlined.
-pub(super) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    if isa.avx2() {
-        return super::avx2::with(isa, f);
-    }
-    let _ = isa;
-    f()
 }

@@ -194,15 +194,3 @@ unsafe fn taps_block<const V: usize>(bias: f32, taps: &[(usize, f32)], plane: &[
         unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(x + 8 * v), acc[v]) };
     }
 }
-
-/// Runs `f` with AVX2 and FMA enabled, so that what is inlined into it is compiled for them.
-pub(super) fn with<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
-    assert!(isa.avx2());
-    // SAFETY: AVX2 and FMA are present (checked).
-    unsafe { with_avx2(f) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}

@@ -1,11 +1,11 @@
 //! Convolution that reads windows from padded planes in place: a step of k is one address for 32 neighbouring pixels, so
 //! nothing is copied apart.
 
-use super::activation::vectorized;
 use super::conv::FloatConv;
 use super::scratch;
 use super::tile::{MR, NR};
 use crate::planes::Planes;
+use crate::vectorized::vectorized;
 use crate::{Isa, parallel};
 
 /// Pixels of a tile.
