@@ -11,6 +11,7 @@ pub fn rules() -> Registry {
         &ptq_parse::ParseRule,
         &ptq_fuse::FuseRule,
         &ptq_calibrate::ObserveRule,
+        &ptq_calibrate::MergeRule,
         &ptq_calibrate::ChannelRule,
         &ptq_calibrate::ReferenceRule,
         &ptq_calibrate::ScoreRule,

@@ -19,7 +19,8 @@ pub use report::{Analysis, GraphNode, NodeAnalysis, Parts, Proposal, ValueAnalys
 
 use crate::answers::{Answers, Stop, request};
 use crate::channels::{ChannelParams, ChannelRanges};
-use crate::rule::{CalibrateParams, blobs, by_shard, files, merged, merged_channels, observations_of, scored};
+use crate::merge::merged;
+use crate::rule::{CalibrateParams, blobs, by_shard, files, merged_channels, observations_of, scored};
 use crate::samples::Sample;
 use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams};
 use crate::search::{at_values, computing};

@@ -1,7 +1,7 @@
 //! The calibrate stage: which range of real numbers each quantized tensor covers.
 //!
 //! Build rules. [`InspectRule`] looks at the files of a shard of samples; [`ObserveRule`] runs the float graph on a shard of samples and counts every observed tensor into a
-//! mergeable [`Histogram`]; [`CalibrateRule`] asks for the shards it needs, merges them and chooses thresholds
+//! mergeable [`Histogram`]; [`MergeRule`] adds up the shards, once for all tables; [`CalibrateRule`] chooses thresholds from that
 //! (`methods/`), activation parameters and weight scales. One more sample is one more shard; another method is none.
 //! Not here: where nodes run (`ptq-place`), integer constants (`ptq-partition`).
 
@@ -16,6 +16,7 @@ mod improve;
 mod inspect;
 mod kept;
 mod loaded;
+mod merge;
 pub mod methods;
 mod moments;
 mod observe;
@@ -24,6 +25,7 @@ mod rule;
 mod samples;
 mod score;
 mod search;
+mod shards;
 mod spread;
 mod table;
 #[cfg(test)]
@@ -37,9 +39,10 @@ pub use analyze::{
 };
 pub use channels::{ChannelParams, ChannelRule};
 pub use correct::{CorrectParams, CorrectRule};
-pub use histogram::{BINS_PER_OCTAVE, Histogram};
+pub use histogram::{BINS_PER_OCTAVE, Counter, Histogram};
 pub use inspect::{DATA, FileFacts, InspectParams, InspectRule, Inspected, SampledInput};
 pub use loaded::THRESHOLDS;
+pub use merge::{MergeParams, MergeRule};
 pub use moments::{MomentParams, MomentRule};
 pub use observe::{ObserveParams, ObserveRule, load_sample};
 pub use params::{Calibration, Method, Pick, ScoreAt, Way, WeightRounding, WeightScale, quant_params};

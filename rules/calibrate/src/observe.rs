@@ -1,6 +1,6 @@
 //! The observe rule: one shard of samples through the float graph, every chosen value into a histogram.
 
-use crate::{Histogram, samples::samples, spread::spread_fold};
+use crate::{Counter, Histogram, merge, samples::samples, spread::spread_fold};
 use ptq_exec::FloatPlan;
 use ptq_ir::{Diagnostic, Graph, InputSpec, Tensor, ValueId};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
@@ -25,8 +25,8 @@ pub struct ObserveRule;
 /// Name of the blob of histograms.
 pub(crate) const HISTOGRAMS: &str = "histograms";
 
-/// Histograms by value index.
-type Observed = BTreeMap<ValueId, Histogram>;
+/// What was counted so far, by value index.
+type Observed = BTreeMap<ValueId, Counter>;
 
 impl BuildRule for ObserveRule {
     fn name(&self) -> &'static str {
@@ -52,16 +52,14 @@ impl BuildRule for ObserveRule {
         };
         let run = |into: &mut Observed, i: usize| observe_sample(&plan, &load(i)?, &wanted, into);
         // Merging is exact and has no order, so the number of threads cannot be seen.
-        let mut observed = Observed::new();
-        for part in spread_fold(count, ctx, run)? {
-            for (v, h) in part {
-                observed.entry(v).or_default().merge(&h);
-            }
+        let mut observed: BTreeMap<ValueId, Histogram> = BTreeMap::new();
+        for (v, counter) in spread_fold(count, ctx, run)?.into_iter().flatten() {
+            let counted = counter.finish();
+            observed.entry(v).and_modify(|all| all.merge(&counted)).or_insert(counted);
         }
         let table: BTreeMap<&str, &Histogram> =
             observed.iter().map(|(v, h)| (graph.value(*v).name.as_str(), h)).collect();
-        let bytes = ptq_ir::to_bytes(&table).map_err(|e| Failure::from(Diagnostic::error("CALIB03", e.to_string())))?;
-        Ok(Step::Done(Blobs::from([(HISTOGRAMS.to_owned(), bytes)])))
+        Ok(Step::Done(Blobs::from([(HISTOGRAMS.to_owned(), merge::bytes(&table)?)])))
     }
 }
 

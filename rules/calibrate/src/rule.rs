@@ -1,6 +1,5 @@
 //! The calibrate stage as the engine sees it: ask for observations, then choose parameters.
 
-use crate::Histogram;
 use crate::answers::{Answers, Stop, request};
 use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, between_convs, merge, refused};
 use crate::findings::findings;
@@ -8,11 +7,13 @@ use crate::improve::Improvement;
 use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
 use crate::kept::{self, GIVEN};
 use crate::loaded::{self, THRESHOLDS, left_out, loaded};
-use crate::observe::{HISTOGRAMS, ObserveParams};
+use crate::merge::{MergeParams, merged, observed};
+use crate::observe::ObserveParams;
 use crate::params::{Calibration, Method, Way, WeightRounding};
 use crate::samples::{Sample, samples};
 use crate::score::ScoreParams;
 use crate::search::{Scorer, compared, search};
+use crate::shards::shards;
 use crate::table::{Observations, is_image};
 use crate::values::{further, origin, shared};
 use crate::weights::not_kept;
@@ -98,9 +99,9 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
                 return Err(left_out(&graph, &found.missing).into());
             }
             inspected(answers.ask(inspections(&params, &inputs, &files)?)?)?;
-            let observed = merged(answers.ask(observations_of(&params, &graph, &scales, &files)?)?)?;
+            let seen = merged(answers.ask(observations_of(&params, &graph, &scales, &files)?)?)?;
             let names = found.missing.iter().map(|v| &graph.value(origin(&graph, *v)).name);
-            found.histograms.extend(names.filter_map(|n| Some((n.clone(), observed.get(n)?.clone()))));
+            found.histograms.extend(names.filter_map(|n| Some((n.clone(), seen.get(n)?.clone()))));
             completed = Some(loaded::completed(&graph, &found.missing));
         }
         Arc::new(found.histograms)
@@ -249,8 +250,8 @@ fn inspected(results: &[Blobs]) -> Result<Vec<FileFacts>, Failure> {
     if all.problems.is_empty() { Ok(all.files) } else { Err(all.problems.into()) }
 }
 
-/// One observe action a shard of samples, or one of synthetic samples, for the values that all placements share; and as many for
-/// what this one needs besides, so that a placement observes what never was, and nothing else.
+/// One action for the values that all placements share, and one for what this one needs besides, so that a placement observes what
+/// never was, and nothing else: the merge of all shards of samples, or synthetic samples.
 pub(crate) fn observations_of(
     params: &CalibrateParams,
     graph: &Graph,
@@ -268,7 +269,7 @@ pub(crate) fn observations_of(
         };
         match files {
             [] => out.push(request("observe", &observe, [], Vec::new())?),
-            files => out.extend(by_shard("observe", &observe, params, files)?),
+            files => out.push(observed(MergeParams { observe, shard: params.shard }, files)?),
         }
     }
     Ok(out)
@@ -281,30 +282,6 @@ fn channels_of(params: &CalibrateParams, graph: &Graph, files: &[Sample]) -> Res
     by_shard("channels", &channels, params, files)
 }
 
-/// Samples in runs of about `size`, whose ends depend on the samples' names alone: one more sample changes the run that it
-/// falls into and no others, wherever its name stands in the order. A run ends behind a name with one hash in `size / 2`, after half
-/// as many samples at the earliest and twice as many at the latest.
-fn shards(files: &[Sample], size: usize) -> Vec<&[Sample]> {
-    let size = size.max(1);
-    let ends = |sample: &Sample| {
-        let name = sample.first().map_or("", |(blob, _)| blob.as_str());
-        let hash = blake3::hash(name.as_bytes());
-        usize::from(hash.as_bytes()[0]).is_multiple_of((size / 2).max(1))
-    };
-    let (mut out, mut from) = (Vec::new(), 0);
-    for (i, sample) in files.iter().enumerate() {
-        let count = i + 1 - from;
-        if (count >= size.div_ceil(2) && ends(sample)) || count >= 2 * size || size == 1 {
-            out.push(&files[from..=i]);
-            from = i + 1;
-        }
-    }
-    if from < files.len() {
-        out.push(&files[from..]);
-    }
-    out
-}
-
 pub(crate) fn by_shard(
     rule: &'static str,
     asked: &impl Serialize,
@@ -313,17 +290,6 @@ pub(crate) fn by_shard(
 ) -> Result<Vec<ActionRequest>, Failure> {
     let shards = shards(files, params.shard).into_iter();
     shards.map(|shard| request(rule, asked, shard.iter().flatten().map(|(blob, _)| blob), Vec::new())).collect()
-}
-
-pub(crate) fn merged(results: &[Blobs]) -> Result<BTreeMap<String, Histogram>, Failure> {
-    let mut all: BTreeMap<String, Histogram> = BTreeMap::new();
-    for result in results {
-        let shard: BTreeMap<String, Histogram> = decoded(result, HISTOGRAMS)?;
-        for (name, histogram) in shard {
-            all.entry(name).or_default().merge(&histogram);
-        }
-    }
-    Ok(all)
 }
 
 /// Channel ranges over all shards.
@@ -338,27 +304,4 @@ pub(crate) fn merged_channels(results: &[Blobs]) -> Result<ChannelRanges, Failur
 fn decoded<T: serde::de::DeserializeOwned>(result: &Blobs, name: &str) -> Result<T, Failure> {
     let bytes = result.get(name).ok_or_else(|| internal(&format!("an action's result has no {name}")))?;
     ptq_ir::from_bytes(bytes).map_err(|e| internal(&format!("{name}: {e}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_more_sample_changes_one_shard_wherever_it_stands() {
-        let named = |n: usize| vec![(format!("sample/x/{n:04}.png"), String::new())];
-        let all: Vec<Sample> = (0..400).map(|i| named(2 * i)).collect();
-        let before = shards(&all, 16);
-        assert!(before.iter().all(|s| s.len() <= 32) && (12..=50).contains(&before.len()), "{}", before.len());
-        assert_eq!(before.concat(), all);
-        let mut changed = 0;
-        for at in (1..800).step_by(67) {
-            let mut more = all.clone();
-            more.insert(at / 2 + 1, named(at));
-            changed += shards(&more, 16).iter().filter(|s| !before.contains(s)).count();
-        }
-        // The one that it falls into; sometimes that one is split, or runs into the next.
-        assert!(changed <= 12 * 2, "{changed} shards for 12 samples");
-        assert!(shards(&all, 1).iter().all(|s| s.len() == 1));
-    }
 }

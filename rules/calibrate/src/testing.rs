@@ -1,12 +1,12 @@
 //! Runs the rules of this crate as the engine does, for tests.
 
 use crate::{
-    AccumulatedRule, AnalyzeRule, CalibrateRule, ChannelRule, CorrectRule, InspectRule, IsolatedRule, MomentRule,
-    ObserveRule, ReferenceRule, ScoreRule, SensitivityRule,
+    AccumulatedRule, AnalyzeRule, CalibrateRule, ChannelRule, CorrectRule, InspectRule, IsolatedRule, MergeRule,
+    MomentRule, ObserveRule, ReferenceRule, ScoreRule, SensitivityRule,
 };
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Memo, Silent, Step};
 
-const RULES: [&dyn BuildRule; 12] = [
+const RULES: [&dyn BuildRule; 13] = [
     &AccumulatedRule,
     &AnalyzeRule,
     &IsolatedRule,
@@ -17,6 +17,7 @@ const RULES: [&dyn BuildRule; 12] = [
     &MomentRule,
     &ObserveRule,
     &ReferenceRule,
+    &MergeRule,
     &ScoreRule,
     &SensitivityRule,
 ];

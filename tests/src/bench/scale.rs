@@ -19,6 +19,8 @@ const LEVELS: usize = 4;
 const SETTINGS: usize = 1_250;
 /// Images of one shard.
 const SHARD: usize = 16;
+/// Parts of one merge, at most.
+const PARTS: usize = 32;
 /// Workers of each simulated cluster.
 const WORKERS: [usize; 2] = [100, 1_000];
 /// Bytes of the static program.
@@ -37,7 +39,7 @@ pub(crate) fn run() -> Result<(), String> {
     for (stage, cost) in &costs.stages {
         println!("  {stage:<10} {:>9.3} s  {:>12.0} bytes", cost.seconds, cost.bytes);
     }
-    println!("  calibrate needs {:.4} s more for every shard that it merges", costs.merge);
+    println!("  a merge needs {:.4} s for every part", costs.merge);
     let phases = phases(&costs)?;
     let executions: usize = phases.iter().flatten().map(|p| p.count).sum();
     let work: f64 = phases.iter().flatten().map(|p| p.count as f64 * p.job.seconds).sum();
@@ -93,16 +95,22 @@ fn phases(costs: &Costs) -> Result<Vec<Vec<Phase>>, String> {
     let images = SHARD as f64 * costs.image;
     let graph = ("graph", fuse.bytes);
     let facts = ("facts", shards as f64 * inspect.bytes);
-    let histograms = ("histograms", shards as f64 * observe.bytes);
-    let merged = calibrate.seconds + costs.merge * shards as f64;
+    let histograms = ("histograms", observe.bytes);
+    // Merged in groups, then the groups; before that each of them says which actions it needs.
+    let groups = shards.div_ceil(PARTS);
+    let merge = |parts: usize| (costs.merge * parts as f64, parts as f64 * observe.bytes);
+    let (group, whole) = (merge(PARTS), merge(groups));
     Ok(vec![
         vec![phase("parse", 1, parse.seconds, parse.bytes, costs.model, &[])],
         vec![phase("fuse", 1, fuse.seconds, fuse.bytes, parse.bytes, &[])],
         vec![phase("calibrate 1", tables, calibrate.seconds, 1e5, 0.0, &[graph])],
         vec![phase("inspect", shards, inspect.seconds, inspect.bytes, images, &[])],
         vec![phase("calibrate 2", tables, calibrate.seconds, 1e5, 0.0, &[graph, facts])],
+        vec![phase("merge 1", groups + 1, costs.merge, 1e5, 0.0, &[graph])],
         vec![phase("observe", shards, observe.seconds, observe.bytes, images, &[graph])],
-        vec![phase("calibrate 3", tables, merged, calibrate.bytes, 0.0, &[graph, facts, histograms])],
+        vec![phase("merge groups", groups, group.0, observe.bytes, group.1, &[graph])],
+        vec![phase("merge", 1, whole.0, observe.bytes, whole.1, &[graph])],
+        vec![phase("calibrate 3", tables, calibrate.seconds, calibrate.bytes, 0.0, &[graph, facts, histograms])],
         vec![phase("partition", tables, partition.seconds, partition.bytes, calibrate.bytes, &[graph])],
         vec![
             phase("compile", tables * LEVELS, compile.seconds, compile.bytes, partition.bytes, &[]),

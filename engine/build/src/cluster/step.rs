@@ -16,7 +16,7 @@ const PROGRAM: &str = "ptq";
 const OUTPUT: &str = "out";
 /// Inputs that a rule only hands on to the actions that it asks for: they do not travel with it, its worker says so
 /// where it does read one.
-const HANDED_ON: [(&str, &str); 1] = [("calibrate", ptq_sample::SAMPLE_PREFIX)];
+const HANDED_ON: [(&str, &str); 2] = [("calibrate", ptq_sample::SAMPLE_PREFIX), ("merge", ptq_sample::SAMPLE_PREFIX)];
 
 /// Everything that decides a step.
 pub(super) struct StepOf<'a> {

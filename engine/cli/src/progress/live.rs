@@ -12,8 +12,19 @@ const STAGES: usize = 8;
 /// How often lines are drawn.
 const TICK: Duration = Duration::from_millis(150);
 /// Stages in the order in which data flows; others come behind.
-const ORDER: [&str; 10] =
-    ["parse", "fuse", "inspect", "observe", "reference", "score", "calibrate", "partition", "compile", "measure"];
+const ORDER: [&str; 11] = [
+    "parse",
+    "fuse",
+    "inspect",
+    "observe",
+    "merge",
+    "reference",
+    "score",
+    "calibrate",
+    "partition",
+    "compile",
+    "measure",
+];
 
 /// What is known of a stage in this build.
 #[derive(Default)]

@@ -27,7 +27,7 @@ pub(super) struct Costs {
     pub(super) subject: String,
     /// Means by stage.
     pub(super) stages: BTreeMap<String, Cost>,
-    /// CPU seconds of calibrate for one shard more.
+    /// CPU seconds of a merge for one part more.
     pub(super) merge: f64,
     /// Bytes of the model.
     pub(super) model: f64,
@@ -72,14 +72,9 @@ impl EventSink for Sink {
 pub(super) fn measure() -> Result<Costs, String> {
     let (few, many) = (build(IMAGES[0])?, build(IMAGES[1])?);
     let shards = |images: usize| images.div_ceil(SHARD) as f64;
-    let calibrate = |c: &Costs| c.stages.get("calibrate").map_or(0.0, |c| c.seconds);
-    let merge = (calibrate(&many) - calibrate(&few)) / (shards(IMAGES[1]) - shards(IMAGES[0]));
-    let mut costs = many;
-    costs.merge = merge.max(0.0);
-    if let Some(cost) = costs.stages.get_mut("calibrate") {
-        cost.seconds = (cost.seconds - costs.merge * shards(IMAGES[1])).max(0.0);
-    }
-    Ok(costs)
+    let of = |c: &Costs| c.stages.get("merge").map_or(0.0, |c| c.seconds);
+    let merge = (of(&many) - of(&few)) / (shards(IMAGES[1]) - shards(IMAGES[0]));
+    Ok(Costs { merge: merge.max(0.0), ..many })
 }
 
 /// Model, settings of its input, images.
