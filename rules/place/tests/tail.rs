@@ -74,9 +74,9 @@ fn asking_for_the_tail_relu_brings_int8_output() {
 }
 
 #[test]
-fn march_cpu_has_no_int32_tail() {
+fn march_cpu_keeps_the_accumulators_of_its_tail() {
     let p = place(&conv_relu_tail(), &cpu(), &Requests::default()).placement;
-    assert_eq!(shown(&p), ["conv1:BPU", "relu1:BPU:in conv1", "conv2:BPU", "relu2:BPU:in conv2"]);
+    assert_eq!(shown(&p), ["conv1:BPU", "relu1:BPU:in conv1", "conv2:BPU:int32", "relu2:CPU"]);
 }
 
 #[test]
