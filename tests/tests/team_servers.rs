@@ -34,6 +34,7 @@ fn everything(server: &Server, reach: Reach) {
         Link::StallAfter(20_000),
         Link::GarbleAfter(20_000),
         Link::Slow(Duration::from_millis(3)),
+        Link::Busy,
     ];
     for link in links {
         proxy.set(link);
@@ -51,6 +52,11 @@ fn everything(server: &Server, reach: Reach) {
         assert!(begin.elapsed() < Duration::from_secs(30), "{link:?}: {:?}", begin.elapsed());
         let stats = writer.remote.stats();
         assert_eq!(stats.stored + stats.not_stored, 1, "{link:?}: {stats:?}");
+        if link == Link::Busy {
+            let said = writer.remote.warnings();
+            let is_told = |w: &String| w.contains("503") || w.contains("ResourceExhausted");
+            assert!(said.len() == 1 && said.iter().all(is_told), "{said:?}");
+        }
         proxy.set(Link::Good);
     }
     let reader = Machine::with(&reach(&proxy.address, Mode::Read));

@@ -1,4 +1,5 @@
-//! A proxy in front of a real server that hangs, resets, garbles or cuts off on demand. It knows bytes, not protocols.
+//! A proxy in front of a real server that hangs, resets, garbles or cuts off on demand. It knows bytes, not protocols, but for the one
+//! answer that it gives itself: that the server has too much to do.
 
 use std::io::{Read, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -23,7 +24,19 @@ pub enum Link {
     StallAfter(u64),
     /// Hands everything on, this much later.
     Slow(Duration),
+    /// Answers every request of a new connection itself: 503 over HTTP/1, `RESOURCE_EXHAUSTED` over gRPC.
+    Busy,
 }
+
+/// What a gRPC client says first (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Types of HTTP/2 frames, and the flag of an answer to one.
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const ACK: u8 = 1;
+/// End of stream and of headers.
+const WHOLE: u8 = 5;
 
 /// A running proxy.
 pub struct FaultProxy {
@@ -67,6 +80,7 @@ fn join(client: TcpStream, to: &str, link: &Arc<Mutex<Link>>) {
         Link::Hang => loop {
             std::thread::sleep(Duration::from_secs(3600));
         },
+        Link::Busy => return drop(busy(&client)),
         _ => {}
     }
     let Ok(server) = TcpStream::connect(to) else { return };
@@ -90,7 +104,7 @@ fn pump(mut server: TcpStream, mut client: &TcpStream, now: &dyn Fn() -> Link) {
         let after = |limit: u64| usize::try_from(limit.saturating_sub(passed)).unwrap_or(usize::MAX);
         match now() {
             Link::Good => {}
-            Link::Refuse => return,
+            Link::Refuse | Link::Busy => return,
             Link::Hang => loop {
                 std::thread::sleep(Duration::from_secs(3600));
             },
@@ -113,4 +127,43 @@ fn pump(mut server: TcpStream, mut client: &TcpStream, now: &dyn Fn() -> Link) {
             return;
         }
     }
+}
+
+/// Says of every request that there is too much to do, until the client leaves.
+fn busy(mut client: &TcpStream) -> std::io::Result<()> {
+    let mut head = [0; PREFACE.len()];
+    client.read_exact(&mut head)?;
+    if head != *PREFACE {
+        client.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+        // Closed with the rest of the request unread, the answer would be lost.
+        client.shutdown(Shutdown::Write)?;
+        return std::io::copy(&mut client, &mut std::io::sink()).map(drop);
+    }
+    frame(client, SETTINGS, 0, 0, &[])?;
+    loop {
+        let mut head = [0; 9];
+        client.read_exact(&mut head)?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut body = Vec::new();
+        client.take(length.into()).read_to_end(&mut body)?;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        match (head[3], head[4] & ACK) {
+            (SETTINGS, 0) => frame(client, SETTINGS, ACK, 0, &[])?,
+            (PING, 0) => frame(client, PING, ACK, 0, &body)?,
+            (HEADERS, _) => frame(client, HEADERS, WHOLE, stream, &exhausted())?,
+            _ => {}
+        }
+    }
+}
+
+fn frame(mut client: &TcpStream, kind: u8, flags: u8, stream: u32, body: &[u8]) -> std::io::Result<()> {
+    let length = (body.len() as u32).to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    client.write_all(&[&head, body].concat())
+}
+
+/// Headers of an answer without a message: status 200, type gRPC, `grpc-status` 8, as HPACK writes them without a table (RFC 7541, 6).
+fn exhausted() -> Vec<u8> {
+    let text = |text: &[u8]| [&[text.len() as u8], text].concat();
+    [&[0x88, 0x0f, 0x10][..], &text(b"application/grpc"), &[0], &text(b"grpc-status"), &text(b"8")].concat()
 }
