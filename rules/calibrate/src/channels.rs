@@ -9,6 +9,7 @@ use crate::samples::samples;
 use crate::spread::spread_fold;
 use ptq_exec::FloatPlan;
 use ptq_ir::{Activation, Device, Diagnostic, Graph, InputSpec, Node, NodeId, ValueId, ops};
+use ptq_kernels::{Isa, extremes};
 use ptq_place::{Placement, Scale, absorbed_output};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
 use serde::{Deserialize, Serialize};
@@ -70,13 +71,11 @@ impl BuildRule for ChannelRule {
 fn observe(into: &mut ChannelRanges, name: &str, shape: &[usize], values: &[f32]) {
     let channels = shape.get(1).copied().unwrap_or(1).max(1);
     let inner: usize = shape.iter().skip(2).product();
+    let isa = Isa::best();
     let ranges = into.entry(name.to_owned()).or_insert_with(|| vec![(f32::INFINITY, f32::NEG_INFINITY); channels]);
     for (i, plane) in values.chunks(inner.max(1)).enumerate() {
-        let range = &mut ranges[i % channels];
-        for &v in plane {
-            range.0 = if v < range.0 { v } else { range.0 };
-            range.1 = if v > range.1 { v } else { range.1 };
-        }
+        let (range, (min, max)) = (&mut ranges[i % channels], extremes(isa, plane));
+        *range = (range.0.min(min), range.1.max(max));
     }
 }
 

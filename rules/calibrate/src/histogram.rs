@@ -22,7 +22,7 @@ const SHIFT: u32 = 14;
 const FIRST_KEY: u32 = ((127 + LOWEST_EXPONENT) as u32) << (23 - SHIFT);
 
 /// Where elements are counted.
-const PLACES: Places = Places { shift: SHIFT, first: FIRST_KEY, bins: BINS as u32 };
+const PLACES: Places = Places::new(SHIFT, FIRST_KEY, BINS as u32);
 
 /// Counts of a tensor's elements by magnitude and sign, with exact extremes.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,18 +43,17 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram {
-            counts: vec![0; 2 * BINS],
-            zeros: 0,
-            nans: 0,
-            infinities: 0,
-            min: f32::INFINITY,
-            max: f32::NEG_INFINITY,
-        }
+        Histogram { counts: vec![0; 2 * BINS], ..Histogram::empty() }
     }
 }
 
 impl Histogram {
+    /// Of nothing, and without bins.
+    const fn empty() -> Histogram {
+        let (min, max) = (f32::INFINITY, f32::NEG_INFINITY);
+        Histogram { counts: Vec::new(), zeros: 0, nans: 0, infinities: 0, min, max }
+    }
+
     /// Counts every element of a tensor. For many tensors a [`Counter`] is faster.
     pub fn observe(&mut self, values: &[f32]) {
         let mut counter = Counter::default();

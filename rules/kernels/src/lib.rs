@@ -9,6 +9,7 @@
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
 mod error;
+mod extremes;
 mod float;
 mod int;
 mod isa;
@@ -22,6 +23,7 @@ mod team;
 mod vectorized;
 
 pub use error::KernelError;
+pub use extremes::extremes;
 pub use float::{Activation, FloatConv, Start, average_pool, dot_f64, map, matmul, max_of, max_pool, mean, sum};
 pub use int::{
     IntAdd, IntAveragePool, IntConv, IntConvSpec, IntImage, IntMatMul, IntMul, MAX_WEIGHTS, Sign, Stored, WordConv,
@@ -31,4 +33,5 @@ pub use int::{
 };
 pub use isa::Isa;
 pub use parallel::split;
-pub use places::{Extremes, Places};
+pub use places::{Found, Places};
+pub use vectorized::vectorized;

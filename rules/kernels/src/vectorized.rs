@@ -3,9 +3,10 @@
 
 use crate::Isa;
 
-/// Runs `f` compiled for the vector instructions of `isa`, as far as it is inlined.
+/// Runs `f` compiled for the vector instructions of `isa`, as far as it is inlined. Results are those of the plain code: nothing is
+/// reordered or fused.
 #[inline(always)]
-pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
+pub fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     if isa.avx2() {
         // SAFETY: AVX2 and FMA are present (checked).
@@ -19,4 +20,18 @@ pub(crate) fn vectorized<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
 #[target_feature(enable = "avx2,fma")]
 fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
     f()
+}
+
+/// Numbers by which reading ahead runs in front: 4 KiB, so that a tensor that has left the nearest caches is waited for only once.
+pub(crate) const AHEAD: usize = 1024;
+
+/// Asks for the memory at an address, which need not be valid; changes nothing.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which SSE has on every x86-64 and which never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    let _ = at;
 }

@@ -10,21 +10,22 @@ const CHUNK: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Counter {
     isa: Isa,
-    /// Counts of each sign as a histogram has them, then [`Places::LANES`] of elements without a bin.
+    /// Counts of each sign as a histogram has them.
     counts: Vec<u32>,
     /// Elements that surely fit into every count.
     room: usize,
-    /// What is not in `counts`.
+    /// Counts that were full; `counts` is empty until some are.
     histogram: Histogram,
 }
 
 impl Default for Counter {
     fn default() -> Counter {
+        // As many as there are places, so that none has to be checked.
         Counter {
             isa: Isa::best(),
-            counts: vec![0; 2 * BINS + Places::LANES],
+            counts: vec![0; usize::from(u16::MAX) + 1],
             room: u32::MAX as usize,
-            histogram: Histogram::default(),
+            histogram: Histogram::empty(),
         }
     }
 }
@@ -32,7 +33,7 @@ impl Default for Counter {
 impl Counter {
     /// Counts every element of a tensor.
     pub fn observe(&mut self, values: &[f32]) {
-        let mut places = [0u32; CHUNK];
+        let mut places = [0u16; CHUNK + Places::SPARE];
         for chunk in values.chunks(CHUNK) {
             if chunk.len() > self.room {
                 self.settle();
@@ -45,8 +46,9 @@ impl Counter {
             let h = &mut self.histogram;
             h.min = if found.min < h.min { found.min } else { h.min };
             h.max = if found.max > h.max { found.max } else { h.max };
-            for &place in &places[..chunk.len()] {
-                self.counts[place as usize] += 1;
+            h.zeros += (chunk.len() - found.count) as u64;
+            if let Some(counts) = self.counts.first_chunk_mut::<{ 1 << 16 }>() {
+                places[..found.count].iter().for_each(|&place| counts[usize::from(place)] += 1);
             }
         }
     }
@@ -54,7 +56,7 @@ impl Counter {
     /// [`Counter::observe`] where some elements are not finite.
     fn observe_special(&mut self, values: &[f32]) {
         let h = &mut self.histogram;
-        for (i, &v) in values.iter().enumerate() {
+        for &v in values {
             if v.is_nan() {
                 h.nans += 1;
             } else if v.is_infinite() {
@@ -62,18 +64,22 @@ impl Counter {
             } else {
                 h.min = if v < h.min { v } else { h.min };
                 h.max = if v > h.max { v } else { h.max };
-                self.counts[PLACES.of(v.to_bits(), i) as usize] += 1;
+                match PLACES.of(v.to_bits()) {
+                    Some(place) => self.counts[usize::from(place)] += 1,
+                    None => h.zeros += 1,
+                }
             }
         }
     }
 
     /// Moves the counts into the histogram.
     fn settle(&mut self) {
-        let (bins, lanes) = self.counts.split_at_mut(2 * BINS);
-        for (sum, count) in self.histogram.counts.iter_mut().zip(bins) {
-            *sum += u64::from(std::mem::take(count));
+        let counts = self.counts[..2 * BINS].iter_mut().map(|c| u64::from(std::mem::take(c)));
+        if self.histogram.counts.is_empty() {
+            self.histogram.counts = counts.collect();
+        } else {
+            self.histogram.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        self.histogram.zeros += lanes.iter_mut().map(|lane| u64::from(std::mem::take(lane))).sum::<u64>();
         self.room = u32::MAX as usize;
     }
 

@@ -52,14 +52,24 @@ pub fn dequantize_bytes(isa: Isa, threads: usize, x: &[u8], sign: Sign, scale: f
     });
 }
 
-/// `dequantize(quantize(x))`: each number rounded to the grid of a quantized type whose integers are `lo..=hi`.
-///
-/// # Panics
-/// When the slices differ in length.
-pub fn fake_quantize(isa: Isa, x: &[f32], scale: f32, zero: i32, (lo, hi): (i32, i32), out: &mut [f32]) {
-    assert_eq!(x.len(), out.len(), "slices differ in length");
+/// Largest distance of a range's end from its zero point with which [`fake_quantize`] computes in floats: integers up to there are exact.
+const EXACT: i64 = 1 << 24;
+
+/// `dequantize(quantize(x))`: each number rounded to the grid of a quantized type whose integers are `lo..=hi`, in its place.
+pub fn fake_quantize(isa: Isa, x: &mut [f32], scale: f32, zero: i32, (lo, hi): (i32, i32)) {
+    let reach = [lo, hi].map(|end| i64::from(end) - i64::from(zero));
+    if !(-EXACT..=0).contains(&reach[0]) || !(0..=EXACT).contains(&reach[1]) {
+        x.iter_mut().for_each(|x| *x = dequantize(quantize(*x, scale, zero, lo, hi), scale, zero));
+        return;
+    }
+    let [lo, hi] = reach.map(|end| end as f32);
+    // Both ends are integers, so clamping first changes nothing; adding 0 makes a negative zero positive, as an integer is.
     super::vectorized(isa, || {
-        out.iter_mut().zip(x).for_each(|(o, &x)| *o = dequantize(quantize(x, scale, zero, lo, hi), scale, zero));
+        for x in x {
+            let v = *x / scale;
+            let v = if v.is_nan() { 0.0 } else { v };
+            *x = (v.max(lo).min(hi).round_ties_even() + 0.0) * scale;
+        }
     });
 }
 
@@ -73,7 +83,7 @@ mod tests {
         let x: Vec<f32> = (0..1003).map(|i| (i as f32 - 500.0) * 0.125).chain(special).collect();
         for sign in [Sign::Unsigned, Sign::Signed] {
             let (lo, hi) = sign.range();
-            for (scale, zero) in [(0.5f32, 3), (0.37, 120), (1e-30, 0), (0.5, 1000)] {
+            for (scale, zero) in [(0.5f32, 3), (0.37, 120), (1e-30, 0), (0.5, 1000), (0.25, -7), (0.1, 1 << 26)] {
                 for isa in Isa::all() {
                     let mut bytes = vec![0; x.len()];
                     quantize_bytes(isa, 2, &x, scale, zero, sign, &mut bytes);
@@ -83,7 +93,8 @@ mod tests {
                     dequantize_bytes(isa, 2, &bytes, sign, scale, zero, &mut back);
                     let expect = bytes.iter().map(|&b| dequantize(sign.value(b), scale, zero).to_bits());
                     assert!(back.iter().map(|v| v.to_bits()).eq(expect));
-                    fake_quantize(isa, &x, scale, zero, (lo, hi), &mut back);
+                    back.copy_from_slice(&x);
+                    fake_quantize(isa, &mut back, scale, zero, (lo, hi));
                     let one = |&x: &f32| dequantize(quantize(x, scale, zero, lo, hi), scale, zero).to_bits();
                     assert!(back.iter().map(|v| v.to_bits()).eq(x.iter().map(one)));
                 }
