@@ -17,6 +17,10 @@ const LEVELS: usize = 128;
 const SMALLEST_SHARE: f64 = 1.0 / 64.0;
 /// Stand-in for an empty bin's share of Q where P is not empty.
 const EPSILON: f64 = 1e-10;
+/// One candidate in so many is looked at first, so that most others can be given up early.
+const STEP: usize = 64;
+/// What a candidate must be worse than the best by to be given up: far above what rounding changes.
+const MARGIN: f64 = 1e-9;
 
 /// The candidate threshold (upper edge of a bin) with the least divergence in this scheme; the maximum for tensors with
 /// fewer distinct magnitudes than levels. Each candidate costs O(levels) by prefix sums.
@@ -29,12 +33,17 @@ pub fn kl(histogram: &Histogram, scheme: ActScheme) -> f32 {
         return max;
     }
     let first = Histogram::bin_of(f64::from(max) * SMALLEST_SHARE).unwrap_or(0);
+    let of = |bin: usize, bound: f64| {
+        let levels = levels(histogram, scheme, Histogram::lower_edge(bin + 1));
+        sums.divergence(&counts, bin, levels, bound)
+    };
+    let few = (first..=last).step_by(STEP).filter_map(|bin| of(bin, f64::INFINITY));
+    let mut bound = few.fold(f64::INFINITY, f64::min);
     let mut best = (f64::INFINITY, last);
     for bin in first..=last {
-        let levels = levels(histogram, scheme, Histogram::lower_edge(bin + 1));
-        let divergence = sums.divergence(&counts, bin, levels);
-        if divergence < best.0 {
+        if let Some(divergence) = of(bin, bound).filter(|d| *d < best.0) {
             best = (divergence, bin);
+            bound = bound.min(divergence);
         }
     }
     if best.1 == last { max } else { (Histogram::lower_edge(best.1 + 1) as f32).min(max) }
@@ -75,32 +84,36 @@ impl Sums {
     /// `Σ P ln(P / Q)` when everything above bin `last` is clipped into it:
     /// `(A - Σ_g m_g ln(m_g / z_g)) / N + (C / N) ln(C / N)` plus the clipped mass in the last bin, where `A` sums
     /// `h ln(h / w)`, and `m_g` and `z_g` are a level's count and non-empty width.
-    fn divergence(&self, counts: &[u64], last: usize, levels: usize) -> f64 {
+    ///
+    /// `None` as soon as it is seen to be above `bound`: what a level adds, `A_g - m_g ln(m_g / z_g)`, is never negative (the log-sum
+    /// inequality; Cover and Thomas, Elements of Information Theory, theorem 2.7.1).
+    fn divergence(&self, counts: &[u64], last: usize, levels: usize, bound: f64) -> Option<f64> {
         let (n, c) = (self.count[counts.len()], self.count[last + 1]);
         if c == 0.0 {
-            return f64::INFINITY;
+            return None;
         }
         let threshold = Histogram::lower_edge(last + 1);
+        let end = |level: usize| Histogram::bin_of(threshold * level as f64 / levels as f64).unwrap_or(0);
+        let within = |from: usize, to: usize| (self.count[to] - self.count[from], self.width[to] - self.width[from]);
+        let (m, z) = within(if levels > 1 { end(levels - 1) } else { 0 }, last + 1);
+        let top_density = if m > 0.0 { m / z } else { 0.0 };
+        let whole = c / n * log(c / n);
+        let cut = clipped(counts[last] as f64, n - c, n, top_density * width(last) / c);
+        let limit = (bound + MARGIN - whole - cut) * n;
         let mut kept = 0.0;
         let mut from = 0;
-        let mut top_density = 0.0;
         for level in 1..=levels {
-            let to = if level == levels {
-                last + 1
-            } else {
-                Histogram::bin_of(threshold * level as f64 / levels as f64).unwrap_or(0).max(from)
-            };
-            let (m, z) = (self.count[to] - self.count[from], self.width[to] - self.width[from]);
+            let to = if level == levels { last + 1 } else { end(level).max(from) };
+            let (m, z) = within(from, to);
             if m > 0.0 {
                 kept += m * log(m / z);
-                top_density = m / z;
-            } else if level == levels {
-                top_density = 0.0;
+            }
+            if self.entropy[to] - kept > limit {
+                return None;
             }
             from = to;
         }
-        let base = (self.entropy[last + 1] - kept) / n + c / n * log(c / n);
-        base + clipped(counts[last] as f64, n - c, n, top_density * width(last) / c)
+        Some((self.entropy[last + 1] - kept) / n + whole + cut)
     }
 }
 
@@ -177,7 +190,10 @@ mod tests {
         let sums = Sums::of(&counts);
         let last = counts.iter().rposition(|&c| c > 0).expect("not empty");
         for (bin, levels) in (last - 2000..=last).step_by(37).flat_map(|bin| [(bin, 128), (bin, 256), (bin, 171)]) {
-            let (fast, slow) = (sums.divergence(&counts, bin, levels), brute(&counts, bin, levels));
+            let fast = sums.divergence(&counts, bin, levels, f64::INFINITY).expect("something is kept");
+            let slow = brute(&counts, bin, levels);
+            assert_eq!(sums.divergence(&counts, bin, levels, fast), Some(fast));
+            assert_eq!(sums.divergence(&counts, bin, levels, fast - 1e-6), None);
             assert!((fast - slow).abs() < 1e-9 * slow.abs().max(1.0), "bin {bin}, {levels} levels: {fast} {slow}");
         }
     }
@@ -223,6 +239,27 @@ mod tests {
         let (ours, theirs) = (f64::from(kl(&h, ActScheme::SymmetricInt8)), uniform_2048(&values));
         assert!((ours / theirs - 1.0).abs() < 0.35, "ours {ours}, uniform bins {theirs}");
         assert!(ours < 30.0, "the outliers must be clipped: {ours}");
+    }
+
+    #[test]
+    fn candidates_that_are_given_up_would_not_have_won() {
+        for (seed, scheme) in [(0, ActScheme::SymmetricInt8), (1, ActScheme::AffineUint8), (2, ActScheme::AffineUint8)]
+        {
+            let shape = |v: f32| [v, v.max(0.0), v * v.abs() + 0.3][seed];
+            let mut h = Histogram::default();
+            h.observe(&laplace(3_000 << (2 * seed)).into_iter().map(shape).collect::<Vec<_>>());
+            let (counts, max) = (h.magnitudes(), h.abs_max());
+            let sums = Sums::of(&counts);
+            let last = counts.iter().rposition(|&c| c > 0).expect("something was counted");
+            let first = Histogram::bin_of(f64::from(max) * SMALLEST_SHARE).expect("a bin");
+            let all = (first..=last).map(|bin| {
+                let levels = levels(&h, scheme, Histogram::lower_edge(bin + 1));
+                (bin, sums.divergence(&counts, bin, levels, f64::INFINITY).expect("something is kept"))
+            });
+            let best = all.reduce(|a, b| if b.1 < a.1 { b } else { a }).expect("candidates");
+            let expect = if best.0 == last { max } else { Histogram::lower_edge(best.0 + 1) as f32 };
+            assert_eq!(kl(&h, scheme), expect.min(max));
+        }
     }
 
     #[test]
