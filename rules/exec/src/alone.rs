@@ -121,7 +121,7 @@ impl AlonePlan {
         let mut state = before.clone();
         for &v in node.inputs.iter().flatten().filter(|_| part != Part::Weights) {
             if let (Some(params), Some(x)) = (&self.activations[v.0 as usize], &mut state.live[v.0 as usize]) {
-                *x = fake_quantize(x, params, false).map_err(|e| e.at(&node.name))?;
+                *x = fake_quantize(x.clone(), params, false).map_err(|e| e.at(&node.name))?;
             }
         }
         let plan = if part == Part::Activations { &self.float } else { &self.rounded };

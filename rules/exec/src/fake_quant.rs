@@ -65,7 +65,7 @@ impl FakeQuantPlan {
         found: &mut dyn FnMut(ValueId, &Tensor, &Tensor),
     ) -> Result<(), ExecError> {
         let mut change = |v: ValueId, t: Tensor| match &self.activations[v.0 as usize] {
-            Some(params) => fake_quantize(&t, params, false),
+            Some(params) => fake_quantize(t, params, false),
             None => Ok(t),
         };
         let mut made: Vec<(ValueId, Tensor)> = Vec::new();
@@ -94,7 +94,7 @@ impl FakeQuantPlan {
     /// When an input does not fit, or a node fails.
     pub fn run(&self, inputs: &[Tensor], sink: &mut FloatSink<'_>) -> Result<Vec<Tensor>, ExecError> {
         let mut change = |v: ValueId, t: Tensor| match &self.activations[v.0 as usize] {
-            Some(params) => fake_quantize(&t, params, false),
+            Some(params) => fake_quantize(t, params, false),
             None => Ok(t),
         };
         let mut own = |v: ValueId, t: &Tensor| {
@@ -126,10 +126,10 @@ pub(crate) fn with_rounded_weights(
             return Err(ExecError::Input { name, why: "has weight parameters but is not constant".into() });
         };
         let rounded = match folds.get(&v) {
-            None => fake_quantize(constant, params, true),
+            None => fake_quantize(constant.clone(), params, true),
             Some((group, scales)) => fold_into_weights(constant, *group, scales)
                 .map_err(ExecError::from)
-                .and_then(|w| fake_quantize(&w, params, true))
+                .and_then(|w| fake_quantize(w, params, true))
                 .and_then(|w| Ok(unfold_from_weights(&w, *group, scales)?)),
         };
         *constant = rounded.map_err(|e| e.at(&name))?;
@@ -144,7 +144,7 @@ pub(crate) fn activation_params(graph: &Graph, table: &QuantTable) -> Vec<Option
 
 /// `(clamp(round_half_even(x / s) + z) - z) · s`, per tensor or along an axis. `symmetric` leaves out the lowest value
 /// of a signed type.
-pub(crate) fn fake_quantize(x: &Tensor, params: &QuantParams, symmetric: bool) -> Result<Tensor, ExecError> {
+pub(crate) fn fake_quantize(x: Tensor, params: &QuantParams, symmetric: bool) -> Result<Tensor, ExecError> {
     let bad = |why: String| ExecError::Invalid { op: "fake quantization".into(), why };
     let (lo, hi) =
         params.dtype.quant_range().ok_or_else(|| bad(format!("{} is not a quantized type", params.dtype)))?;
@@ -157,12 +157,12 @@ pub(crate) fn fake_quantize(x: &Tensor, params: &QuantParams, symmetric: bool) -
     if params.scale.len() != extent || params.zero_point.len() != extent {
         return Err(bad(format!("{} scales for extent {extent}", params.scale.len())));
     }
-    let values = x.f32s()?;
-    let mut out = vec![0.0; values.len()];
+    let shape = x.shape().to_vec();
+    let mut values = x.into_f32s()?;
     let isa = Isa::best();
-    for (i, (run, out)) in values.chunks(inner.max(1)).zip(out.chunks_mut(inner.max(1))).enumerate() {
+    for (i, run) in values.chunks_mut(inner.max(1)).enumerate() {
         let (s, z) = (params.scale[i % extent], params.zero_point[i % extent]);
-        ptq_kernels::fake_quantize(isa, run, s, z, (lo, hi), out);
+        ptq_kernels::fake_quantize(isa, run, s, z, (lo, hi));
     }
-    Ok(Tensor::from_f32(x.shape(), out)?)
+    Ok(Tensor::from_f32(shape, values)?)
 }

@@ -204,18 +204,25 @@ impl Tensor {
 
     /// Elements as little-endian bytes, the form of ONNX `raw_data`.
     pub fn to_le_bytes(&self) -> Vec<u8> {
+        macro_rules! bytes {
+            ($v:expr, $n:literal) => {{
+                let mut out = vec![0; $v.len() * $n];
+                out.as_chunks_mut::<$n>().0.iter_mut().zip($v.iter()).for_each(|(o, x)| *o = x.to_le_bytes());
+                out
+            }};
+        }
         match &self.data {
-            TensorData::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            TensorData::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            TensorData::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            TensorData::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            TensorData::I16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            TensorData::F32(v) => bytes!(v, 4),
+            TensorData::F64(v) => bytes!(v, 8),
+            TensorData::I64(v) => bytes!(v, 8),
+            TensorData::I32(v) => bytes!(v, 4),
+            TensorData::I16(v) => bytes!(v, 2),
             TensorData::I8(v) => v.iter().map(|&x| x as u8).collect(),
             TensorData::U8(v) => v.to_vec(),
             TensorData::Bool(v) => v.iter().map(|&x| u8::from(x)).collect(),
-            TensorData::U16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            TensorData::U32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            TensorData::U64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            TensorData::U16(v) => bytes!(v, 2),
+            TensorData::U32(v) => bytes!(v, 4),
+            TensorData::U64(v) => bytes!(v, 8),
         }
     }
 

@@ -4,6 +4,7 @@ use super::operand::{Operand, bad, tensor};
 use crate::ExecError;
 use ptq_ir::{DType, QConv, QTensor, Requant, Tensor};
 use ptq_kernels::requant::{apply, apply_wide, store};
+use ptq_kernels::{Isa, vectorized};
 
 pub(super) fn run(conv: &QConv, operands: &[Operand<'_>], out: &QTensor) -> Result<Tensor, ExecError> {
     let [x, w, ..] = operands else { return Err(bad(out, "weights are missing".into())) };
@@ -28,7 +29,15 @@ pub(super) fn run(conv: &QConv, operands: &[Operand<'_>], out: &QTensor) -> Resu
     if bias.len() != filters {
         return Err(bad(out, format!("{} biases for {filters} filters", bias.len())));
     }
-    let mut y = Vec::with_capacity(batch * filters * oh * ow);
+    let mut y = vec![0; batch * filters * oh * ow];
+    let mut at = 0;
+    let isa = Isa::best();
+    // A kernel of one pixel may take the image as one row.
+    let pixel = geom.kernel == [1, 1] && geom.strides == [1, 1] && geom.pads == [0; 4];
+    let [size, window] = match pixel {
+        true => [[1, height * width], [1, oh * ow]],
+        false => [[height, width], [oh, ow]],
+    };
     for image in x.chunks_exact(channels * height * width) {
         for o in 0..filters {
             let finish = |rounded| store(rounded, conv.out_zero, conv.clamp_lo, conv.clamp_hi);
@@ -37,19 +46,25 @@ pub(super) fn run(conv: &QConv, operands: &[Operand<'_>], out: &QTensor) -> Resu
                 let plane = &image[(first + c) * height * width..][..height * width];
                 (plane, &w[(o * depth + c) * geom.kernel[0] * geom.kernel[1]..])
             });
-            if wide {
-                let sums = sums(conv, planes, [height, width], i64::from(bias[o]), [oh, ow]);
-                y.extend(sums.into_iter().map(|acc| match &conv.requant {
-                    Some(requant) => finish(apply_wide(requant, o, acc)),
-                    None => acc.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
-                }));
-            } else {
-                let sums = sums(conv, planes, [height, width], bias[o], [oh, ow]);
-                y.extend(sums.into_iter().map(|acc| match &conv.requant {
-                    Some(requant) => finish(apply(requant, o, acc)),
-                    None => acc,
-                }));
-            }
+            // Plain loops, compiled for what this processor has.
+            let result = &mut y[at..at + oh * ow];
+            at += oh * ow;
+            vectorized(isa, || {
+                if wide {
+                    let sums = sums(conv, planes, size, i64::from(bias[o]), window);
+                    for (y, acc) in result.iter_mut().zip(sums) {
+                        *y = match &conv.requant {
+                            Some(requant) => finish(apply_wide(requant, o, acc)),
+                            None => acc.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+                        };
+                    }
+                } else {
+                    let sums = sums(conv, planes, size, bias[o], window);
+                    for (y, acc) in result.iter_mut().zip(sums) {
+                        *y = conv.requant.as_ref().map_or(acc, |requant| finish(apply(requant, o, acc)));
+                    }
+                }
+            });
         }
     }
     tensor(out, &[batch, filters, oh, ow], y)
@@ -61,18 +76,21 @@ trait Sum: Copy {
 }
 
 impl Sum for i32 {
+    #[inline(always)]
     fn plus(self, x: i32, w: i32) -> i32 {
         self.wrapping_add(x.wrapping_mul(w))
     }
 }
 
 impl Sum for i64 {
+    #[inline(always)]
     fn plus(self, x: i32, w: i32) -> i64 {
         self + i64::from(x) * i64::from(w)
     }
 }
 
 /// The accumulators of one filter: its bias, and the taps of each of its input channels.
+#[inline(always)]
 fn sums<'a, S: Sum>(
     conv: &QConv,
     planes: impl Iterator<Item = (&'a [i32], &'a [i32])>,
@@ -81,11 +99,14 @@ fn sums<'a, S: Sum>(
     out: [usize; 2],
 ) -> Vec<S> {
     let mut acc = vec![bias; out[0] * out[1]];
-    planes.for_each(|(plane, taps)| accumulate(conv, plane, image, taps, &mut acc, out));
+    for (plane, taps) in planes {
+        accumulate(conv, plane, image, taps, &mut acc, out);
+    }
     acc
 }
 
 /// Adds one input channel's taps. Taps outside the image add nothing.
+#[inline(always)]
 fn accumulate<S: Sum>(
     conv: &QConv,
     plane: &[i32],
@@ -108,9 +129,13 @@ fn accumulate<S: Sum>(
                 let acc = &mut acc[oy * ow..][columns.clone()];
                 // The same loop twice: without steps it becomes vector instructions.
                 if g.strides[1] == 1 {
-                    acc.iter_mut().zip(row).for_each(|(acc, &x)| *acc = acc.plus(x, w));
+                    for (acc, &x) in acc.iter_mut().zip(row) {
+                        *acc = acc.plus(x, w);
+                    }
                 } else {
-                    acc.iter_mut().zip(row.iter().step_by(g.strides[1])).for_each(|(acc, &x)| *acc = acc.plus(x, w));
+                    for (acc, &x) in acc.iter_mut().zip(row.iter().step_by(g.strides[1])) {
+                        *acc = acc.plus(x, w);
+                    }
                 }
             }
         }

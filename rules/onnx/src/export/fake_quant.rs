@@ -7,6 +7,8 @@ use ptq_ir::{
     Attrs, DType, Diagnostic, Graph, Node, QuantParams, QuantTable, Tensor, ValueId, channel_scales, fold_into_weights,
     input_channel_scales,
 };
+use ptq_kernels::requant::quantize;
+use ptq_kernels::{Isa, vectorized};
 use std::collections::BTreeMap;
 
 /// Writes a float graph in which every activation of `quant` passes a QuantizeLinear / DequantizeLinear pair and the
@@ -172,16 +174,19 @@ fn integers(w: &Tensor, params: &QuantParams) -> Result<Tensor, String> {
         return Err(format!("int8 weights are expected, found {}", params.dtype));
     }
     let (channels, inner) = match params.axis {
-        None => (1, 1),
+        None => (1, data.len()),
         Some(axis) if axis < w.shape().len() => (w.shape()[axis], w.shape()[axis + 1..].iter().product::<usize>()),
         Some(axis) => return Err(format!("axis {axis} is outside {:?}", w.shape())),
     };
     if params.scale.len() != channels || params.zero_point.iter().any(|&z| z != 0) {
         return Err(format!("{} symmetric scales are expected, found {}", channels, params.scale.len()));
     }
-    let integer = |(i, &v): (usize, &f32)| {
-        let s = params.scale[(i / inner.max(1)) % channels];
-        (v / s).round_ties_even().clamp(-127.0, 127.0) as i8
-    };
-    Tensor::from_i8(w.shape(), data.iter().enumerate().map(integer).collect()).map_err(|e| e.to_string())
+    let mut q = vec![0i8; data.len()];
+    vectorized(Isa::best(), || {
+        let runs = data.chunks(inner.max(1)).zip(q.chunks_mut(inner.max(1)));
+        for ((w, q), &scale) in runs.zip(params.scale.iter().cycle()) {
+            w.iter().zip(q).for_each(|(&w, q)| *q = quantize(w, scale, 0, -127, 127) as i8);
+        }
+    });
+    Tensor::from_i8(w.shape(), q).map_err(|e| e.to_string())
 }

@@ -8,6 +8,7 @@ use ptq_ir::{
     fold_into_weights, ops,
 };
 use ptq_kernels::requant::quantize;
+use ptq_kernels::{Isa, vectorized};
 
 pub(super) fn lower(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), Diagnostic> {
     let node = b.graph.node(id);
@@ -74,14 +75,13 @@ pub(super) fn lower(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), 
 /// `q = clamp(round_half_even(w / scale[o]), -127, 127)`, output channel first.
 fn quantize_weights(weights: &Tensor, params: &QuantParams) -> Result<Tensor, ptq_ir::TensorError> {
     let values = weights.f32s()?;
-    let per_channel = values.len() / params.scale.len().max(1);
-    let q = values
-        .iter()
-        .enumerate()
-        .map(|(i, &w)| {
-            quantize(w, params.scale[(i / per_channel.max(1)).min(params.scale.len() - 1)], 0, -127, 127) as i8
-        })
-        .collect();
+    let mut q = vec![0i8; values.len()];
+    let filter = (values.len() / params.scale.len().max(1)).max(1);
+    vectorized(Isa::best(), || {
+        for ((w, q), &scale) in values.chunks(filter).zip(q.chunks_mut(filter)).zip(&params.scale) {
+            w.iter().zip(q).for_each(|(&w, q)| *q = quantize(w, scale, 0, -127, 127) as i8);
+        }
+    });
     Tensor::from_i8(weights.shape(), q)
 }
 
