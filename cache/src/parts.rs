@@ -48,23 +48,41 @@ pub(crate) struct Parts {
     known: Mutex<Option<HashMap<[u8; 16], Piece>>>,
 }
 
+/// Bytes that the rolling hash depends on: each moves the earlier ones one bit up, out of its 64.
+const WINDOW: usize = 64;
+
 /// Ends of the pieces of some bytes.
 fn cuts(bytes: &[u8]) -> Vec<usize> {
     let mut out = Vec::new();
-    let (mut start, mut hash) = (0, 0u64);
-    for (i, byte) in bytes.iter().enumerate() {
-        hash = (hash << 1).wrapping_add(mix(u64::from(*byte)));
-        let length = i + 1 - start;
-        if (length >= PIECE.0 && hash & MASK == 0) || length >= PIECE.1 {
-            out.push(i + 1);
-            (start, hash) = (i + 1, 0);
+    let mut start = 0;
+    while start < bytes.len() {
+        let piece = &bytes[start..bytes.len().min(start + PIECE.1)];
+        let mut hash = 0u64;
+        let mut end = piece.len();
+        // Where no cut may be, only what the first hash depends on is looked at.
+        for (i, &byte) in piece.iter().enumerate().skip(PIECE.0 - WINDOW) {
+            hash = (hash << 1).wrapping_add(MIXED[usize::from(byte)]);
+            if i + 1 >= PIECE.0 && hash & MASK == 0 {
+                end = i + 1;
+                break;
+            }
         }
-    }
-    if start < bytes.len() {
-        out.push(bytes.len());
+        start += end;
+        out.push(start);
     }
     out
 }
+
+/// [`mix`] of every byte.
+static MIXED: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = mix(byte as u64);
+        byte += 1;
+    }
+    table
+};
 
 /// A fixed number without pattern for each byte (the last steps of splitmix64).
 const fn mix(byte: u64) -> u64 {
@@ -240,6 +258,30 @@ mod tests {
     /// Bytes without pattern.
     fn noise(seed: u64, length: usize) -> Vec<u8> {
         (0..length as u64).map(|i| (mix(seed.wrapping_mul(0x1_0000_0001).wrapping_add(i)) >> 13) as u8).collect()
+    }
+
+    /// Byte by byte, as the definition says.
+    fn slow(bytes: &[u8]) -> Vec<usize> {
+        let mut out = Vec::new();
+        let (mut start, mut hash) = (0, 0u64);
+        for (i, byte) in bytes.iter().enumerate() {
+            hash = (hash << 1).wrapping_add(mix(u64::from(*byte)));
+            let length = i + 1 - start;
+            if (length >= PIECE.0 && hash & MASK == 0) || length >= PIECE.1 || i + 1 == bytes.len() {
+                out.push(i + 1);
+                (start, hash) = (i + 1, 0);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn cuts_are_where_the_definition_says() {
+        for length in [0, 1, 511, 512, 513, 100_000] {
+            for bytes in [noise(7, length), vec![3; length], [noise(8, length), vec![0; 20_000]].concat()] {
+                assert_eq!(cuts(&bytes), slow(&bytes));
+            }
+        }
     }
 
     fn used(dir: &std::path::Path) -> u64 {

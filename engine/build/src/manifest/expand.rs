@@ -269,9 +269,10 @@ pub(super) fn add(r: &mut Reader<'_>, draft: Draft<'_>, base: &Base, out: &mut B
         }
     }
     // A template that lacks a key of its matrix gives many variants one name: one of them says it.
-    let is_told = |d: &Diagnostic| d.code == "MANIFEST07" && d.place.line == Some(name_spot.line);
+    let told = "two variants are called";
+    let is_told = |d: &Diagnostic| d.place.line == Some(name_spot.line) && d.message.starts_with(told);
     if out.insert(name.clone(), variant).is_some() && !r.problems.iter().any(is_told) {
-        let hint = "a matrix needs every key with several values in its name, such as \"{model}-{march}\"";
-        r.problem("MANIFEST07", format!("two variants are called {name}"), name_spot, Some(hint.into()));
+        let hint = "every variant has a name of its own; a matrix needs every key with several values in it, such as \"{model}-{march}\"";
+        r.problem("MANIFEST07", format!("{told} {name}"), name_spot, Some(hint.into()));
     }
 }
