@@ -307,3 +307,60 @@ fn parts_of_the_channels_of_a_tail_keep_int32_with_their_own_scales() {
     let off = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(reach > 0.0 && off <= 1e-5 * reach, "{off} of {reach}");
 }
+
+/// A Conv whose channels are equal in pairs, so that every extreme is there twice, and the place of one along the channels.
+fn place_of(op: &str, keep: i64, last: i64) -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &SHAPE);
+    let half = numbers(&[4, 8, 1, 1], 9);
+    let half = half.f32s().expect("float");
+    let w = Tensor::from_f32([8, 8, 1, 1], [half, half].concat()).expect("count");
+    let w = b.constant("w", w);
+    let y = b.node("Conv", "conv", &[x, w], Attrs::default(), &SHAPE);
+    let attrs = [("axis", Attr::Int(-3)), ("keepdims", Attr::Int(keep)), ("select_last_index", Attr::Int(last))];
+    let shape: &[usize] = if keep == 0 { &[1, 6, 10] } else { &[1, 1, 6, 10] };
+    let out = b.node(op, "op", &[y], Attrs::of(attrs), shape);
+    b.output(out);
+    let mut g = b.finish();
+    g.values[out.0 as usize].dtype = ptq_ir::DType::I64;
+    g
+}
+
+#[test]
+fn places_of_extremes_are_those_of_the_integers() {
+    if need(oracle::python()).is_none() {
+        return;
+    }
+    for (op, keep, last) in [("ArgMax", 1, 0), ("ArgMax", 0, 1), ("ArgMin", 0, 0), ("ArgMin", 1, 1)] {
+        let shown = format!("{op} keepdims {keep} last {last}");
+        let (loaded, ours, theirs) =
+            run(&place_of(op, keep, last), MANIFEST).unwrap_or_else(|why| panic!("{shown}: {why}"));
+        assert_eq!(ours.dtype(), ptq_ir::DType::I64, "{shown}");
+        let floats: Vec<&str> = loaded
+            .integer
+            .nodes
+            .iter()
+            .filter(|n| matches!(n.op, ptq_ir::QOp::Float { .. }))
+            .map(|n| n.op.name())
+            .collect();
+        assert!(floats.iter().all(|op| ["Cast", "Reshape"].contains(op)), "{shown}: {floats:?} in float");
+        // What the interpreter's 8-bit values say, counted by hand.
+        let mut maps = Vec::new();
+        let plan = ptq_exec::Interpreter::new(&loaded.integer).expect("a program");
+        let found = plan.run(&[numbers(&SHAPE, 77)], &mut |id, t: &Tensor| {
+            if loaded.integer.tensor(id).name == "conv_out_quantized" {
+                maps = t.to_f64s();
+            }
+        });
+        let places = (0..60).map(|pixel| {
+            let line: Vec<f64> = (0..8).map(|c| maps[c * 60 + pixel]).collect();
+            let best = line.iter().copied().fold(line[0], if op == "ArgMax" { f64::max } else { f64::min });
+            let place =
+                if last == 0 { line.iter().position(|&v| v == best) } else { line.iter().rposition(|&v| v == best) };
+            place.expect("one is the best") as f64
+        });
+        assert_eq!(found.expect("runs")[0].to_f64s(), places.collect::<Vec<_>>(), "{shown}");
+        let equal = ours.to_f64s().iter().zip(theirs.to_f64s()).filter(|(a, b)| **a == *b).count();
+        assert!(ours.shape() == theirs.shape() && equal >= 57, "{shown}: {equal} of 60 as in ONNX Runtime");
+    }
+}

@@ -29,7 +29,7 @@ impl BuildRule for FuseRule {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {

@@ -4,6 +4,7 @@ mod arithmetic;
 mod boxes;
 mod concat;
 mod conv;
+mod extreme_index;
 mod lines;
 mod lut;
 mod moves;
@@ -24,6 +25,7 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
         "AveragePool" | "GlobalAveragePool" | "MaxPool" | "GlobalMaxPool" => pool::lower(b, id),
         "ReduceSum" | "ReduceMean" | "ReduceMax" => lines::reduce(b, id),
         "Softmax" => lines::softmax(b, id),
+        "ArgMax" | "ArgMin" => extreme_index::lower(b, id),
         "Gather" | "Expand" | "Tile" => moves::gather(b, id),
         "Pad" => moves::pad(b, id),
         "Resize" => resize::lower(b, id),

@@ -1,8 +1,8 @@
-//! Programs of small graphs, run in the interpreter: parts of the channels of a tail.
+//! Programs of small graphs, run in the interpreter: places of extremes, parts of the channels of a tail.
 
 use ptq_exec::Interpreter;
 use ptq_ir::{
-    ActivationQuant, Attr, Attrs, DType, Graph, GraphBuilder, QGraph, QuantParams, QuantTable, Tensor, numel,
+    ActivationQuant, Attr, Attrs, DType, Graph, GraphBuilder, QGraph, QOp, QuantParams, QuantTable, Tensor, numel,
 };
 use ptq_march::March;
 use ptq_place::{Requests, place};
@@ -32,6 +32,46 @@ fn program(graph: &Graph, quant: &QuantTable) -> QGraph {
     let on_cpu: Vec<&str> = placement.nodes.iter().filter(|n| n.reason.is_some()).map(|n| n.name.as_str()).collect();
     assert!(on_cpu.is_empty(), "{on_cpu:?} on the CPU");
     ptq_partition::partition(graph, &march, &placement, quant).expect("has a program")
+}
+
+#[test]
+fn places_of_extremes_are_exact_for_every_extent_and_zero_point() {
+    let shape = |c: usize| [2, c, 3, 4];
+    for (channels, scale, zero) in [(1, 0.01, 0), (5, 0.3, 0), (8, 0.01, -128), (33, 0.2, 5), (64, 0.011, 127)] {
+        for (op, last) in [("ArgMax", 0), ("ArgMax", 1), ("ArgMin", 0), ("ArgMin", 1)] {
+            let mut b = GraphBuilder::new("g");
+            let x = b.input("x", &shape(channels));
+            let attrs = Attrs::of([("axis", Attr::Int(1)), ("select_last_index", Attr::Int(last))]);
+            let y = b.node(op, "op", &[x], attrs, &[2, 1, 3, 4]);
+            b.output(y);
+            let mut g = b.finish();
+            g.values[y.0 as usize].dtype = DType::I64;
+            let quant = table(&[("x", QuantParams::per_tensor(DType::I8, scale, zero))]);
+            let program = program(&g, &quant);
+            let floats = program.nodes.iter().filter(|n| matches!(n.op, QOp::Float { .. }));
+            assert_eq!(floats.map(|n| n.op.name()).collect::<Vec<_>>(), ["Cast"]);
+            let input = numbers(&shape(channels), channels as u64);
+            let mut stored = Vec::new();
+            let found =
+                Interpreter::new(&program).expect("a program").run(std::slice::from_ref(&input), &mut |id, t| {
+                    if program.tensor(id).name == "x_quantized" {
+                        stored = t.to_f64s();
+                    }
+                });
+            let found = found.expect("runs").swap_remove(0);
+            let expected = (0..24).map(|i| {
+                let (item, pixel) = (i / 12, i % 12);
+                let line = (0..channels).map(|c| stored[(item * channels + c) * 12 + pixel]);
+                let line: Vec<f64> = line.map(|v| if op == "ArgMax" { v } else { -v }).collect();
+                let best = line.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let mut places = (0..channels).filter(|&c| line[c] == best);
+                let place = if last == 0 { places.next() } else { places.next_back() };
+                place.expect("one is the best") as i64
+            });
+            let shown = format!("{op} last {last} of {channels}, scale {scale}, zero {zero}");
+            assert_eq!(found.to_i64s().expect("integers"), expected.collect::<Vec<_>>(), "{shown}");
+        }
+    }
 }
 
 #[test]
