@@ -364,3 +364,54 @@ fn places_of_extremes_are_those_of_the_integers() {
         assert!(ours.shape() == theirs.shape() && equal >= 57, "{shown}: {equal} of 60 as in ONNX Runtime");
     }
 }
+
+/// Two Convs whose results a comparison reads, or one and a constant; the truth is the first output, and a Where takes the one or the other.
+fn compared(op: &str, constant: Option<f32>) -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &SHAPE);
+    let a = conv(&mut b, "conv_0", x, &SHAPE, Some(1));
+    let c = conv(&mut b, "conv_1", x, &SHAPE, Some(2));
+    let other = constant.map_or(c, |v| b.constant("limit", Tensor::scalar_f32(v)));
+    let truth = b.node(op, "op", &[a, other], Attrs::default(), &SHAPE);
+    let chosen = b.node("Where", "choose", &[truth, a, c], Attrs::default(), &SHAPE);
+    let out = conv(&mut b, "tail", chosen, &SHAPE, None);
+    b.output(truth);
+    b.output(out);
+    let mut g = b.finish();
+    g.values[truth.0 as usize].dtype = ptq_ir::DType::Bool;
+    g
+}
+
+#[test]
+fn comparisons_run_as_integers_everywhere() {
+    if need(oracle::python()).is_none() {
+        return;
+    }
+    for op in ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"] {
+        for constant in [None, Some(0.25)] {
+            let shown = format!("{op} constant {constant:?}");
+            let (loaded, ours, theirs) =
+                run(&compared(op, constant), MANIFEST).unwrap_or_else(|why| panic!("{shown}: {why}"));
+            assert_eq!((ours.dtype(), theirs.dtype()), (ptq_ir::DType::Bool, ptq_ir::DType::Bool), "{shown}");
+            let floats = loaded.integer.nodes.iter().filter(|n| matches!(n.op, ptq_ir::QOp::Float { .. }));
+            let floats: Vec<&str> = floats.map(|n| n.op.name()).collect();
+            assert_eq!(floats, ["Cast", "Where"], "{shown}");
+            let (ours, theirs) = (ours.to_f64s(), theirs.to_f64s());
+            let equal = ours.iter().zip(&theirs).filter(|(a, b)| a == b).count();
+            assert!(ours.len() == 480 && equal >= 475, "{shown}: {equal} of {} as in ONNX Runtime", ours.len());
+            let both = ours.iter().any(|&v| v != 0.0) && ours.contains(&0.0);
+            assert!(both, "{shown}: one answer for all");
+        }
+    }
+}
+
+#[test]
+fn a_comparison_is_left_to_the_cpu_until_it_is_asked_for() {
+    let march = ptq_march::March::from_toml(&ptq_march::source("bayes").expect("built in")).expect("valid");
+    for op in ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"] {
+        let placed = ptq_place::place(&compared(op, None), &march, &ptq_place::Requests::default()).placement;
+        let row = placed.nodes.iter().find(|n| n.name == "op").expect("placed");
+        let reason = row.reason.as_ref().expect("on the CPU");
+        assert_eq!((reason.code.as_str(), reason.remedy.contains("run_on_bpu")), ("PLACE05", true), "{op}: {reason:?}");
+    }
+}

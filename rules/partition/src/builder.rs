@@ -150,6 +150,11 @@ impl<'a> Builder<'a> {
         t
     }
 
+    /// Says that tensor `t` stands for the same value of the graph as tensor `like`.
+    pub(crate) fn stands_for(&mut self, t: TensorId, like: TensorId) {
+        self.tensors[t.0 as usize].source = self.tensors[like.0 as usize].source.clone();
+    }
+
     /// `base`, or with a number behind it where the program or the graph has a tensor of this name.
     fn free_tensor_name(&self, base: &str) -> String {
         let taken = |name: &str| {
@@ -348,6 +353,11 @@ impl<'a> Builder<'a> {
     pub(crate) fn tensor_params(&self, t: TensorId) -> QuantParams {
         let tensor = &self.tensors[t.0 as usize];
         tensor.quant.clone().unwrap_or_else(|| QuantParams::per_tensor(tensor.dtype, 1.0, 0))
+    }
+
+    /// Shape of a tensor of the program.
+    pub(crate) fn tensor_shape(&self, t: TensorId) -> Vec<usize> {
+        self.tensors[t.0 as usize].shape.clone()
     }
 
     /// The program: nodes in order of their slots, cut into segments.

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod boxes;
+mod compare;
 mod concat;
 mod conv;
 mod extreme_index;
@@ -26,6 +27,7 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
         "ReduceSum" | "ReduceMean" | "ReduceMax" => lines::reduce(b, id),
         "Softmax" => lines::softmax(b, id),
         "ArgMax" | "ArgMin" => extreme_index::lower(b, id),
+        "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => compare::lower(b, id),
         "Gather" | "Expand" | "Tile" => moves::gather(b, id),
         "Pad" => moves::pad(b, id),
         "Resize" => resize::lower(b, id),

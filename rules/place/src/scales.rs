@@ -1,6 +1,6 @@
 //! Which values carry a scale under a placement, and where it comes from.
 
-use crate::rules::float_only::is_place;
+use crate::rules::float_only::finds;
 use crate::{NodePlacement, Placement};
 use ptq_ir::{Device, Graph, Node, NodeId, ValueId};
 use ptq_march::Class;
@@ -24,7 +24,7 @@ pub fn absorbed_output(graph: &Graph, placement: &Placement, id: NodeId) -> Opti
 }
 
 /// Every value that is an int8 or uint8 tensor under this placement: dynamic inputs and results of BPU nodes, int32
-/// results and places excepted.
+/// results, places and truths excepted.
 pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> {
     let mut out = BTreeMap::new();
     for (id, node) in graph.nodes() {
@@ -35,7 +35,7 @@ pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> 
         for &v in node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none()) {
             out.entry(v).or_insert(Scale::Own);
         }
-        if row.int32 || is_place(node) {
+        if row.int32 || finds(node) {
             continue;
         }
         if let Some(result) = absorbed_output(graph, placement, id) {

@@ -15,9 +15,9 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
 };
 
 /// The reason for a node with a dynamic tensor, or a first input, that is not float32. The places that ArgMax and ArgMin find are
-/// integers.
+/// integers, and what comparisons find is true or false.
 pub(crate) fn reason(graph: &Graph, node: &Node) -> Option<Reason> {
-    if is_place(node) {
+    if finds(node) {
         return input_reason(graph, node);
     }
     let dynamic = node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none());
@@ -40,7 +40,12 @@ fn not_float(graph: &Graph, v: ValueId) -> Option<Reason> {
     })
 }
 
-/// Whether a node's result is a place along an axis, which is an integer as it is and has no scale to choose.
-pub(crate) fn is_place(node: &Node) -> bool {
-    node.is("ArgMax") || node.is("ArgMin")
+/// Whether a node finds a place along an axis, or which of two values is larger: an integer as it is, which has no scale to choose.
+pub(crate) fn finds(node: &Node) -> bool {
+    node.is("ArgMax") || node.is("ArgMin") || compares(node)
+}
+
+/// Whether a node compares two values.
+pub(crate) fn compares(node: &Node) -> bool {
+    ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"].iter().any(|op| node.is(op))
 }
