@@ -189,6 +189,10 @@ fn limits_count_before_what_this_version_computes() {
     );
     let text = "PLACE01 march bayes accelerates GridSample, this version of ptq does not: it runs in float on the CPU";
     refused(&sample(512), "bayes", text, "nothing in the manifest; cut GridSample out of the model, or write it with");
+    let sorted = one("TopK", &[&[1, 8, 4, 4]], Attrs::default(), &[1, 8, 4, 4]);
+    let text = "PLACE01 march bayes accelerates TopK, this version of ptq does not (no unit of its simulator sorts a line and keeps the \
+                places of its elements): it runs in float on the CPU";
+    refused(&sorted, "bayes", text, "nothing in the manifest; cut TopK out of the model, or write it with");
 }
 
 #[test]

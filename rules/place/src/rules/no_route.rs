@@ -66,10 +66,12 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
 
 /// The reason for a node that meets every limit of an operator that only the march computes.
 pub(crate) fn not_computed(march: &March, graph: &Graph, node: &Node) -> Option<Reason> {
-    entry(march, graph, node).filter(|e| !e.computed)?;
+    let entry = entry(march, graph, node).filter(|e| !e.computed)?;
     let (op, march_name) = (entry::name(march, graph, node), &march.name);
-    let text =
-        format!("march {march_name} accelerates {op}, this version of ptq does not: it runs in float on the CPU");
+    let missing = entry.missing.as_ref().map(|m| format!(" ({m})")).unwrap_or_default();
+    let text = format!(
+        "march {march_name} accelerates {op}, this version of ptq does not{missing}: it runs in float on the CPU"
+    );
     let fix = format!(
         "nothing in the manifest; cut {op} out of the model, or write it with operators that `ptq ops --march {march_name}` \
          lists without \"(not yet)\""
