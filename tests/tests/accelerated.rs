@@ -56,10 +56,14 @@ enum Operand {
     /// The result of a Conv through a Sigmoid, well away from zero.
     Positive,
     Ints(&'static [i64]),
+    /// Shape and elements.
+    Places(&'static [usize], fn(usize) -> i64),
+    /// Points of a grid of this shape, from outside to outside.
+    Grid(&'static [usize]),
     Index(i64),
 }
 
-use Operand::{Index, Ints, Map, Positive, Turned};
+use Operand::{Grid, Index, Ints, Map, Places, Positive, Turned};
 
 fn ints(name: &str, values: &[i64]) -> Attrs {
     Attrs::of([(name, Attr::Ints(values.to_vec()))])
@@ -67,6 +71,11 @@ fn ints(name: &str, values: &[i64]) -> Attrs {
 
 fn int(name: &str, value: i64) -> Attrs {
     Attrs::of([(name, Attr::Int(value))])
+}
+
+fn sampled(padding: &str, corners: i64) -> Attrs {
+    let word = |w: &str| Attr::Str(w.to_owned());
+    Attrs::of([("mode", word("nearest")), ("padding_mode", word(padding)), ("align_corners", Attr::Int(corners))])
 }
 
 fn cases() -> Vec<Case> {
@@ -91,6 +100,25 @@ fn cases() -> Vec<Case> {
         case("Expand", none(), &[Map, Ints(&[4, 1, 1, 1])], &[4, 8, 6, 10], 0.0),
         case("Tile", none(), &[Map, Ints(&[1, 1, 1, 3])], &[1, 8, 6, 30], 0.0),
         case("Gather", int("axis", 1), &[Map, Ints(&[7, 0, 0, -1, 3])], &[1, 5, 6, 10], 0.0),
+        // The same rows for every column; others for each; every element of an item; a part of the columns.
+        case(
+            "GatherElements",
+            int("axis", 2),
+            &[Map, Places(&[1, 8, 4, 10], |i| (i / 10 % 4) as i64 - 3)],
+            &[1, 8, 4, 10],
+            0.0,
+        ),
+        case(
+            "GatherElements",
+            int("axis", 2),
+            &[Map, Places(&[1, 8, 4, 10], |i| (i * 7 % 6) as i64)],
+            &[1, 8, 4, 10],
+            0.0,
+        ),
+        case("GatherElements", int("axis", 1), &[Map, Places(&[1, 8, 6, 10], |i| (i * 5 % 8) as i64)], &SHAPE, 0.0),
+        case("GatherElements", int("axis", -1), &[Map, Places(&[1, 3, 2, 4], |i| (i % 10) as i64)], &[1, 3, 2, 4], 0.0),
+        case("GridSample", sampled("zeros", 0), &[Map, Grid(&[1, 5, 7, 2])], &[1, 8, 5, 7], 0.0),
+        case("GridSample", sampled("border", 1), &[Map, Grid(&[1, 9, 4, 2])], &[1, 8, 9, 4], 0.0),
         case("Atan", none(), &[Map], &SHAPE, 1.0),
         case("Cos", none(), &[Map], &SHAPE, 1.0),
         case("Sin", none(), &[Map], &SHAPE, 1.0),
@@ -114,6 +142,14 @@ fn graph(case: &Case) -> Graph {
                 b.node("Sigmoid", "sigmoid", &[y], Attrs::default(), &SHAPE)
             }
             Ints(values) => b.constant(&name, Tensor::vec_i64(values.to_vec())),
+            Places(shape, of) => {
+                let all = (0..shape.iter().product()).map(of).collect();
+                b.constant(&name, Tensor::from_i64(*shape, all).expect("count"))
+            }
+            Grid(shape) => {
+                let points = numbers(shape, 3).f32s().expect("float").iter().map(|v| v * 1.4).collect();
+                b.constant(&name, Tensor::from_f32(*shape, points).expect("count"))
+            }
             Index(value) => b.constant(&name, Tensor::from_i64([], vec![*value]).expect("one")),
         });
     }
@@ -140,7 +176,8 @@ run_on_bpu = [\"op\"]
 fn built(case: &Case) -> Result<(Tensor, Tensor, f32), String> {
     let (loaded, ours, theirs) = run(&graph(case), MANIFEST)?;
     let computed = loaded.integer.nodes.iter().find(|n| n.name == "op").ok_or("the operator is gone")?;
-    if computed.op.name() != "Gather" && computed.op.name() != case.op {
+    let moves = ["Gather", "Reshape"].contains(&computed.op.name());
+    if !moves && computed.op.name() != case.op {
         return Err(format!("computed as {:?}", computed.op));
     }
     let step = loaded.integer.tensor(computed.outputs[0]).quant.as_ref().ok_or("runs in float")?.scale0();

@@ -5,6 +5,7 @@ mod boxes;
 mod compare;
 mod concat;
 mod conv;
+mod elements;
 mod extreme_index;
 mod lines;
 mod lut;
@@ -29,6 +30,8 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
         "ArgMax" | "ArgMin" => extreme_index::lower(b, id),
         "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => compare::lower(b, id),
         "Gather" | "Expand" | "Tile" => moves::gather(b, id),
+        "GatherElements" => elements::gather(b, id),
+        "GridSample" => elements::sample(b, id),
         "Pad" => moves::pad(b, id),
         "Resize" => resize::lower(b, id),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => moves::reshape(b, id, int32),

@@ -74,7 +74,7 @@ pub fn words(graph: &Graph, placement: &Placement) -> BTreeSet<ValueId> {
 
 /// Whether a node's results are copies of its input's elements, so that both have one scale.
 fn copies_values(row: &NodePlacement) -> bool {
-    row.class == Class::Passive || row.op == "Resize" || row.op == "ReduceMax"
+    row.class == Class::Passive || ["Resize", "ReduceMax", "GridSample"].contains(&row.op.as_str())
 }
 
 /// Whether a passive node moves int32 accumulators.
