@@ -452,3 +452,40 @@ fn a_comparison_is_left_to_the_cpu_until_it_is_asked_for() {
         assert_eq!((reason.code.as_str(), reason.remedy.contains("run_on_bpu")), ("PLACE05", true), "{op}: {reason:?}");
     }
 }
+
+#[test]
+fn a_short_lstm_runs_as_integers_where_its_steps_are_asked_for() {
+    if need(oracle::python()).is_none() {
+        return;
+    }
+    let (steps, inputs, hidden) = (6, 80, 8);
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &SHAPE);
+    let y = conv(&mut b, "front", x, &SHAPE, Some(1));
+    let dims = b.constant("rows", Tensor::vec_i64(vec![steps as i64, 1, inputs as i64]));
+    let rows = b.node("Reshape", "to_rows", &[y, dims], Attrs::default(), &[steps, 1, inputs]);
+    let scaled = |shape: &[usize], seed| {
+        let data = numbers(shape, seed).f32s().expect("float").iter().map(|v| v * 0.3).collect();
+        Tensor::from_f32(shape, data).expect("count")
+    };
+    let w = b.constant("w", scaled(&[1, 4 * hidden, inputs], 2));
+    let r = b.constant("r", scaled(&[1, 4 * hidden, hidden], 3));
+    let bias = b.constant("b", scaled(&[1, 8 * hidden], 4));
+    let y = b.node("LSTM", "op", &[rows, w, r, bias], int("hidden_size", hidden as i64), &[steps, 1, 1, hidden]);
+    let dims = b.constant("image", Tensor::vec_i64(vec![1, steps as i64, 1, hidden as i64]));
+    let image = b.node("Reshape", "to_image", &[y, dims], Attrs::default(), &[1, steps, 1, hidden]);
+    let out = conv(&mut b, "tail", image, &[1, steps, 1, hidden], None);
+    b.output(out);
+    let graph = b.finish();
+    let asked = MANIFEST.replace("run_on_bpu = [\"op\"]", "fuse.with = [\"unroll-lstm\"]");
+    let (loaded, ours, theirs) = run(&graph, &asked).expect("builds and verifies");
+    let floats = loaded.integer.nodes.iter().filter(|n| matches!(n.op, ptq_ir::QOp::Float { .. })).count();
+    assert_eq!(floats, 0, "{floats} nodes in float");
+    let (ours, theirs) = (ours.to_f64s(), theirs.to_f64s());
+    let off: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).collect();
+    let largest = off.iter().copied().fold(0.0, f64::max);
+    assert!(ours.len() == 48 && largest < 0.03, "{largest} away");
+    // Its float form is as it was where nobody asks, and it says what to ask for.
+    let (loaded, ..) = run(&graph, &MANIFEST.replace("run_on_bpu = [\"op\"]", "")).expect("builds and verifies");
+    assert!(loaded.integer.nodes.iter().any(|n| n.op.name() == "LSTM"));
+}

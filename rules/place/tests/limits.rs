@@ -189,6 +189,9 @@ fn limits_count_before_what_this_version_computes() {
     );
     let text = "PLACE03 march bayes accelerates GridSample with mode bilinear, this version of ptq does not";
     refused(&sample(512), "bayes", text, "set mode to nearest");
+    let steps = one("LSTM", &[&[5, 1, 4], &[1, 8, 4], &[1, 8, 2]], Attrs::default(), &[5, 1, 1, 2]);
+    let text = "PLACE01 LSTM is accelerated only as Conv and Add and Mul and Sigmoid and Tanh, and no rule could replace this one";
+    refused(&steps, "bayes", text, "fuse.with = [\"unroll-lstm\"]");
     let sorted = one("TopK", &[&[1, 8, 4, 4]], Attrs::default(), &[1, 8, 4, 4]);
     let text = "PLACE01 march bayes accelerates TopK, this version of ptq does not (no unit of its simulator sorts a line and keeps the \
                 places of its elements): it runs in float on the CPU";

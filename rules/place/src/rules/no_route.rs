@@ -53,6 +53,10 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
         Some(entry) if entry.route == Route::Replaced && entry.computed => {
             let becomes = entry.becomes.join(" and ");
             let text = format!("{} is accelerated only as {becomes}, and no rule could replace this one", node.op);
+            if node.is("LSTM") {
+                let what = "fuse.with = [\"unroll-lstm\"] unrolls one forward sequence of at most 64 steps; `ptq rule FUSE26` says what it needs";
+                return Some(Reason::new(META.code, text, fix(what)));
+            }
             let what = match node.op.as_str() {
                 "ConvTranspose" => "constant weights, no dilation, a kernel of about its strides or more",
                 _ => "constant weights, 2-D operands",
