@@ -186,6 +186,8 @@ fn a_fuse_rule_can_be_switched_off_and_a_wrong_name_is_suggested() {
     fails(&ptq(p.path(), &["build"]), 2, &["MANIFEST22", "ptq.toml:3", "there is no fuse rule \"FUSE99\""]);
     p.write("ptq.toml", with("\"mark-activatoin\"").as_bytes());
     fails(&ptq(p.path(), &["build"]), 2, &["did you mean mark-activation?"]);
+    p.write("ptq.toml", with("\"FUSE14\"").replace("fuse.without", "fuse.with").as_bytes());
+    fails(&ptq(p.path(), &["build"]), 2, &["fuse.with: there is no fuse rule on request \"FUSE14\""]);
     let nodes = |rules: &str| {
         p.write("ptq.toml", with(rules).as_bytes());
         let s = ptq(p.path(), &["check", "--variant", "v", "--json"]);

@@ -2,7 +2,7 @@
 
 use crate::graph_rule::{Phase, Rule};
 use crate::links::Links;
-use crate::registry::RULES;
+use crate::registry::{RULES, is_on_request};
 use crate::rewrite;
 use crate::{FuseLog, FuseParams};
 use ptq_ir::{Diagnostic, Graph, NodeId};
@@ -22,14 +22,15 @@ pub fn fuse(graph: &mut Graph) -> Result<FuseLog, Failure> {
     fuse_with(graph, &FuseParams::default())
 }
 
-/// [`fuse`] with rewrites of a manifest, by name, and without some of the built-in rules.
+/// [`fuse`] with rewrites of a manifest, by name, with built-in rules that run only on request, and without some of the others.
 ///
 /// # Errors
 /// As [`fuse`]; when a rewrite does not come to an end (`FUSE92`).
 pub fn fuse_with(graph: &mut Graph, params: &FuseParams) -> Result<FuseLog, Failure> {
     check(graph, None)?;
     let own = rewrite::in_order(&params.rewrites);
-    let ours = RULES.iter().filter(|r| !params.without.contains(r.meta.code));
+    let asked = |code: &str| !is_on_request(code) || params.with.contains(code);
+    let ours = RULES.iter().filter(|r| asked(r.meta.code) && !params.without.contains(r.meta.code));
     let rules = own.iter().map(|r| r as &dyn Rule).chain(ours.map(|r| r as &dyn Rule)).collect();
     // A rewrite that fires more often than there were nodes makes its own work.
     let most = graph.nodes.len() + 16;

@@ -17,6 +17,9 @@ pub struct FuseParams {
     /// Codes of built-in rules that are not asked; not written where there are none, for the same reason.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub without: BTreeSet<String>,
+    /// Codes of built-in rules that run only on request; not written where there are none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub with: BTreeSet<String>,
 }
 
 /// `graph` + `tensor/*` → `graph` + `tensor/*`, and `rules.json` ([`crate::FuseLog`]).
@@ -29,7 +32,7 @@ impl BuildRule for FuseRule {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {

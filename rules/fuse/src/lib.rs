@@ -26,5 +26,5 @@ mod scalar_region;
 pub use fixed_point::{fuse, fuse_with};
 pub use fuse_rule::{FuseParams, FuseRule};
 pub use log::FuseLog;
-pub use registry::rules;
+pub use registry::{is_on_request, rules};
 pub use rewrite::{REWRITE, Rewrite};

@@ -6,12 +6,12 @@ use crate::rules::{
     convert_sum, drop_unused, fold_arithmetic_behind, fold_arithmetic_in_front, fold_batch_normalization,
     fold_constants, fold_pad, keep_rank, mark_activation, merge_arithmetic, merge_reshapes, merge_transposes,
     move_through, outline_function, raise_to_images, recognize_function, recognize_normalization, recognize_softmax,
-    remove_identity,
+    remove_identity, unroll_lstm,
 };
 use ptq_rule::GraphRuleMeta;
 
 /// Every rule, in the order in which a round asks those of one phase.
-pub(crate) const RULES: [GraphRule; 25] = [
+pub(crate) const RULES: [GraphRule; 26] = [
     // Before everything: guards ask "is it constant?".
     fold_constants::RULE,
     // Before the folds: a dead reader must not look like a second reader.
@@ -49,6 +49,8 @@ pub(crate) const RULES: [GraphRule; 25] = [
     convert_gemm::RULE,
     // After the folds, which see a MatMul next to its factors and not through a Reshape.
     convert_matmul::RULE,
+    // Free of the rest.
+    unroll_lstm::RULE,
     // After convert-reduce and the recognitions, which read reductions as exporters write them.
     keep_rank::RULE,
     raise_to_images::RULE,
@@ -62,6 +64,9 @@ pub(crate) const RULES: [GraphRule; 25] = [
     mark_activation::RULE,
 ];
 
+/// Codes of the rules that run only where they are asked for.
+const ON_REQUEST: [&str; 1] = ["FUSE26"];
+
 static METAS: [GraphRuleMeta; RULES.len()] = {
     let mut metas = [RULES[0].meta; RULES.len()];
     let mut i = 0;
@@ -71,6 +76,11 @@ static METAS: [GraphRuleMeta; RULES.len()] = {
     }
     metas
 };
+
+/// Whether a rule runs only where `fuse.with` asks for it.
+pub fn is_on_request(code: &str) -> bool {
+    ON_REQUEST.contains(&code)
+}
 
 /// Metadata of every fuse rule, in the order in which they run.
 pub fn rules() -> &'static [GraphRuleMeta] {

@@ -25,3 +25,4 @@ pub(crate) mod recognize_function;
 pub(crate) mod recognize_normalization;
 pub(crate) mod recognize_softmax;
 pub(crate) mod remove_identity;
+pub(crate) mod unroll_lstm;

@@ -115,6 +115,9 @@ pub struct OpEntry {
     /// Whether this version lowers it; otherwise it runs in float on the CPU although the target would accelerate it.
     #[serde(default = "yes")]
     pub computed: bool,
+    /// What this version lacks where it does not lower it, as the end of a sentence.
+    #[serde(default)]
+    pub missing: Option<String>,
     /// Why the operator is where it is, when that is not obvious.
     #[serde(default)]
     pub note: Option<String>,

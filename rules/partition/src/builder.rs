@@ -2,8 +2,8 @@
 
 use crate::constants::{Factor, requant};
 use ptq_ir::{
-    Device, Diagnostic, Graph, NodeId, QGraph, QNode, QOp, QRequantize, QTensor, QuantParams, QuantTable, Segment,
-    SegmentId, Tensor, TensorId, ValueId,
+    Attr, Attrs, DType, Device, Diagnostic, Graph, NodeId, QGraph, QNode, QOp, QRequantize, QTensor, QuantParams,
+    QuantTable, Segment, SegmentId, Tensor, TensorId, ValueId,
 };
 use ptq_march::March;
 use ptq_place::{Placement, absorbed_output};
@@ -123,6 +123,52 @@ impl<'a> Builder<'a> {
         self.push(slot, subgraph, &name, op, inputs, vec![output], covers);
     }
 
+    /// Adds a step of an accelerated node that becomes several, in front of what [`Builder::bpu_node`] adds for it; gives its result,
+    /// which stands for no value of the graph.
+    pub(crate) fn inner(
+        &mut self,
+        id: NodeId,
+        what: &str,
+        op: QOp,
+        inputs: Vec<TensorId>,
+        shape: &[usize],
+        params: &QuantParams,
+    ) -> TensorId {
+        let (row, node) = (&self.placement.nodes[id.0 as usize], &self.graph.node(id).name);
+        let (subgraph, slot) = (row.subgraph, (row.level, Phase::Compute, row.subgraph.unwrap_or(0), id.0 as usize));
+        let name = self.free_node_name(&format!("{node}_{what}"));
+        let tensor = self.free_tensor_name(&format!("{name}_quantized"));
+        let t = self.add_tensor(QTensor {
+            name: tensor.clone(),
+            source: tensor,
+            shape: shape.to_vec(),
+            dtype: params.dtype,
+            quant: Some(params.clone()),
+            data: None,
+        });
+        self.push(slot, subgraph, &name, op, inputs, vec![t], Vec::new());
+        t
+    }
+
+    /// Says that tensor `t` stands for the same value of the graph as tensor `like`.
+    pub(crate) fn stands_for(&mut self, t: TensorId, like: TensorId) {
+        self.tensors[t.0 as usize].source = self.tensors[like.0 as usize].source.clone();
+    }
+
+    /// `base`, or with a number behind it where the program or the graph has a tensor of this name.
+    fn free_tensor_name(&self, base: &str) -> String {
+        let taken = |name: &str| {
+            self.tensors.iter().any(|t| t.name == name) || self.graph.values.iter().any(|v| v.name == name)
+        };
+        let mut name = base.to_owned();
+        let mut n = 2;
+        while taken(&name) {
+            name = format!("{base}_{n}");
+            n += 1;
+        }
+        name
+    }
+
     /// `base`, or with a number behind it where the graph has a node of this name.
     fn free_node_name(&self, base: &str) -> String {
         let taken = |name: &str| self.graph.find_node(name).is_some();
@@ -182,9 +228,25 @@ impl<'a> Builder<'a> {
             let level = self.made_at.get(&v).copied().unwrap_or(0) + 1;
             let name = format!("{}_dequantize", self.graph.value(v).name);
             let slot = (level, Phase::Dequantize, 0, v.0 as usize);
-            self.push(slot, None, &name, QOp::Dequantize, vec![q], vec![t], Vec::new());
+            let real = self.real_home(v, t);
+            self.push(slot, None, &name, QOp::Dequantize, vec![q], vec![real], Vec::new());
+            if real != t {
+                let name = self.free_node_name(&format!("{}_cast", self.graph.value(v).name));
+                self.push(slot, None, &name, cast(self.graph.value(v).dtype), vec![real], vec![t], Vec::new());
+            }
         }
         t
+    }
+
+    /// Where a value is dequantized to: its float tensor `t`; for an integer value another one, which is cast.
+    fn real_home(&mut self, v: ValueId, t: TensorId) -> TensorId {
+        let value = self.graph.value(v);
+        if value.dtype.is_float() {
+            return t;
+        }
+        let name = self.free_tensor_name(&format!("{}_float", value.name));
+        let (source, shape) = (name.clone(), value.shape.clone());
+        self.add_tensor(QTensor { name, source, shape, dtype: DType::F32, quant: None, data: None })
     }
 
     /// The integer tensor of a value that a BPU node at `level` reads; quantizes a float one just before.
@@ -293,6 +355,11 @@ impl<'a> Builder<'a> {
         tensor.quant.clone().unwrap_or_else(|| QuantParams::per_tensor(tensor.dtype, 1.0, 0))
     }
 
+    /// Shape of a tensor of the program.
+    pub(crate) fn tensor_shape(&self, t: TensorId) -> Vec<usize> {
+        self.tensors[t.0 as usize].shape.clone()
+    }
+
     /// The program: nodes in order of their slots, cut into segments.
     pub(crate) fn finish(mut self) -> QGraph {
         let graph = self.graph;
@@ -322,4 +389,10 @@ impl<'a> Builder<'a> {
             outputs,
         }
     }
+}
+
+/// A float operator that casts to a type.
+fn cast(to: DType) -> QOp {
+    let attrs = Attrs::of([("to", Attr::Int(to.onnx().into()))]);
+    QOp::Float { op: "Cast".to_owned(), domain: String::new(), attrs, present: vec![true] }
 }

@@ -2,8 +2,11 @@
 
 mod arithmetic;
 mod boxes;
+mod compare;
 mod concat;
 mod conv;
+mod elements;
+mod extreme_index;
 mod lines;
 mod lut;
 mod moves;
@@ -24,7 +27,11 @@ pub(crate) fn node(b: &mut Builder<'_>, id: NodeId, int32: bool) -> Result<(), D
         "AveragePool" | "GlobalAveragePool" | "MaxPool" | "GlobalMaxPool" => pool::lower(b, id),
         "ReduceSum" | "ReduceMean" | "ReduceMax" => lines::reduce(b, id),
         "Softmax" => lines::softmax(b, id),
+        "ArgMax" | "ArgMin" => extreme_index::lower(b, id),
+        "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" => compare::lower(b, id),
         "Gather" | "Expand" | "Tile" => moves::gather(b, id),
+        "GatherElements" => elements::gather(b, id),
+        "GridSample" => elements::sample(b, id),
         "Pad" => moves::pad(b, id),
         "Resize" => resize::lower(b, id),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => moves::reshape(b, id, int32),

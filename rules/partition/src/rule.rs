@@ -24,7 +24,7 @@ impl BuildRule for PartitionRule {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {

@@ -53,9 +53,14 @@ pub(crate) fn narrow_output(conv: &str, output: &str, why: &str) -> Diagnostic {
     Diagnostic::warning("PLACE27", what).node(conv).hint(format!("run_on_cpu = [\"{conv}\"] computes it in float"))
 }
 
-/// The price of running a node behind the tail Conv on the BPU.
-pub(crate) fn coarser_output(node: &str, conv: &str, output: &str, words: bool) -> Diagnostic {
+/// The price of running a node behind the tail Conv on the BPU; with `finds`, the output holds places or truths.
+pub(crate) fn coarser_output(node: &str, conv: &str, output: &str, words: bool, finds: bool) -> Diagnostic {
     let (dtype, levels) = if words { ("int16", "65,536") } else { ("int8", "256") };
-    let what = format!("on request, {conv} gives {dtype} instead of int32, so output {output} has {levels} levels");
+    let what = match finds {
+        true => format!(
+            "on request, {conv} gives {dtype} instead of int32, so {output} tells values apart by {levels} levels"
+        ),
+        false => format!("on request, {conv} gives {dtype} instead of int32, so output {output} has {levels} levels"),
+    };
     Diagnostic::warning("PLACE22", what).node(node).hint(format!("without the request {conv} keeps int32 precision"))
 }

@@ -286,6 +286,12 @@ pub const PROPERTIES: &[Property] = &[
         |_, _| "change the model so that the stride is 2 or 4".to_owned(),
     ),
     count(
+        "table_elements",
+        "number of elements of its table",
+        "elements that a constant choice of elements runs over, and those that it gives",
+        m::table_elements,
+    ),
+    count(
         "weights_per_filter",
         "number of weights of a filter",
         "channels of one group times kernel area",

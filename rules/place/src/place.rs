@@ -136,10 +136,11 @@ impl<'a> Placer<'a> {
         }
         for &output in &self.graph.outputs {
             let Some((conv, path)) = self.tail_path(output) else { continue };
+            let finds = path.iter().any(|&id| float_only::finds(self.graph.node(id)));
             if self.requests.gives_up_int32(self.graph.node(conv)) {
                 let words = self.gives_words(conv);
                 let (conv, output) = (&self.graph.node(conv).name, &self.graph.value(output).name);
-                self.costs.push(answer::coarser_output(conv, conv, output, words));
+                self.costs.push(answer::coarser_output(conv, conv, output, words, finds));
                 continue;
             }
             if let Some(why) = limit::narrow(self.march, self.graph, self.graph.node(conv)) {
@@ -160,7 +161,7 @@ impl<'a> Placer<'a> {
                 let words = self.gives_words(path[asked]);
                 let asked = &self.graph.node(path[asked]).name;
                 let output = &self.graph.value(output).name;
-                self.costs.push(answer::coarser_output(asked, &conv_name, output, words));
+                self.costs.push(answer::coarser_output(asked, &conv_name, output, words, finds));
             } else {
                 self.int32[conv.0 as usize] = true;
                 self.keep_int32(conv, &path);

@@ -1,5 +1,6 @@
 //! Which values carry a scale under a placement, and where it comes from.
 
+use crate::rules::float_only::finds;
 use crate::{NodePlacement, Placement};
 use ptq_ir::{Device, Graph, Node, NodeId, ValueId};
 use ptq_march::Class;
@@ -23,7 +24,7 @@ pub fn absorbed_output(graph: &Graph, placement: &Placement, id: NodeId) -> Opti
 }
 
 /// Every value that is an int8 or uint8 tensor under this placement: dynamic inputs and results of BPU nodes, int32
-/// results excepted.
+/// results, places and truths excepted.
 pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> {
     let mut out = BTreeMap::new();
     for (id, node) in graph.nodes() {
@@ -34,7 +35,7 @@ pub fn scales(graph: &Graph, placement: &Placement) -> BTreeMap<ValueId, Scale> 
         for &v in node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none()) {
             out.entry(v).or_insert(Scale::Own);
         }
-        if row.int32 {
+        if row.int32 || finds(node) {
             continue;
         }
         if let Some(result) = absorbed_output(graph, placement, id) {
@@ -73,7 +74,7 @@ pub fn words(graph: &Graph, placement: &Placement) -> BTreeSet<ValueId> {
 
 /// Whether a node's results are copies of its input's elements, so that both have one scale.
 fn copies_values(row: &NodePlacement) -> bool {
-    row.class == Class::Passive || row.op == "Resize" || row.op == "ReduceMax"
+    row.class == Class::Passive || ["Resize", "ReduceMax", "GridSample"].contains(&row.op.as_str())
 }
 
 /// Whether a passive node moves int32 accumulators.

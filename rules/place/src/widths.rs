@@ -15,7 +15,8 @@ use ptq_march::{Class, March};
 /// Operators whose inputs and results have one width: what moves elements, and what sums or shares them along lines and
 /// windows.
 pub fn is_uniform(row: &NodePlacement) -> bool {
-    let lines = ["AveragePool", "GlobalAveragePool", "Softmax", "ReduceSum", "ReduceMean", "ReduceMax", "Resize"];
+    let lines =
+        ["AveragePool", "GlobalAveragePool", "Softmax", "ReduceSum", "ReduceMean", "ReduceMax", "Resize", "GridSample"];
     row.class == Class::Passive || lines.contains(&row.op.as_str())
 }
 

@@ -187,8 +187,15 @@ fn limits_count_before_what_this_version_computes() {
         "PLACE02 H·W 1,048,576 > 737,280, the limit of GridSample on march bayes",
         "split the input so that the H·W is at most 737,280",
     );
-    let text = "PLACE01 march bayes accelerates GridSample, this version of ptq does not: it runs in float on the CPU";
-    refused(&sample(512), "bayes", text, "nothing in the manifest; cut GridSample out of the model, or write it with");
+    let text = "PLACE03 march bayes accelerates GridSample with mode bilinear, this version of ptq does not";
+    refused(&sample(512), "bayes", text, "set mode to nearest");
+    let steps = one("LSTM", &[&[5, 1, 4], &[1, 8, 4], &[1, 8, 2]], Attrs::default(), &[5, 1, 1, 2]);
+    let text = "PLACE01 LSTM is accelerated only as Conv and Add and Mul and Sigmoid and Tanh, and no rule could replace this one";
+    refused(&steps, "bayes", text, "fuse.with = [\"unroll-lstm\"]");
+    let sorted = one("TopK", &[&[1, 8, 4, 4]], Attrs::default(), &[1, 8, 4, 4]);
+    let text = "PLACE01 march bayes accelerates TopK, this version of ptq does not (no unit of its simulator sorts a line and keeps the \
+                places of its elements): it runs in float on the CPU";
+    refused(&sorted, "bayes", text, "nothing in the manifest; cut TopK out of the model, or write it with");
 }
 
 #[test]

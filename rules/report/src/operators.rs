@@ -1,7 +1,7 @@
 //! What a march does with every operator, for `ptq ops` and the reference pages in `docs/`.
 
 use crate::text_table::markdown;
-use ptq_march::{Class, Int16, March, Provenance, Route};
+use ptq_march::{Class, Int16, March, OpEntry, Provenance, Route};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -68,12 +68,19 @@ pub fn operators<'a>(march: &March, others: impl IntoIterator<Item = &'a str>) -
             own_limits: entry.own_limits.iter().map(|(name, &range)| (name.clone(), range.into())).collect(),
             attributes: entry.attributes.clone(),
             int16: if march.quantization.int16 { entry.int16 } else { Int16::None },
-            note: entry.note.clone(),
+            note: note(entry),
             provenance: entry.provenance,
         };
         rows.insert(op.clone(), row);
     }
     rows.into_values().collect()
+}
+
+/// The note of a row, with what this version lacks.
+fn note(entry: &OpEntry) -> Option<String> {
+    let missing = entry.missing.as_ref().map(|m| format!("not in this version: {m}"));
+    let parts: Vec<String> = entry.note.clone().into_iter().chain(missing).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn elsewhere(op: &str, route: &'static str, provenance: Provenance) -> OperatorRow {

@@ -40,6 +40,8 @@ pub struct VariantConfig {
     pub rewrites: BTreeMap<String, Arc<ptq_fuse::Rewrite>>,
     /// Codes of built-in fuse rules that are not run.
     pub without: BTreeSet<String>,
+    /// Codes of the built-in fuse rules that run for this variant and otherwise only on request.
+    pub with: BTreeSet<String>,
     /// Custom operators by the names of their declarations.
     pub customs: BTreeMap<String, Arc<CustomOpConfig>>,
     /// March name or path.
@@ -79,7 +81,7 @@ impl VariantConfig {
     /// What the fuse stage reads of the variant.
     pub fn fuse_params(&self) -> ptq_fuse::FuseParams {
         let rewrites = self.rewrites.iter().map(|(name, r)| (name.clone(), r.as_ref().clone())).collect();
-        ptq_fuse::FuseParams { rewrites, without: self.without.clone() }
+        ptq_fuse::FuseParams { rewrites, without: self.without.clone(), with: self.with.clone() }
     }
 
     /// What the parse stage reads of the variant, custom operators apart.
@@ -160,7 +162,8 @@ impl VariantConfig {
                 remove_node_name: texts(variant, "remove_node_name"),
             },
             rewrites: variant.rewrites.clone(),
-            without: without(variant, &mut problems),
+            without: fuse_rules(variant, "fuse.without", &mut problems),
+            with: fuse_rules(variant, "fuse.with", &mut problems),
             customs: variant.customs.clone(),
             march: text("march").unwrap_or_else(|| "cpu".into()),
             optimize_level: text("optimize_level").unwrap_or_else(|| "O0".into()),
@@ -277,18 +280,20 @@ fn artifacts(variant: &Variant, problems: &mut Vec<Diagnostic>) -> Vec<&'static 
 }
 
 /// Codes of the fuse rules that are named by code or name.
-fn without(variant: &Variant, problems: &mut Vec<Diagnostic>) -> BTreeSet<String> {
-    let Some(setting) = variant.settings.get("fuse.without") else { return BTreeSet::new() };
-    let (rules, mut out) = (ptq_fuse::rules(), BTreeSet::new());
-    for asked in texts(variant, "fuse.without") {
+fn fuse_rules(variant: &Variant, key: &str, problems: &mut Vec<Diagnostic>) -> BTreeSet<String> {
+    let Some(setting) = variant.settings.get(key) else { return BTreeSet::new() };
+    let legal = |code: &str| key == "fuse.without" || ptq_fuse::is_on_request(code);
+    let rules: Vec<_> = ptq_fuse::rules().iter().filter(|r| legal(r.code)).collect();
+    let mut out = BTreeSet::new();
+    for asked in texts(variant, key) {
         if let Some(rule) = rules.iter().find(|r| r.code == asked || r.name == asked) {
             out.insert(rule.code.to_owned());
             continue;
         }
+        let what = if key == "fuse.with" { "fuse rule on request" } else { "fuse rule" };
         let close = ptq_place::nearest(&asked, rules.iter().flat_map(|r| [r.code, r.name]));
         let hint = close.map_or_else(|| "`ptq rule` lists them".to_owned(), |c| format!("did you mean {c}?"));
-        let mut d =
-            Diagnostic::error("MANIFEST22", format!("fuse.without: there is no fuse rule {asked:?}")).hint(hint);
+        let mut d = Diagnostic::error("MANIFEST22", format!("{key}: there is no {what} {asked:?}")).hint(hint);
         d.place.line = setting.line;
         problems.push(d);
     }

@@ -137,6 +137,7 @@ pub const KEYS: &[Key] = &[
         "fuse",
         "codes or names of built-in fuse rules that are not run, such as [\"FUSE14\"]; `ptq rule CODE` says what each does"
     ),
+    key!("fuse.with", KeyType::Texts, "[]", "-", "fuse", "built-in fuse rules that run on request only: [\"FUSE26\"]"),
     key!(
         "custom_op",
         KeyType::Texts,

@@ -10,7 +10,7 @@ use ptq_rule::{GraphRuleMeta, Outcome};
 const META: GraphRuleMeta = GraphRuleMeta {
     code: "FUSE24",
     name: "keep-rank",
-    summary: "A reduction that drops its axis, and a Gather whose indices are not one row, keep the axis; a Reshape follows.",
+    summary: "A reduction, ArgMax or ArgMin that drops its axis, and a Gather whose indices are not one row, keep the axis; a Reshape follows.",
     why: "Accelerators compute both with the input's rank. The elements and their order are the same.",
     example: "sum = ReduceSum(x) -> sum_out:float32[2, 4]\n\
               =>\n\
@@ -25,8 +25,8 @@ pub(crate) const RULE: GraphRule = GraphRule { meta: META, matches, rewrite, pha
 fn matches(graph: &Graph, _: &Links, id: NodeId) -> bool {
     let node = graph.node(id);
     let real = node.input(0).is_some_and(|x| graph.value(x).dtype == DType::F32 && graph.constant(x).is_none());
-    let drops =
-        ["ReduceSum", "ReduceMean", "ReduceMax"].iter().any(|op| node.is(op)) && node.attrs.int("keepdims", 1) == 0;
+    let drops = ["ReduceSum", "ReduceMean", "ReduceMax", "ArgMax", "ArgMin"].iter().any(|op| node.is(op))
+        && node.attrs.int("keepdims", 1) == 0;
     let indices = || graph.const_input(node, 1).map(|i| i.shape().len());
     real && (drops || node.is("Gather") && indices().is_some_and(|rank| rank != 1))
 }
@@ -47,6 +47,12 @@ fn rewrite(graph: &mut Graph, _: &Links, id: NodeId) -> Outcome {
         let row =
             graph.add_constant(graph.fresh_value_name(&format!("{}_indices", node.name)), Tensor::vec_i64(indices));
         kept.inputs[1] = Some(row);
+    } else if node.is("ArgMax") || node.is("ArgMin") {
+        let Some(axis) = ops::axis(node.attrs.int("axis", 0), shape.len()) else {
+            return Outcome::Skipped("its axis is outside the rank".to_owned());
+        };
+        shape[axis] = 1;
+        kept.attrs.set("keepdims", Attr::Int(1));
     } else {
         let Some(&[axis]) = ops::reduced_axes(graph, &node).as_deref() else {
             return Outcome::Skipped("it does not reduce one constant axis".to_owned());
@@ -54,7 +60,7 @@ fn rewrite(graph: &mut Graph, _: &Links, id: NodeId) -> Outcome {
         shape[axis] = 1;
         kept.attrs.set("keepdims", Attr::Int(1));
     }
-    let value = graph.add_value(graph.fresh_value_name(&format!("{}_kept", node.name)), DType::F32, shape);
+    let value = graph.add_value(graph.fresh_value_name(&format!("{}_kept", node.name)), graph.value(y).dtype, shape);
     kept.outputs = vec![value];
     let out_shape = graph.value(y).shape.clone();
     let name = graph.fresh_node_name(&format!("{}_reshape_output", node.name));

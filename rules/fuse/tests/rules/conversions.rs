@@ -246,3 +246,18 @@ fn a_batch_normalization_behind_a_matrix_product_is_folded() {
     let ops: Vec<&str> = after.nodes.iter().map(|n| n.op.as_str()).collect();
     assert_eq!(ops, ["Reshape", "Conv", "Reshape"], "{}", lines(&after));
 }
+
+#[test]
+fn a_place_that_drops_its_axis_keeps_it_and_a_reshape_follows() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[2, 5, 3, 4]);
+    let attrs = Attrs::of([("axis", Attr::Int(-3)), ("keepdims", Attr::Int(0))]);
+    let y = b.node("ArgMax", "place", &[x], attrs, &[2, 3, 4]);
+    b.output(y);
+    let mut g = b.finish();
+    g.values[y.0 as usize].dtype = ptq_ir::DType::I64;
+    let (after, log) = fused(&g);
+    assert_eq!((ops(&after), fired(&log, "FUSE24")), (vec!["ArgMax", "Reshape"], 1));
+    let kept = after.value(after.nodes[0].outputs[0]);
+    assert_eq!((kept.dtype, &kept.shape[..]), (ptq_ir::DType::I64, &[2, 1, 3, 4][..]));
+}

@@ -18,4 +18,5 @@ mod replacements;
 mod rewrites;
 mod softmax;
 mod support;
+mod unroll;
 mod unused;

@@ -73,7 +73,7 @@ pub(crate) fn fused(before: &Graph) -> (Graph, FuseLog) {
     (after, log)
 }
 
-fn assert_equal_results(before: &Graph, after: &Graph) {
+pub(crate) fn assert_equal_results(before: &Graph, after: &Graph) {
     let inputs: Vec<Tensor> = before
         .inputs
         .iter()

@@ -25,6 +25,31 @@ pub(super) fn input(b: &mut Builder<'_>, id: NodeId, i: usize) -> Result<TensorI
     }
 }
 
+/// Constant operand `i` with the parameters of tensor `like` where all its values are within that one's reach, else with a range of
+/// its own.
+pub(super) fn constant_like(b: &mut Builder<'_>, id: NodeId, i: usize, like: TensorId) -> Result<TensorId, Diagnostic> {
+    let node = b.graph.node(id);
+    let params = b.tensor_params(like);
+    let (Some(v), Some((lo, hi)), None) = (node.input(i), params.dtype.quant_range(), params.axis) else {
+        return input(b, id, i);
+    };
+    let Some(data) = b.graph.constant(v) else { return input(b, id, i) };
+    let bad = |e: TensorError| Diagnostic::error("PART06", e.to_string()).node(&node.name);
+    let (scale, zero) = (params.scale0(), params.zero_point0());
+    let real = |q: i32| (f64::from(q) - f64::from(zero)) * f64::from(scale);
+    let values = data.f32s().map_err(bad)?;
+    if !values.iter().all(|&x| (real(lo)..=real(hi)).contains(&f64::from(x))) {
+        return input(b, id, i);
+    }
+    let q = values.iter().map(|&x| quantize(x, scale, zero, lo, hi));
+    let data = match params.dtype {
+        DType::I16 => Tensor::from_i16(data.shape(), q.map(|q| q as i16).collect()),
+        DType::U8 => Tensor::from_u8(data.shape(), q.map(|q| q as u8).collect()),
+        _ => Tensor::from_i8(data.shape(), q.map(|q| q as i8).collect()),
+    };
+    Ok(b.constant(v, "_quantized", data.map_err(bad)?, params))
+}
+
 /// The result value of a node and its parameters.
 pub(super) fn output(b: &mut Builder<'_>, id: NodeId) -> Result<(ValueId, QuantParams), Diagnostic> {
     let v = b.result(id)?;

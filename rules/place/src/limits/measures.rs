@@ -25,6 +25,16 @@ pub(super) fn index_rank(g: &Graph, n: &Node) -> Option<Vec<i64>> {
     Some(vec![g.value(n.input(1)?).shape.len() as i64])
 }
 
+/// Elements that a table of indices runs over, and those that it gives; a GridSample's table has a zero behind them.
+pub(super) fn table_elements(g: &Graph, n: &Node) -> Option<Vec<i64>> {
+    if n.is("GridSample") {
+        let grid = &g.value(n.input(1)?).shape;
+        return Some(vec![image_area(g, n)?[0] + 1, to_i64s(grid.get(1..3)?).iter().product()]);
+    }
+    let (x, table) = (&g.value(n.input(0)?).shape, ops::ElementTable::of(g, n)?);
+    Some(to_i64s(&[x.get(table.axes)?.iter().product(), table.indices.len()]))
+}
+
 pub(super) fn inputs(_: &Graph, n: &Node) -> Option<Vec<i64>> {
     Some(vec![n.inputs.len() as i64])
 }

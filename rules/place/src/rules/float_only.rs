@@ -14,8 +14,12 @@ pub const META: GraphRuleMeta = GraphRuleMeta {
     since: "0.1.0",
 };
 
-/// The reason for a node with a dynamic tensor, or a first input, that is not float32.
+/// The reason for a node with a dynamic tensor, or a first input, that is not float32. The places that ArgMax and ArgMin find are
+/// integers, and what comparisons find is true or false.
 pub(crate) fn reason(graph: &Graph, node: &Node) -> Option<Reason> {
+    if finds(node) {
+        return input_reason(graph, node);
+    }
     let dynamic = node.inputs.iter().flatten().filter(|v| graph.constant(**v).is_none());
     dynamic.chain(&node.outputs).find_map(|&v| not_float(graph, v))
 }
@@ -34,4 +38,14 @@ fn not_float(graph: &Graph, v: ValueId) -> Option<Reason> {
             format!("nothing while {} is {}; compute it in float32, or outside the model", v.name, v.dtype),
         )
     })
+}
+
+/// Whether a node finds a place along an axis, or which of two values is larger: an integer as it is, which has no scale to choose.
+pub(crate) fn finds(node: &Node) -> bool {
+    node.is("ArgMax") || node.is("ArgMin") || compares(node)
+}
+
+/// Whether a node compares two values.
+pub(crate) fn compares(node: &Node) -> bool {
+    ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"].iter().any(|op| node.is(op))
 }

@@ -53,6 +53,10 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
         Some(entry) if entry.route == Route::Replaced && entry.computed => {
             let becomes = entry.becomes.join(" and ");
             let text = format!("{} is accelerated only as {becomes}, and no rule could replace this one", node.op);
+            if node.is("LSTM") {
+                let what = "fuse.with = [\"unroll-lstm\"] unrolls one forward sequence of at most 64 steps; `ptq rule FUSE26` says what it needs";
+                return Some(Reason::new(META.code, text, fix(what)));
+            }
             let what = match node.op.as_str() {
                 "ConvTranspose" => "constant weights, no dilation, a kernel of about its strides or more",
                 _ => "constant weights, 2-D operands",
@@ -66,10 +70,12 @@ pub(crate) fn reason(march: &March, graph: &Graph, node: &Node) -> Option<Reason
 
 /// The reason for a node that meets every limit of an operator that only the march computes.
 pub(crate) fn not_computed(march: &March, graph: &Graph, node: &Node) -> Option<Reason> {
-    entry(march, graph, node).filter(|e| !e.computed)?;
+    let entry = entry(march, graph, node).filter(|e| !e.computed)?;
     let (op, march_name) = (entry::name(march, graph, node), &march.name);
-    let text =
-        format!("march {march_name} accelerates {op}, this version of ptq does not: it runs in float on the CPU");
+    let missing = entry.missing.as_ref().map(|m| format!(" ({m})")).unwrap_or_default();
+    let text = format!(
+        "march {march_name} accelerates {op}, this version of ptq does not{missing}: it runs in float on the CPU"
+    );
     let fix = format!(
         "nothing in the manifest; cut {op} out of the model, or write it with operators that `ptq ops --march {march_name}` \
          lists without \"(not yet)\""

@@ -1,5 +1,6 @@
 //! PLACE07 tail-precision.
 
+use super::float_only::{compares, finds};
 use crate::Reason;
 use ptq_ir::Node;
 use ptq_rule::GraphRuleMeta;
@@ -22,6 +23,10 @@ pub(crate) fn reason(node: &Node, conv: &str) -> Reason {
             "{} stands behind {conv}, the model's last Conv, which gives int32 for precision and takes nothing behind it along",
             node.op
         ),
-        format!("run_on_bpu = [\"{}\"], which makes the output int8", node.name),
+        match (compares(node), finds(node)) {
+            (true, _) => format!("run_on_bpu = [\"{}\"], which compares int8 values", node.name),
+            (_, true) => format!("run_on_bpu = [\"{}\"], which finds places among int8 values", node.name),
+            _ => format!("run_on_bpu = [\"{}\"], which makes the output int8", node.name),
+        },
     )
 }

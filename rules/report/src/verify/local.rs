@@ -63,7 +63,7 @@ fn reference(
     node: &QNode,
 ) -> Result<BTreeMap<String, Tensor>, ExecError> {
     let mut results: BTreeMap<String, Tensor> = BTreeMap::new();
-    let reads: BTreeMap<&str, TensorId> = node.inputs.iter().map(|&t| (program.tensor(t).source.as_str(), t)).collect();
+    let reads = reads(graph, program, node);
     for name in &node.covers {
         let Some(float) = graph.find_node(name).map(|id| graph.node(id)) else { continue };
         let operand = |v: ValueId| -> Result<Tensor, ExecError> {
@@ -86,6 +86,24 @@ fn reference(
         results.extend(float.outputs.iter().map(|&v| graph.value(v).name.clone()).zip(outputs));
     }
     Ok(results)
+}
+
+/// The tensors that a node reads, by the value that each stands for. Where a float node becomes several, the last of which covers it,
+/// also those that its steps before read.
+fn reads<'p>(graph: &Graph, program: &'p QGraph, node: &'p QNode) -> BTreeMap<&'p str, TensorId> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![node];
+    while let Some(step) = open.pop() {
+        for &id in &step.inputs {
+            let source = program.tensor(id).source.as_str();
+            let inner = program.nodes.iter().find(|n| n.covers.is_empty() && n.outputs.contains(&id));
+            match inner.filter(|_| graph.find_value(source).is_none()) {
+                Some(before) => open.push(before),
+                None => _ = found.entry(source).or_insert(id),
+            }
+        }
+    }
+    found
 }
 
 /// Weights without the channel scales of the input, which are folded into them.

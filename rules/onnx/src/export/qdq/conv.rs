@@ -75,6 +75,19 @@ impl Writer<'_> {
                 });
             }
         }
+        if ["Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"].contains(&lut.op.as_str()) {
+            return self.compare(node, &lut.op, inputs);
+        }
         self.write(node, &lut.op, &inputs, &attrs, Activation::None)
+    }
+
+    /// A comparison of a difference with zero; true becomes 1.
+    fn compare(&mut self, node: &QNode, op: &str, mut inputs: Vec<String>) -> Result<(), Diagnostic> {
+        inputs.push(self.file.fresh_constant(&format!("{}_zero", node.name), &Tensor::scalar_f32(0.0)));
+        let truth = self.file.fresh_value(&format!("{}_truth", node.name));
+        let name = self.file.fresh_node(&format!("{}_compare", node.name));
+        self.file.node(op, &name, &inputs, std::slice::from_ref(&truth), &Attrs::default());
+        let attrs = Attrs::of([("to", Attr::Int(DType::F32.onnx().into()))]);
+        self.write(node, "Cast", &[truth], &attrs, Activation::None)
     }
 }
