@@ -35,11 +35,21 @@ impl DdrBump {
         DdrBump { align: u64::from(target.align), constants: Vec::new(), arena: 0 }
     }
 
+    /// Makes room for this many bytes of constants, so that none of them is copied when more follow.
+    pub(crate) fn expect(&mut self, bytes: usize) {
+        self.constants.reserve_exact(bytes);
+    }
+
     /// Adds constant bytes.
     pub(crate) fn constant(&mut self, bytes: &[u8]) -> Place {
+        self.constant_with(|out| out.extend_from_slice(bytes))
+    }
+
+    /// Adds the constant bytes that `write` appends.
+    pub(crate) fn constant_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Place {
         let start = self.constants.len().next_multiple_of(self.align as usize);
         self.constants.resize(start, 0);
-        self.constants.extend_from_slice(bytes);
+        write(&mut self.constants);
         Place::Constant(start as u64)
     }
 

@@ -16,7 +16,7 @@ use ptq_sim::{CHANNEL_CONSTANT_BYTES, Command, Conv, Ddr, Elem, QUEUES, Record, 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Output channels of a part of a convolution are a multiple of this.
+/// Output channels of a part of a convolution are a multiple of this, and of the array's columns.
 const CHANNEL_STEP: usize = 32;
 
 /// A part of a convolution's weights takes at most this share of the SRAM.
@@ -434,7 +434,9 @@ impl Emission<'_, '_> {
         // Only a convolution of one group can be computed in parts.
         let dense = layer.inputs[0].extents.c == usize::from(c.group_channels);
         let most = self.base.target.sram_bytes as usize / WEIGHT_SHARE / filter.max(1);
-        let part = if dense { (most / CHANNEL_STEP).max(1) * CHANNEL_STEP } else { channels };
+        // Fewer channels than the array has columns would leave the rest of them idle.
+        let step = CHANNEL_STEP.next_multiple_of(self.base.hardware.mac.oc.max(1) as usize);
+        let part = if dense { (most / step).max(1).saturating_mul(step) } else { channels };
         let mut parts = Vec::new();
         for (start, n) in crate::sram::cut(channels, part.min(channels)) {
             let w = self.load(node, weights.offset(start * filter), n * filter)?;

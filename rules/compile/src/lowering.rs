@@ -30,12 +30,15 @@ use crate::flow::Emitted;
 use crate::search::{CostTable, Found, Report, Search};
 use crate::segment::SegmentNodes;
 use crate::transfer::BoxTransfer;
-use ptq_ir::{Diagnostic, QGraph, QNode, QOp, QTensor, TensorId, numel};
+use ptq_ir::{DType, Diagnostic, QGraph, QNode, QOp, QTensor, TensorId, numel};
 use ptq_march::Hardware;
 use ptq_sim::artifact::{LayerPlan, Npu, Placed, TileAxis};
-use ptq_sim::{Command, Ddr, Elem, Program, QUEUES, Record, Sram, Target, to_storage};
+use ptq_sim::{CHANNEL_CONSTANT_BYTES, Command, Ddr, Elem, Program, QUEUES, Record, Sram, Target, to_storage};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+
+/// Constants for which room is made at once, in bytes; what a file says of its size is not believed beyond that.
+const MOST_EXPECTED: usize = 1 << 30;
 
 /// Lowers one segment.
 ///
@@ -51,6 +54,7 @@ pub(crate) fn lower(
 ) -> Result<(Npu, Report), Vec<Diagnostic>> {
     let target = Target::from(hardware);
     let mut l = Lowering::new(graph, target);
+    l.ddr.expect(constant_bytes(graph, segment));
     let mut problems = Vec::new();
     for &id in &segment.inputs {
         if let Err(d) = l.reserve(id) {
@@ -79,6 +83,19 @@ pub(crate) fn lower(
     } else {
         Err(problems)
     }
+}
+
+/// About how many bytes of constants the segment's program will have.
+fn constant_bytes(graph: &QGraph, segment: &SegmentNodes<'_>) -> usize {
+    let inputs = segment.nodes.iter().flat_map(|n| &n.inputs).map(|&id| graph.tensor(id));
+    let constants = inputs.filter(|t| t.data.is_some());
+    let bytes = |t: &QTensor| match numel(&t.shape) {
+        // A bias gets a multiplier and a shift beside it.
+        Some(n) if t.dtype == DType::I32 => n.saturating_mul(CHANNEL_CONSTANT_BYTES),
+        Some(n) => n.saturating_mul(t.dtype.bytes()),
+        None => 0,
+    };
+    constants.map(|t| bytes(t).saturating_add(64)).fold(0, usize::saturating_add).min(MOST_EXPECTED)
 }
 
 /// The program under construction; the operator files emit into it. Their diagnostics get the node's name here.

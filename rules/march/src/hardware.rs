@@ -21,6 +21,54 @@ pub struct MacArray {
     pub channel_multiple: u32,
 }
 
+/// What feeds and empties the units of a target, where that is known: figures beside the numbers of lanes. Without this
+/// table, weights, constants and results never keep a unit waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Feed {
+    /// Taps of a window are padded to a multiple of this.
+    pub tap_multiple: u32,
+    /// Weights that reach the matrix unit in a cycle; 0 for any number.
+    pub weights_per_cycle: u32,
+    /// Cycles of a fold (one set of weights in all lanes) beside those of its pixels: loading, filling, draining.
+    pub fold_cycles: u32,
+    /// Results that leave the matrix unit in a cycle; 0 for any number.
+    pub results_per_cycle: u32,
+    /// Results of a block, which the accumulators hold; 0 where results are not cut into blocks.
+    pub block_results: u32,
+    /// Most channels of a block.
+    pub block_channels: u32,
+    /// Cycles for reading bias and scale of each channel of a block.
+    pub channel_cycles: f64,
+    /// Pixels among the lanes of depthwise convolutions and pools, the rest are channels; 0 where it does not matter.
+    pub dw_px: u32,
+    /// Taps of pools in a cycle; 0 for those of the vector unit.
+    pub pool_lanes: u32,
+}
+
+impl Default for Feed {
+    fn default() -> Feed {
+        Feed {
+            tap_multiple: 1,
+            weights_per_cycle: 0,
+            fold_cycles: 0,
+            results_per_cycle: 0,
+            block_results: 0,
+            block_channels: u32::MAX,
+            channel_cycles: 0.0,
+            dw_px: 0,
+            pool_lanes: 0,
+        }
+    }
+}
+
+impl Feed {
+    /// Whether nothing ever waits.
+    pub fn is_free(&self) -> bool {
+        *self == Feed::default()
+    }
+}
+
 /// One accelerator core and its memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +79,9 @@ pub struct Hardware {
     pub cores: u32,
     /// Matrix unit.
     pub mac: MacArray,
+    /// What feeds the units; mostly left out.
+    #[serde(default, skip_serializing_if = "Feed::is_free")]
+    pub feed: Feed,
     /// Elements per cycle of the vector unit.
     pub vector_lanes: u32,
     /// Bytes per cycle that the transform unit moves.
@@ -76,7 +127,7 @@ pub struct Parameter {
 }
 
 impl Hardware {
-    /// Every figure with its unit and provenance, in the order of the file.
+    /// Every figure with its unit and provenance, in the order of the file, then those of `feed` where there are any.
     pub fn parameters(&self) -> Vec<Parameter> {
         let figures: [(&'static str, f64, &'static str); 19] = [
             ("clock_mhz", self.clock_mhz.into(), "MHz"),
@@ -100,7 +151,21 @@ impl Hardware {
             ("sync_cycles", self.sync_cycles.into(), "cycles"),
         ];
         let provenance = |name: &str| self.sources.get(name).copied().unwrap_or(self.provenance);
-        figures.map(|(name, value, unit)| Parameter { name, value, unit, provenance: provenance(name) }).to_vec()
+        let f = &self.feed;
+        let feed: [(&'static str, f64, &'static str); 9] = [
+            ("feed.tap_multiple", f.tap_multiple.into(), "taps"),
+            ("feed.weights_per_cycle", f.weights_per_cycle.into(), "weights a cycle"),
+            ("feed.fold_cycles", f.fold_cycles.into(), "cycles"),
+            ("feed.results_per_cycle", f.results_per_cycle.into(), "results a cycle"),
+            ("feed.block_results", f.block_results.into(), "results"),
+            ("feed.block_channels", f.block_channels.into(), "channels"),
+            ("feed.channel_cycles", f.channel_cycles, "cycles a channel"),
+            ("feed.dw_px", f.dw_px.into(), "pixels a cycle"),
+            ("feed.pool_lanes", f.pool_lanes.into(), "taps a cycle"),
+        ];
+        let feed = feed.into_iter().filter(|_| !f.is_free());
+        let all = figures.into_iter().chain(feed);
+        all.map(|(name, value, unit)| Parameter { name, value, unit, provenance: provenance(name) }).collect()
     }
 
     pub(crate) fn check(&self) -> Vec<Diagnostic> {
@@ -119,6 +184,13 @@ impl Hardware {
         require(self.ddr_bytes_per_cycle >= 1.0 / 1024.0, "ddr_bytes_per_cycle must be at least 1/1024");
         require(self.ddr_bytes_per_cycle.is_finite(), "ddr_bytes_per_cycle must be finite");
         require(self.ddr_burst_bytes > 0, "ddr_burst_bytes must be positive");
+        let feed = &self.feed;
+        require(feed.tap_multiple > 0, "feed.tap_multiple must be positive");
+        require(feed.block_channels > 0, "feed.block_channels must be positive");
+        require(
+            feed.channel_cycles.is_finite() && feed.channel_cycles >= 0.0,
+            "feed.channel_cycles must not be negative",
+        );
         let names: Vec<&str> = self.parameters().iter().map(|p| p.name).collect();
         for name in self.sources.keys() {
             require(names.contains(&name.as_str()), &format!("sources names {name}, which is no parameter"));

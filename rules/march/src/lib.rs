@@ -10,7 +10,7 @@ mod op_entry;
 mod placing;
 mod registry;
 
-pub use hardware::{Hardware, MacArray, Parameter};
+pub use hardware::{Feed, Hardware, MacArray, Parameter};
 pub use march::{ImageInput, March, Provenance, Quantization};
 pub use op_entry::{Class, Elsewhere, Int16, OpEntry, Range, Route, Shared};
 pub use placing::placing;

@@ -14,6 +14,7 @@ const BUILT_IN: &[(&str, &str)] = &[
 
 /// Targets of other tools' models, for comparing predictions only; sorted by name.
 const MODELS: &[(&str, &str)] = &[
+    ("scalesim-32x32", include_str!("../data/models/scalesim-32x32.toml")),
     ("vela-u65-512", include_str!("../data/models/vela-u65-512.toml")),
     ("vela-u85-2048", include_str!("../data/models/vela-u85-2048.toml")),
     ("zigzag-tpu-like", include_str!("../data/models/zigzag-tpu-like.toml")),

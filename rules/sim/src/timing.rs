@@ -9,6 +9,7 @@
 //! Predictions are never below [`Bound`]: a matrix unit that is always full, a connection that moves each needed byte
 //! once. Results are cycles of the target's clock; nothing depends on the machine that computes them.
 
+mod array;
 mod bound;
 mod cost;
 mod losses;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ptq_ir::Rounding;
-use ptq_march::{Hardware, March};
+use ptq_march::{Feed, Hardware, MacArray, March};
 use ptq_sim::timing::{Timing, cost};
 use ptq_sim::{Command, Conv, Ddr, Elem, Lut, Program, QUEUES, Record, Sram, Transfer, add_waits, serialize};
 
@@ -100,11 +100,14 @@ fn a_run_takes_whole_bursts() {
     assert_eq!(cost(&Command::Load(runs), &hardware()).cycles, 10 * 32 / 8);
 }
 
-#[test]
-fn convolutions_fill_the_array_as_far_as_their_extents_allow() {
-    // Banks so wide that only the array matters.
-    let hw = Hardware { sram_bank_bytes_per_cycle: 4096, ..hardware() };
-    let conv = Conv {
+/// Banks so wide that only the units matter.
+fn wide_banks() -> Hardware {
+    Hardware { sram_bank_bytes_per_cycle: 4096, ..hardware() }
+}
+
+/// 3 × 3 over 8 × 8 pixels of 3 channels, 65 filters.
+fn conv() -> Conv {
+    Conv {
         ifm: Sram(0),
         weights: Sram(64),
         constants: Sram(128),
@@ -125,7 +128,12 @@ fn convolutions_fill_the_array_as_far_as_their_extents_allow() {
         x_type: Elem::I8,
         out_type: Elem::I8,
         rounding: Rounding::Fixed,
-    };
+    }
+}
+
+#[test]
+fn convolutions_fill_the_array_as_far_as_their_extents_allow() {
+    let (hw, conv) = (wide_banks(), conv());
     // 9 taps of 3 channels, padded to 4, over 32 lanes: 2; 65 filters over 64: 2; 64 pixels over 16: 4.
     let full = cost(&Command::Conv(conv), &hw);
     assert_eq!((full.cycles, full.macs, full.memory), (2 * 2 * 4, 64 * 65 * 27, 0));
@@ -135,4 +143,33 @@ fn convolutions_fill_the_array_as_far_as_their_extents_allow() {
     assert_eq!(depthwise.cycles, 9 * (64 * 64 / 1024));
     let grouped = cost(&Command::Conv(groups), &hw);
     assert_eq!(grouped.cycles, 64 * 2 * 4, "one group after the other leaves the array almost empty");
+}
+
+#[test]
+fn what_feeds_the_units_keeps_them_waiting() {
+    let with = |feed: Feed, command: Command| cost(&command, &Hardware { feed, ..wide_banks() }).cycles;
+    let free = Feed::default();
+    let dense = |feed| with(feed, Command::Conv(conv()));
+    assert_eq!(dense(free), 16);
+    // 9 taps become 18, of 4 channels each: 72 over 32 lanes.
+    assert_eq!(dense(Feed { tap_multiple: 18, ..free }), 3 * 2 * 4);
+    assert_eq!(dense(Feed { fold_cycles: 94, ..free }), 2 * 2 * (4 + 94), "each of four folds");
+    // 36 deep, 128 columns: 4,608 weights.
+    assert_eq!(dense(Feed { weights_per_cycle: 16, ..free }), 288);
+    assert_eq!(dense(Feed { weights_per_cycle: 4608, ..free }), 16);
+    assert_eq!(dense(Feed { results_per_cycle: 8, ..free }), 520, "64 x 65 results");
+    // Blocks of 1,024 results, 64 channels each: 4 places, 2 blocks each. Constants: 4 · 65 · 2.5 = 650; one block in eight of 16.
+    let blocks = Feed { block_results: 1024, block_channels: 64, channel_cycles: 2.5, ..free };
+    assert_eq!(dense(blocks), 650 + 16 / 8);
+    assert_eq!(dense(Feed { results_per_cycle: 4, ..blocks }), 1040 + 16 / 8, "results take longer than constants");
+
+    let depthwise = Conv { in_hwc: [8, 8, 64], out_hwc: [8, 8, 64], group_channels: 1, ..conv() };
+    let lanes = |feed, command| {
+        let mac = MacArray { dw_lanes: 256, ..wide_banks().mac };
+        cost(&command, &Hardware { feed, mac, ..wide_banks() }).cycles
+    };
+    let three = Conv { out_hwc: [3, 3, 20], in_hwc: [3, 3, 20], ..depthwise };
+    assert_eq!(lanes(free, Command::DwConv(three)), 9, "180 outputs in 256 lanes");
+    // 16 pixels and 16 channels: 9 pixels once, 20 channels twice.
+    assert_eq!(lanes(Feed { dw_px: 16, tap_multiple: 4, ..free }, Command::DwConv(three)), 12 * 2);
 }

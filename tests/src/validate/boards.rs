@@ -1,14 +1,22 @@
 //! Published frame rates of a board with an X5 (march `bayes-e`), beside predictions fitted on half of them.
 //!
-//! Time of the accelerator is taken as 1 / (frames a second with several threads), since then it is always busy. Structures are made by
+//! Time of the accelerator is taken as 1 / (frames a second with several threads), since then it is always busy. Several frames are
+//! under way, so what counts is how long a frame occupies the machine's parts, not its latency: `forms` says how. Structures are made by
 //! `networks/classifiers.rs` and `detectors.rs`, with made-up weights; their sizes are checked against published ones.
 //! Models are split by a hash of their names. At most four parameters are fitted, all on one half.
 
+#[path = "boards/forms.rs"]
+mod forms;
+
 use crate::networks::{Builder, classifiers, detectors};
-use crate::predict::{hardware, march, predict, time};
+use crate::predict::{Predicted, hardware, march, predict};
 use crate::stats::{mean_error, spearman};
+use forms::{FORMS, Form, OURS, ROOFLINE};
 use ptq_compile::{OptimizeLevel, Search};
 use ptq_march::Hardware;
+use ptq_sim::Command;
+use ptq_sim::artifact::Body;
+use ptq_sim::timing::cost;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Instant;
@@ -16,14 +24,17 @@ use std::time::Instant;
 /// `name,family,gflops,mparams,fps`.
 const BOARDS: &str = include_str!("../../data/validation/x5.csv");
 
-/// What is fitted: external memory in bytes a cycle, width of the matrix unit in pixels, width of all other units relative
-/// to the march, microseconds a frame.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Fit {
-    ddr: f64,
-    px: u32,
-    units: f64,
-    frame_us: f64,
+/// What a frame's program occupies; megabytes and millions of cycles, so that one a millisecond is 1 GB/s and 1 GHz.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Parts {
+    /// Megabytes of constants that are loaded.
+    weights: f64,
+    /// Megabytes of everything else that is loaded or stored.
+    activations: f64,
+    /// Millions of cycles of a matrix unit that is one pixel wide.
+    array: f64,
+    /// Millions of cycles of depthwise convolutions and of the vector unit, as wide as the march says.
+    others: f64,
 }
 
 struct Row {
@@ -34,9 +45,9 @@ struct Row {
     /// Milliseconds a frame.
     measured: f64,
     own: [f64; 2],
-    mbytes: f64,
-    /// Milliseconds for each point of the grid, in its order.
-    times: Vec<f64>,
+    /// Milliseconds of one frame by itself, on the march as it is.
+    latency: f64,
+    parts: Parts,
 }
 
 /// The table.
@@ -44,103 +55,100 @@ struct Row {
 /// # Errors
 /// When a structure does not compile.
 pub(crate) fn run() -> Result<String, String> {
-    let grid = grid();
     let mut rows = Vec::new();
     for line in BOARDS.lines().skip(1) {
-        rows.extend(row(line, &grid)?);
+        rows.extend(row(line)?);
     }
     let halves: [Vec<&Row>; 2] = [0, 1].map(|h| rows.iter().filter(|r| half(&r.name) == h).collect());
     let mut out = String::new();
     sizes(&mut out, &rows);
     let _ = writeln!(
         out,
-        "\n| fitted on | ours on the same half | ours on the other half | roofline on the same half | roofline on the other half |\n\
-         | --- | --- | --- | --- | --- |"
+        "\n| a frame takes | parameters | first half: own error | error on the second | second half: own error | error on the first |\n\
+         | --- | --- | --- | --- | --- | --- |"
     );
-    let mut chosen = Vec::new();
-    for (own, other) in [(0, 1), (1, 0)] {
-        let (at, frame) = fit(&grid, &halves[own]);
-        let line = Roofline::fit(&halves[own]);
-        let errors = |half: &[&Row]| {
-            let ours: Vec<_> = half.iter().map(|r| (r.times[at] + frame, r.measured)).collect();
-            let peer: Vec<_> = half.iter().map(|r| (line.ms(r), r.measured)).collect();
-            (mean_error(&ours), mean_error(&peer))
-        };
-        let ((o1, r1), (o2, r2)) = (errors(&halves[own]), errors(&halves[other]));
-        let name = ["first half", "second half"][own];
-        let _ = writeln!(out, "| {name} ({} models) | {o1:.1}% | {o2:.1}% | {r1:.1}% | {r2:.1}% |", halves[own].len());
-        chosen.push((Fit { frame_us: frame * 1e3, ..grid[at] }, at, frame, line));
+    for form in FORMS {
+        let cells = [(0, 1), (1, 0)].map(|(own, other)| {
+            let at = form.fit(&halves[own]);
+            format!("{:.1}% | {:.1}%", form.error(&at, &halves[own]), form.error(&at, &halves[other]))
+        });
+        let _ = writeln!(out, "| {} | {} | {} | {} |", form.what, form.start.len(), cells[0], cells[1]);
     }
-    for ((fit, .., line), name) in chosen.iter().zip(["First", "Second"]) {
+    let ours = [0, 1].map(|h| OURS.fit(&halves[h]));
+    let peer = [0, 1].map(|h| ROOFLINE.fit(&halves[h]));
+    for (name, h) in [("First", 0), ("Second", 1)] {
+        let ([w, px, a], [b, t]) = (&ours[h][..], &peer[h][..]) else { return Err("parameters are missing".into()) };
         let _ = writeln!(
             out,
-            "\n{name} half: {:.1} bytes a cycle, {} pixels, other units × {}, {:.0} µs a frame; roofline {:.1} GB/s, {:.2} TOPS.",
-            fit.ddr, fit.px, fit.units, fit.frame_us, line.gbytes, line.tops
+            "\n{name} half ({} models): weights {w:.1} GB/s, array {px:.1} pixels wide, activations {a:.1} GB/s; roofline {b:.1} GB/s, {t:.2} TOPS.",
+            halves[h].len()
         );
     }
-    families(&mut out, &rows, &grid);
+    families(&mut out, &rows);
     let _ = writeln!(
         out,
-        "\n| model | half | measured ms | ours (other half's fit) | ratio | roofline (other half's fit) | ratio | bound by traffic MB |\n\
+        "\n| model | half | measured ms | ours (other half's fit) | ratio | roofline (other half's fit) | ratio | one frame alone ms |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
+    let mut held = Vec::new();
     for r in &rows {
-        let (_, at, frame, line) = &chosen[1 - half(&r.name)];
-        let (ours, peer) = (r.times[*at] + frame, line.ms(r));
+        let other = 1 - half(&r.name);
+        let (own, line) = (OURS.ms(&ours[other], r), ROOFLINE.ms(&peer[other], r));
+        held.push((own, r.measured));
         let _ = writeln!(
             out,
-            "| {} | {} | {:.2} | {ours:.2} | {:.2} | {peer:.2} | {:.2} | {:.1} |",
+            "| {} | {} | {:.2} | {own:.2} | {:.2} | {line:.2} | {:.2} | {:.2} |",
             r.name,
             half(&r.name) + 1,
             r.measured,
-            ours / r.measured,
-            peer / r.measured,
-            r.mbytes
+            own / r.measured,
+            line / r.measured,
+            r.latency
         );
     }
-    let held: Vec<(f64, f64)> = rows.iter().map(|r| (r.times[chosen[1 - half(&r.name)].1], r.measured)).collect();
-    let (ours, measured): (Vec<f64>, Vec<f64>) = held.into_iter().unzip();
+    let (own, measured): (Vec<f64>, Vec<f64>) = held.into_iter().unzip();
     let _ = writeln!(
         out,
-        "\nRank correlation over all models, each by the other half's fit: {:.3}.",
-        spearman(&ours, &measured)
+        "\nRank correlation over all models, each by the other half's fit: {:.3}; of the latency of one frame alone on the march as it is, where \
+         nothing is fitted here: {:.3}.",
+        spearman(&own, &measured),
+        spearman(&rows.iter().map(|r| r.latency).collect::<Vec<_>>(), &measured)
     );
     Ok(out)
 }
 
 /// Which half a model is in: the low bit of FNV-1a of its name.
-fn half(name: &str) -> usize {
+pub(crate) fn half(name: &str) -> usize {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     // The low bit alone depends on few bits of the name.
     ((hash ^ (hash >> 32)).count_ones() % 2) as usize
 }
 
-fn grid() -> Vec<Fit> {
-    let mut out = Vec::new();
-    for ddr in [3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 8.0, 9.0] {
-        for px in [3, 4, 5, 6, 8] {
-            for units in [0.25, 0.5, 1.0, 2.0] {
-                out.push(Fit { ddr, px, units, frame_us: 0.0 });
-            }
+/// What the one program of a model occupies.
+fn parts(p: &Predicted, base: &Hardware) -> Parts {
+    let mut narrow = base.clone();
+    narrow.mac.px = 1;
+    let mut out = Parts::default();
+    for segment in &p.model.segments {
+        let Body::Npu(npu) = &segment.body else { continue };
+        let constants = npu.program.constants.len();
+        for record in &npu.program.commands {
+            let cycles = |hw| cost(&record.command, hw).cycles as f64 / 1e6;
+            let sum = match &record.command {
+                Command::Load(t) if (t.ddr.0 as usize) < constants => (&mut out.weights, t.total_bytes() as f64 / 1e6),
+                Command::Load(t) | Command::Store(t) => (&mut out.activations, t.total_bytes() as f64 / 1e6),
+                Command::Conv(_) | Command::MatMul(_) => (&mut out.array, cycles(&narrow)),
+                Command::Sync | Command::End => continue,
+                _ => (&mut out.others, cycles(base)),
+            };
+            *sum.0 += sum.1;
         }
     }
     out
 }
 
-impl Fit {
-    fn hardware(&self, base: &Hardware) -> Hardware {
-        let scale = |n: u32| ((f64::from(n) * self.units) as u32).max(1);
-        let mut hw = base.clone();
-        hw.ddr_bytes_per_cycle = self.ddr;
-        (hw.mac.px, hw.mac.dw_lanes) = (self.px, scale(hw.mac.dw_lanes));
-        hw.vector_lanes = scale(hw.vector_lanes);
-        hw.trans_bytes_per_cycle = scale(hw.trans_bytes_per_cycle);
-        hw
-    }
-}
-
-/// Compiles a structure once and times its program on every point of the grid.
-fn row(line: &str, grid: &[Fit]) -> Result<Option<Row>, String> {
+/// Compiles a structure.
+fn row(line: &str) -> Result<Option<Row>, String> {
     let bad = || format!("not a model: {line}");
     let [name, family, gflops, mparams, fps] = line.split(',').collect::<Vec<_>>()[..] else { return Err(bad()) };
     let number = |s: &str| s.parse::<f64>().map_err(|_| bad());
@@ -150,10 +158,7 @@ fn row(line: &str, grid: &[Fit]) -> Result<Option<Row>, String> {
     let start = Instant::now();
     let search = Search { level: OptimizeLevel::O2, ..Search::default() };
     let p = predict(&built.graph, &march, &search)?;
-    let compiled = start.elapsed();
-    let ms = |f: &Fit| time(&p.model, &f.hardware(base)).map_or(f64::NAN, |t| t.latency_us(base) / 1e3);
-    let times = grid.iter().map(ms).collect();
-    eprintln!("{name}: compiled in {compiled:.1?}, timed in {:.1?}", start.elapsed() - compiled);
+    eprintln!("{name}: compiled in {:.1?}", start.elapsed());
     Ok(Some(Row {
         name: name.to_owned(),
         family: family.to_owned(),
@@ -161,8 +166,8 @@ fn row(line: &str, grid: &[Fit]) -> Result<Option<Row>, String> {
         mparams: number(mparams)?,
         measured: 1e3 / number(fps)?,
         own: [2.0 * built.macs as f64 / 1e9, built.weights as f64 / 1e6],
-        mbytes: p.timing.ddr_bytes() as f64 / 1e6,
-        times,
+        latency: p.timing.latency_us(base) / 1e3,
+        parts: parts(&p, base),
     }))
 }
 
@@ -187,62 +192,20 @@ fn sizes(out: &mut String, rows: &[Row]) {
     );
 }
 
-/// The best point of the grid for these models, and milliseconds a frame beside it.
-fn fit(grid: &[Fit], rows: &[&Row]) -> (usize, f64) {
-    let mut best = (f64::INFINITY, 0, 0.0);
-    for at in 0..grid.len() {
-        for step in 0..12 {
-            let frame = f64::from(step) * 0.025;
-            let error = mean_error(&rows.iter().map(|r| (r.times[at] + frame, r.measured)).collect::<Vec<_>>());
-            if error < best.0 {
-                best = (error, at, frame);
-            }
-        }
-    }
-    (best.1, best.2)
-}
-
-/// `max(weights / bandwidth, operations / speed)`.
-#[derive(Clone, Copy)]
-struct Roofline {
-    gbytes: f64,
-    tops: f64,
-}
-
-impl Roofline {
-    fn ms(&self, r: &Row) -> f64 {
-        (r.mparams / self.gbytes).max(r.gflops / self.tops)
-    }
-
-    fn fit(rows: &[&Row]) -> Roofline {
-        let mut best = (f64::INFINITY, Roofline { gbytes: 5.0, tops: 2.5 });
-        for b in 0..60 {
-            for t in 0..70 {
-                let line = Roofline { gbytes: 3.0 + 0.1 * f64::from(b), tops: 1.0 + 0.05 * f64::from(t) };
-                let error = mean_error(&rows.iter().map(|r| (line.ms(r), r.measured)).collect::<Vec<_>>());
-                if error < best.0 {
-                    best = (error, line);
-                }
-            }
-        }
-        best.1
-    }
-}
-
 /// Each family predicted by a fit on all others.
-fn families(out: &mut String, rows: &[Row], grid: &[Fit]) {
+fn families(out: &mut String, rows: &[Row]) {
     let names: BTreeSet<&str> = rows.iter().map(|r| r.family.as_str()).collect();
     let _ = writeln!(out, "\n| family left out | models | ours | roofline |\n| --- | --- | --- | --- |");
-    let (mut all_ours, mut all_peer) = (Vec::new(), Vec::new());
+    let mut all = [Vec::new(), Vec::new()];
     for name in names {
         let (own, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|r| r.family == name);
-        let (at, frame) = fit(grid, &others);
-        let line = Roofline::fit(&others);
-        let ours: Vec<_> = own.iter().map(|r| (r.times[at] + frame, r.measured)).collect();
-        let peer: Vec<_> = own.iter().map(|r| (line.ms(r), r.measured)).collect();
-        let _ = writeln!(out, "| {name} | {} | {:.1}% | {:.1}% |", own.len(), mean_error(&ours), mean_error(&peer));
-        all_ours.extend(ours);
-        all_peer.extend(peer);
+        let pairs = [&OURS, &ROOFLINE].map(|form: &Form| {
+            let at = form.fit(&others);
+            own.iter().map(|r| (form.ms(&at, r), r.measured)).collect::<Vec<_>>()
+        });
+        let _ =
+            writeln!(out, "| {name} | {} | {:.1}% | {:.1}% |", own.len(), mean_error(&pairs[0]), mean_error(&pairs[1]));
+        all.iter_mut().zip(pairs).for_each(|(all, p)| all.extend(p));
     }
-    let _ = writeln!(out, "| all | {} | {:.1}% | {:.1}% |", rows.len(), mean_error(&all_ours), mean_error(&all_peer));
+    let _ = writeln!(out, "| all | {} | {:.1}% | {:.1}% |", rows.len(), mean_error(&all[0]), mean_error(&all[1]));
 }

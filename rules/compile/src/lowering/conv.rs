@@ -167,8 +167,8 @@ pub(super) fn lower(l: &mut Lowering<'_>, node: &QNode, conv: &QConv) -> Lowered
     let layer = Layer::new(l, node, conv)?;
     let (chunks, height, tiles) = layer.plan(l)?;
     let template = layer.template(l, node, tiles)?;
-    let weights = pack_weights(&layer, constant(l, node.inputs[1])?)?;
-    let weights = l.constant(&weights);
+    let weights = constant(l, node.inputs[1])?.i8s().map_err(|e| Diagnostic::error("COMP05", e.to_string()))?;
+    let weights = l.ddr.constant_with(|out| pack_weights(&layer, weights, out));
     let bias = node.inputs.get(2).map(|&b| constant(l, b)).transpose()?;
     let constants = l.constant(&channel_constants(&layer, bias)?);
     l.note(node, [weights, constants]);
@@ -194,19 +194,37 @@ fn constant<'a>(l: &Lowering<'a>, id: TensorId) -> Result<&'a Tensor, Diagnostic
     t.data.as_ref().ok_or_else(|| Diagnostic::error("COMP05", format!("{} is not constant", t.name)))
 }
 
-/// Weights in the order of the command: output channel, row, column, channel; tap, channel when depthwise.
-fn pack_weights(layer: &Layer<'_>, weights: &Tensor) -> Result<Vec<u8>, Diagnostic> {
-    let w = weights.i8s().map_err(|e| Diagnostic::error("COMP05", e.to_string()))?;
+/// Appends weights in the order of the command: output channel, row, column, channel; tap, channel when depthwise.
+fn pack_weights(layer: &Layer<'_>, weights: &[i8], out: &mut Vec<u8>) {
     let (taps, depth) = (layer.taps(), layer.group_channels);
-    let mut out = Vec::with_capacity(w.len());
-    if layer.depthwise {
-        (0..taps).for_each(|t| out.extend((0..layer.oc).map(|o| w[o * taps + t] as u8)));
-    } else {
-        for o in 0..layer.oc {
-            (0..taps).for_each(|t| out.extend((0..depth).map(|c| w[(o * depth + c) * taps + t] as u8)));
-        }
+    if taps == 1 {
+        return out.extend(weights.iter().map(|&w| w as u8));
     }
-    Ok(out)
+    let start = out.len();
+    out.resize(start + weights.len(), 0);
+    // One filter's channels, or all channels of a depthwise layer, get tap by tap.
+    let channels = if layer.depthwise { layer.oc } else { depth };
+    let filters = weights.chunks_exact(channels * taps).zip(out[start..].chunks_exact_mut(channels * taps));
+    match taps {
+        9 => filters.for_each(|(filter, out)| taps_first::<9>(filter, out)),
+        49 => filters.for_each(|(filter, out)| taps_first::<49>(filter, out)),
+        _ => filters.for_each(|(filter, out)| any_taps_first(filter, channels, taps, out)),
+    }
+}
+
+/// `[channels][TAPS]` as `[TAPS][channels]`.
+fn taps_first<const TAPS: usize>(filter: &[i8], out: &mut [u8]) {
+    let (columns, _) = filter.as_chunks::<TAPS>();
+    for (tap, out) in out.chunks_exact_mut(columns.len()).enumerate().take(TAPS) {
+        out.iter_mut().zip(columns).for_each(|(to, column)| *to = column[tap] as u8);
+    }
+}
+
+/// `[channels][taps]` as `[taps][channels]`, any number of taps.
+fn any_taps_first(filter: &[i8], channels: usize, taps: usize, out: &mut [u8]) {
+    for (tap, out) in out.chunks_exact_mut(channels).enumerate() {
+        out.iter_mut().zip(filter.iter().skip(tap).step_by(taps)).for_each(|(to, &w)| *to = w as u8);
+    }
 }
 
 /// Bias, multiplier and shift of every output channel.
@@ -214,11 +232,12 @@ fn channel_constants(layer: &Layer<'_>, bias: Option<&Tensor>) -> Result<Vec<u8>
     let bias = bias.map(Tensor::i32s).transpose().map_err(|e| Diagnostic::error("COMP05", e.to_string()))?;
     let none = Requant::Fixed(vec![(0, 0)]);
     let requant = layer.conv.requant.as_ref().unwrap_or(&none);
-    let entry = |o: usize| {
-        let bias = bias.map_or(0, |b| b[o]);
-        bias.to_le_bytes().into_iter().chain(entry_bytes(requant, o))
-    };
-    Ok((0..layer.oc).flat_map(entry).collect())
+    let mut out = Vec::with_capacity(layer.oc * CHANNEL_CONSTANT_BYTES);
+    for o in 0..layer.oc {
+        out.extend_from_slice(&bias.map_or(0, |b| b[o]).to_le_bytes());
+        out.extend_from_slice(&entry_bytes(requant, o));
+    }
+    Ok(out)
 }
 
 fn load_weights(

@@ -1,18 +1,17 @@
 //! What a command costs by itself, without waiting.
 //!
-//! CONV: the matrix unit takes `ceil(taps·channels / ic) · ceil(filters / oc) · ceil(pixels / px)` cycles a group, with a
-//! group's input channels padded to `channel_multiple`. DWCONV: `taps · ceil(outputs / dw_lanes)`. The vector unit handles
+//! CONV, DWCONV, MATMUL and windows: `array`. The vector unit handles
 //! `vector_lanes` elements a cycle: a tap of a window, a sum, a product, a table look-up each; four taps a linear
-//! interpolation, four passes over a line a Softmax (largest, table, sum, quotient). MATMUL is a CONV of its rows as pixels, its
-//! columns as filters. TRANS and GATHER move `trans_bytes_per_cycle`. The matrix unit multiplies bytes: a 16-bit operand takes it
+//! interpolation, four passes over a line a Softmax (largest, table, sum, quotient). TRANS and GATHER move `trans_bytes_per_cycle`. The matrix unit multiplies bytes: a 16-bit operand takes it
 //! two passes, two of them four (assumed); the vector unit's lanes hold bytes, so that 16-bit results take it two cycles.
 //!
 //! Operands come from the banks of the SRAM. Streams (operands and the result) that begin in the same bank meet in every
 //! cycle and wait for each other, so the command takes at least `bytes · most streams in one bank / all banks' width`.
 //! The matrix unit reads its input once for each pass over its output channels.
 
+use super::array::{array_cycles, dw_cycles, pool_cycles, product_cycles};
 use crate::access::operands;
-use crate::{Command, Conv, Elem, Interp, Pool, Sram, Transfer};
+use crate::{Command, Elem, Interp, Sram, Transfer};
 use ptq_march::Hardware;
 
 /// Cost of one command.
@@ -51,18 +50,16 @@ pub fn cost(command: &Command, hw: &Hardware) -> Cost {
             Cost { macs: c.macs(), working_macs, ideal_mac, ..limited(command, cycles, 1, hw) }
         }
         Command::MatMul(c) => {
-            let [m, k, n] = c.mkn.map(u64::from);
-            let depth = k.next_multiple_of(hw.mac.channel_multiple.into()).div_ceil(hw.mac.ic.into());
-            let passes = n.div_ceil(hw.mac.oc.into()).max(1);
+            let passes = u64::from(c.mkn[2]).div_ceil(hw.mac.oc.into()).max(1);
             let wide = halves(c.a_type) * halves(c.b_type);
-            let cycles = wide * depth * passes * m.div_ceil(hw.mac.px.into());
+            let cycles = wide * product_cycles(c.mkn.map(u64::from), hw);
             let peak = u64::from(hw.mac.ic) * u64::from(hw.mac.oc) * u64::from(hw.mac.px);
             let ideal_mac = (wide * c.macs()) as f64 / peak as f64;
             let working_macs = (cycles * peak) as f64;
             Cost { macs: c.macs(), working_macs, ideal_mac, ..limited(command, cycles, passes, hw) }
         }
         Command::Softmax(_) => limited(command, vector(4 * operands(command).1.1), 1, hw),
-        Command::Pool(c) => limited(command, vector(pool_elements(c) * halves(c.elem)), 1, hw),
+        Command::Pool(c) => limited(command, pool_cycles(c, hw), 1, hw),
         Command::Interp(c) => limited(command, vector(4 * interp_elements(c)), 1, hw),
         Command::Eltwise(_) | Command::Lut(_) => limited(command, vector(operands(command).1.1), 1, hw),
         Command::Trans(_) | Command::Gather(_) => limited(command, moved(operands(command).1.1), 1, hw),
@@ -71,33 +68,8 @@ pub fn cost(command: &Command, hw: &Hardware) -> Cost {
 }
 
 /// Bytes of a factor.
-fn halves(elem: Elem) -> u64 {
+pub(super) fn halves(elem: Elem) -> u64 {
     if elem == Elem::I16 { 2 } else { 1 }
-}
-
-fn taps(c: &Conv) -> u64 {
-    u64::from(c.kernel[0]) * u64::from(c.kernel[1])
-}
-
-/// Cycles of a depthwise convolution in its lanes.
-pub(super) fn dw_cycles(c: &Conv, hw: &Hardware) -> u64 {
-    let outputs: u64 = c.out_hwc.iter().map(|&v| u64::from(v)).product();
-    halves(c.x_type) * taps(c) * outputs.div_ceil(hw.mac.dw_lanes.into())
-}
-
-/// Cycles of a convolution in the matrix unit.
-pub(super) fn array_cycles(c: &Conv, hw: &Hardware) -> u64 {
-    let channels = u64::from(c.group_channels).next_multiple_of(hw.mac.channel_multiple.into());
-    let groups = (u64::from(c.in_hwc[2]) / u64::from(c.group_channels).max(1)).max(1);
-    let filters = u64::from(c.out_hwc[2]) / groups;
-    let pixels = u64::from(c.out_hwc[0]) * u64::from(c.out_hwc[1]);
-    let depth = (taps(c) * channels).div_ceil(hw.mac.ic.into());
-    halves(c.x_type) * groups * depth * filters.div_ceil(hw.mac.oc.into()) * pixels.div_ceil(hw.mac.px.into())
-}
-
-fn pool_elements(c: &Pool) -> u64 {
-    let window = u64::from(c.kernel[0]) * u64::from(c.kernel[1]);
-    window * u64::from(c.out_hw[0]) * u64::from(c.out_hw[1]) * u64::from(c.in_hwc[2])
 }
 
 fn interp_elements(c: &Interp) -> u64 {

@@ -1,10 +1,11 @@
 //! Where a layer's cycles go beyond those of an ideal machine: padding, banks, bursts, bytes that are loaded twice, issuing.
 //! Called by reports and by compile's advice. The formulas are those of `cost`, one factor at a time.
 
+use super::array::{array_cycles, dw_cycles};
 use super::bound::Bytes;
-use super::cost::{array_cycles, cost, dw_cycles};
+use super::cost::cost;
 use crate::{Command, Conv, Program};
-use ptq_march::Hardware;
+use ptq_march::{Feed, Hardware};
 use std::collections::BTreeMap;
 
 /// What occupies a layer's time.
@@ -45,7 +46,15 @@ pub fn losses(program: &Program, hardware: &Hardware) -> Vec<Vec<Loss>> {
             }
         };
         match &record.command {
-            Command::Conv(c) => array(c, hardware, &mut add),
+            Command::Conv(c) => {
+                array(c, hardware, &mut add);
+                let free = Hardware {
+                    feed: Feed { tap_multiple: hardware.feed.tap_multiple, ..Feed::default() },
+                    ..hardware.clone()
+                };
+                let waits = array_cycles(c, hardware) - array_cycles(c, &free);
+                add(Occupied::Compute, "waits for weights, constants or results".to_owned(), waits as f64);
+            }
             Command::DwConv(c) => {
                 let outputs: u64 = c.out_hwc.iter().map(|&v| u64::from(v)).product();
                 let padded = outputs.next_multiple_of(hardware.mac.dw_lanes.into());
