@@ -67,7 +67,7 @@ impl BuildRule for CalibrateRule {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
