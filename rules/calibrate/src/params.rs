@@ -149,12 +149,14 @@ pub struct Way {
     pub per_channel: bool,
     /// Whether channels have scales by cross-layer equalization, where their producer and consumers can absorb that.
     pub equalized: bool,
+    /// Whether the range of what only functions of one number read is that of the least error behind them.
+    pub behind: bool,
 }
 
 impl Way {
     /// A range in the march's own scheme.
     pub const fn of(pick: Pick) -> Way {
-        Way { pick, asymmetric: false, per_channel: false, equalized: false }
+        Way { pick, asymmetric: false, per_channel: false, equalized: false, behind: false }
     }
 
     /// The one way that settings without a search name.
@@ -167,7 +169,7 @@ impl Way {
             Method::Max | Method::Default | Method::Mix | Method::Auto | Method::Skip => Pick::Max,
         };
         let Calibration { asymmetric, per_channel, equalization: equalized, .. } = *calibration;
-        Way { pick, asymmetric, per_channel, equalized }
+        Way { pick, asymmetric, per_channel, equalized, behind: false }
     }
 }
 
@@ -182,6 +184,7 @@ impl std::fmt::Display for Way {
         }
         f.write_str(if self.per_channel { " + per-channel" } else { "" })?;
         f.write_str(if self.equalized { " + equalization" } else { "" })?;
+        f.write_str(if self.behind { " + behind functions" } else { "" })?;
         f.write_str(if self.asymmetric { " + asymmetric" } else { "" })
     }
 }
@@ -199,6 +202,20 @@ pub fn quant_params(histogram: &Histogram, way: Way, scheme: ActScheme) -> Activ
         Pick::Mse => methods::mse(histogram, scheme),
     };
     ActivationQuant { params: from_range(lo, hi, scheme), lo, hi, method: way.to_string() }
+}
+
+/// The same for a value that only these functions read: the range of the least error behind them, or where they have no results, [`quant_params`].
+pub(crate) fn quant_params_behind(
+    histogram: &Histogram,
+    way: Way,
+    scheme: ActScheme,
+    functions: &[methods::Function<'_>],
+) -> ActivationQuant {
+    let full = if way.asymmetric { scheme.asymmetric() } else { scheme };
+    match methods::behind(histogram, full, functions) {
+        Some((lo, hi)) => ActivationQuant { params: from_range(lo, hi, full), lo, hi, method: way.to_string() },
+        None => quant_params(histogram, way, scheme),
+    }
 }
 
 /// The ends that a channel's scale must cover: for each end the geometric mean of the channel's own extreme, clipped to the range that

@@ -4,13 +4,13 @@ use crate::Histogram;
 use crate::channels::ChannelRanges;
 use crate::equalize::{equalized, factors};
 use crate::kept::kept_activation;
-use crate::params::{Way, WeightScale, from_range, per_channel, quant_params};
+use crate::methods::Function;
+use crate::params::{Way, WeightScale, from_range, per_channel, quant_params, quant_params_behind};
 use crate::values::origin;
 use crate::weights::weight_params;
 use ptq_ir::{ActScheme, ActivationQuant, DType, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, ValueId};
-use ptq_ir::{Device, NodeId};
-use ptq_march::Class;
-use ptq_march::March;
+use ptq_ir::{Device, Node, NodeId, Tensor};
+use ptq_march::{Class, March, Route};
 use ptq_place::{Placement, Scale, absorbed_output, is_uniform, words};
 use ptq_rule::Memo;
 use std::collections::BTreeMap;
@@ -136,6 +136,24 @@ impl Observations<'_> {
         is_image(self.graph, self.inputs, v)
     }
 
+    /// The nodes that read a value, where all of them are tables of one result a level.
+    fn functions(&self, v: ValueId) -> Vec<&Node> {
+        let Observations { graph, march, placement, .. } = *self;
+        let reads = |(_, node): &(NodeId, &Node)| node.inputs.contains(&Some(v));
+        let readers: Vec<(NodeId, &Node)> = graph.nodes().filter(reads).collect();
+        let table = |&(id, node): &(NodeId, &Node)| {
+            let row = &placement.nodes[id.0 as usize];
+            let others = node.inputs.iter().skip(1).flatten();
+            row.on == Device::Bpu
+                && row.absorbed_by.is_none()
+                && march.op.get(&node.op).is_some_and(|entry| entry.route == Route::Lut)
+                && node.input(0) == Some(v)
+                && others.into_iter().all(|o| graph.constant(*o).is_some())
+        };
+        let all = !graph.is_output(v) && readers.iter().all(table);
+        readers.into_iter().filter(|_| all).map(|(_, node)| node).collect()
+    }
+
     fn own(&self, v: ValueId, way: Way, scheme: ActScheme) -> Result<ActivationQuant, Diagnostic> {
         let Observations { graph, march, histograms, .. } = *self;
         let value = graph.value(v);
@@ -166,7 +184,16 @@ impl Observations<'_> {
         let words = scheme == ActScheme::SymmetricInt16;
         let choose = || Ok::<_, Infallible>(quant_params(histogram, way, scheme));
         let of = if words { " in 16 bits" } else { "" };
-        let Ok(whole) = self.memo.keep(&format!("{observed}: {way}{of}"), choose);
+        let functions = if way.behind && !words { self.functions(v) } else { Vec::new() };
+        let whole = match functions.is_empty() {
+            true => self.memo.keep(&format!("{observed}: {way}{of}"), choose),
+            false => self.memo.keep(&format!("{}: {way}, as {} nodes read it", value.name, functions.len()), || {
+                let made: Vec<_> = functions.iter().map(|node| table_of(graph, node)).collect();
+                let made: Vec<Function<'_>> = made.iter().map(|f| f as Function<'_>).collect();
+                Ok(quant_params_behind(histogram, way, scheme, &made))
+            }),
+        };
+        let Ok(whole) = whole;
         match self.channels.get(&value.name).filter(|_| !words) {
             Some(ranges) if way.equalized => {
                 let make = || Ok::<_, Infallible>(factors(graph, self.placement));
@@ -177,6 +204,17 @@ impl Observations<'_> {
             Some(ranges) if way.per_channel => Ok(per_channel(&whole, ranges, way, scheme)),
             _ => Ok(ActivationQuant::clone(&whole)),
         }
+    }
+}
+
+/// A node with one input that is not constant, which a table of one result a level replaces.
+fn table_of<'g>(graph: &'g Graph, node: &'g Node) -> impl Fn(&[f32]) -> Option<Vec<f32>> + use<'g> {
+    move |x: &[f32]| {
+        let x = Tensor::from_f32([x.len()], x.to_vec()).ok()?;
+        let constants = (1..node.inputs.len()).map(|i| graph.const_input(node, i));
+        let operands: Vec<Option<&Tensor>> = std::iter::once(Some(&x)).chain(constants).collect();
+        let results = ptq_exec::eval(&node.op, &node.domain, &node.attrs, &operands).ok()?;
+        Some(results.first()?.f32s().ok()?.to_vec())
     }
 }
 

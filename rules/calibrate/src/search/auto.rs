@@ -1,6 +1,7 @@
 //! The search `auto`: everything that `default` tries, and beyond it what Horizon's documents do not have.
 //!
-//! After the candidates of `default` it tries MSE, and cross-layer equalization and thresholds per channel for max and MSE; then, on the best so far, scales
+//! After the candidates of `default` it tries MSE, ranges by the error behind the functions that read a value, and with these cross-layer
+//! equalization and thresholds per channel for max and MSE; then, on the best so far, scales
 //! of weights by MSE; then, on the best again, bias correction and error-compensated rounding, the latter also on MSE: it makes
 //! up for clipping less than for coarse steps. The best of all wins, so `auto` is never worse than `default` on the samples
 //! scored on. Those take no part in the corrections and in ranges of channels where there are twice as many.
@@ -12,13 +13,17 @@ use crate::params::{Pick, Way, WeightScale};
 use crate::table::Observations;
 
 /// Ways beyond those of `default`.
-const BEYOND: [Way; 5] = [
+const BEYOND: [Way; 7] = [
     Way::of(Pick::Mse),
-    Way { equalized: true, ..Way::of(Pick::Max) },
-    Way { equalized: true, ..Way::of(Pick::Mse) },
-    Way { per_channel: true, ..Way::of(Pick::Max) },
-    Way { per_channel: true, ..Way::of(Pick::Mse) },
+    BEHIND_MAX,
+    BEHIND_MSE,
+    Way { equalized: true, ..BEHIND_MAX },
+    Way { equalized: true, ..BEHIND_MSE },
+    Way { per_channel: true, ..BEHIND_MAX },
+    Way { per_channel: true, ..BEHIND_MSE },
 ];
+const BEHIND_MAX: Way = Way { behind: true, ..Way::of(Pick::Max) };
+const BEHIND_MSE: Way = Way { behind: true, ..Way::of(Pick::Mse) };
 
 pub(super) fn auto(
     observations: &Observations<'_>,
