@@ -33,5 +33,5 @@ pub use int::{
 };
 pub use isa::Isa;
 pub use parallel::split;
-pub use places::{Found, Places};
+pub use places::{Found, Places, Run};
 pub use vectorized::vectorized;

@@ -1,7 +1,7 @@
 //! Counting: the elements of many tensors into one histogram. Counts have 32 bits while they last, so that those in use stay near.
 
 use super::{BINS, Histogram, PLACES};
-use ptq_kernels::{Isa, Places};
+use ptq_kernels::{Isa, Places, Run};
 
 /// Elements whose places are found before they are counted: the first is a loop of vector instructions.
 const CHUNK: usize = 1024;
@@ -10,7 +10,7 @@ const CHUNK: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Counter {
     isa: Isa,
-    /// Counts of each sign as a histogram has them.
+    /// Counts of each sign as a histogram has them; the last is that of elements without a bin.
     counts: Vec<u32>,
     /// Elements that surely fit into every count.
     room: usize,
@@ -33,22 +33,24 @@ impl Default for Counter {
 impl Counter {
     /// Counts every element of a tensor.
     pub fn observe(&mut self, values: &[f32]) {
-        let mut places = [0u16; CHUNK + Places::SPARE];
+        let mut runs = [Run::default(); CHUNK + Places::SPARE];
         for chunk in values.chunks(CHUNK) {
             if chunk.len() > self.room {
                 self.settle();
             }
             self.room -= chunk.len();
-            let Some(found) = PLACES.find(self.isa, chunk, &mut places) else {
+            let Some(found) = PLACES.find(self.isa, chunk, &mut runs) else {
                 self.observe_special(chunk);
                 continue;
             };
             let h = &mut self.histogram;
             h.min = if found.min < h.min { found.min } else { h.min };
             h.max = if found.max > h.max { found.max } else { h.max };
-            h.zeros += (chunk.len() - found.count) as u64;
+            // Neighbours are often alike: added one by one, each count would wait for the one before.
             if let Some(counts) = self.counts.first_chunk_mut::<{ 1 << 16 }>() {
-                places[..found.count].iter().for_each(|&place| counts[usize::from(place)] += 1);
+                for pair in runs[..=found.runs].windows(2) {
+                    counts[usize::from(pair[0].place())] += pair[1].start() - pair[0].start();
+                }
             }
         }
     }
@@ -64,16 +66,14 @@ impl Counter {
             } else {
                 h.min = if v < h.min { v } else { h.min };
                 h.max = if v > h.max { v } else { h.max };
-                match PLACES.of(v.to_bits()) {
-                    Some(place) => self.counts[usize::from(place)] += 1,
-                    None => h.zeros += 1,
-                }
+                self.counts[usize::from(PLACES.of(v.to_bits()))] += 1;
             }
         }
     }
 
     /// Moves the counts into the histogram.
     fn settle(&mut self) {
+        self.histogram.zeros += u64::from(std::mem::take(&mut self.counts[usize::from(Places::NONE)]));
         let counts = self.counts[..2 * BINS].iter_mut().map(|c| u64::from(std::mem::take(c)));
         if self.histogram.counts.is_empty() {
             self.histogram.counts = counts.collect();
