@@ -12,7 +12,10 @@ mod matmul;
 mod moves;
 mod operand;
 mod pool;
+mod ports;
 mod reduce;
+
+pub use ports::{port_values, real_outputs};
 
 use crate::lifetimes::release_after;
 use crate::{ExecError, eval_outputs, runs};

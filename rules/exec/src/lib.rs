@@ -29,4 +29,4 @@ pub use error::ExecError;
 pub use eval::{eval, eval_on, eval_outputs, is_supported, runs, supported_ops};
 pub use fake_quant::FakeQuantPlan;
 pub use float_plan::{FloatPlan, FloatSink};
-pub use integer::{IntegerSink, Interpreter};
+pub use integer::{IntegerSink, Interpreter, port_values, real_outputs};

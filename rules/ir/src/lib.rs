@@ -7,6 +7,7 @@
 
 mod alignment;
 mod attr;
+mod border;
 mod builder;
 mod channel_scale;
 mod codec;
@@ -25,6 +26,7 @@ mod verify;
 
 pub use alignment::{aligned_image, aligned_shape, nv12_stride};
 pub use attr::{Attr, Attrs};
+pub use border::{border_name, could_be_border, is_border_of_model};
 pub use builder::GraphBuilder;
 pub use channel_scale::{channel_scales, fold_into_weights, input_channel_scales, unfold_from_weights};
 pub use codec::{

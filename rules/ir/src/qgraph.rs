@@ -18,7 +18,8 @@ pub struct SegmentId(pub u32);
 /// A tensor of the integer program.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QTensor {
-    /// Unique name. Equal to `source` for float tensors; integer tensors end in `_quantized`.
+    /// Unique name. Equal to `source` for float tensors and for model inputs and outputs that carry integers; other integer tensors end
+    /// in `_quantized`.
     pub name: String,
     /// Name of the float graph's value that it stands for.
     pub source: String,
@@ -385,9 +386,9 @@ pub struct QGraph {
     pub nodes: Vec<QNode>,
     /// Segments, by [`SegmentId`], in execution order.
     pub segments: Vec<Segment>,
-    /// Model inputs in the model's order (float or as given).
+    /// Model inputs in the model's order: float or as given; integers with parameters where the border is left away.
     pub inputs: Vec<TensorId>,
-    /// Model outputs in the model's order.
+    /// Model outputs in the model's order, likewise.
     pub outputs: Vec<TensorId>,
 }
 

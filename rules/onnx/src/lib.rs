@@ -24,7 +24,7 @@ pub use export::{ExportMeta, export_fake_quant, export_float, export_qdq};
 pub use foreign::foreign_ops;
 pub use import::{external_files, import, is_quantized};
 pub use infer::{InferCtx, attributes_of, infer, is_known_op, known_ops, operators};
-pub use ports::{FilePort, INPUT_METADATA, file_ports, metadata};
+pub use ports::{FilePort, INPUT_METADATA, PORT_METADATA, file_ports, metadata};
 pub use ranges::quantized_ranges;
 pub use raw::{RawBody, RawControl, RawDim, RawInput, RawModel, RawNode};
 pub use scan::{DEFAULT_BUDGET, Limits};

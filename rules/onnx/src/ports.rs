@@ -1,12 +1,16 @@
 //! Inputs and outputs of an ONNX file as its header states them, also of files that import refuses. For `ptq info`.
 
-use crate::proto::{GraphProto, ModelProto, ValueInfoProto};
+use crate::proto::{GraphProto, ModelProto, StringStringEntryProto, ValueInfoProto};
 use crate::scan::{Limits, scan};
 use prost::Message as _;
 use ptq_ir::{DType, Diagnostic, InputSpec, QuantParams};
+use serde::de::DeserializeOwned;
 
 /// Prefix of the metadata keys under which a file describes its inputs, as JSON of [`InputSpec`].
 pub const INPUT_METADATA: &str = "ptq.input.";
+
+/// Prefix of the metadata keys under which a file states what the integers of an input or output stand for, as JSON of [`QuantParams`].
+pub const PORT_METADATA: &str = "ptq.port.";
 
 /// A model input or output as the file states it.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +23,8 @@ pub struct FilePort {
     pub shape: String,
     /// Sizes of the dimensions, where all are stated.
     pub dims: Option<Vec<usize>>,
-    /// Quantization at the border: of the QuantizeLinear that reads an input, of the DequantizeLinear that makes an output.
+    /// Quantization at the border: of the QuantizeLinear that reads an input, of the DequantizeLinear that makes an output; of the integers
+    /// themselves where the file's metadata states it.
     pub quant: Option<QuantParams>,
     /// The input's description in the file's metadata.
     pub spec: Option<InputSpec>,
@@ -34,18 +39,24 @@ pub fn file_ports(bytes: &[u8]) -> Result<(Vec<FilePort>, Vec<FilePort>), Diagno
     let model = ModelProto::decode(bytes).map_err(|e| Diagnostic::error("ONNX01", e.to_string()))?;
     let graph = model.graph.unwrap_or_default();
     let constant = |v: &&ValueInfoProto| !graph.initializer.iter().any(|t| t.name == v.name);
+    let own = |name: &str| said::<QuantParams>(&model.metadata_props, PORT_METADATA, name);
     let inputs = graph.input.iter().filter(constant).map(|v| {
         let port = port(v);
-        let key = format!("{INPUT_METADATA}{}", port.name);
-        let said = model.metadata_props.iter().find(|e| e.key.as_deref() == Some(key.as_str()));
-        let spec = said.and_then(|e| serde_json::from_str(e.value.as_deref()?).ok());
-        FilePort { quant: border(&graph, &port.name, true), spec, ..port }
+        let spec = said(&model.metadata_props, INPUT_METADATA, &port.name);
+        FilePort { quant: own(&port.name).or_else(|| border(&graph, &port.name, true)), spec, ..port }
     });
     let outputs = graph.output.iter().map(|v| {
         let port = port(v);
-        FilePort { quant: border(&graph, &port.name, false), ..port }
+        FilePort { quant: own(&port.name).or_else(|| border(&graph, &port.name, false)), ..port }
     });
     Ok((inputs.collect(), outputs.collect()))
+}
+
+/// What the metadata say of a port under a prefix.
+fn said<T: DeserializeOwned>(metadata: &[StringStringEntryProto], prefix: &str, port: &str) -> Option<T> {
+    let key = format!("{prefix}{port}");
+    let entry = metadata.iter().find(|e| e.key.as_deref() == Some(key.as_str()))?;
+    serde_json::from_str(entry.value.as_deref()?).ok()
 }
 
 /// An entry of a file's metadata; `None` where there is none, or no model.

@@ -3,7 +3,7 @@
 //! `output_nodes`, `remove_node_type` and `remove_node_name` of the manifest, with Horizon's meaning: only nodes beside a
 //! model input or output can be removed, one after the other in the order given, and each removal may bring the next node to the end.
 
-use ptq_ir::{Diagnostic, Graph, Node, NodeId, ValueId};
+use ptq_ir::{Diagnostic, Graph, Node, NodeId, ValueId, is_border_of_model};
 use serde::{Deserialize, Serialize};
 
 /// What to cut.
@@ -39,6 +39,11 @@ pub const REMOVABLE: [(&str, &str); 6] = [
     ("Softmax", "Softmax"),
 ];
 
+/// The ONNX operator of a type that can be removed, by Horizon's name or its own.
+pub fn removable(kind: &str) -> Option<&'static str> {
+    REMOVABLE.iter().find(|(name, op)| kind == *name || kind == *op).map(|(_, op)| *op)
+}
+
 /// Where a node stands.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
@@ -54,7 +59,7 @@ pub(crate) fn cut(graph: &mut Graph, cut: &Cut, notes: &mut Vec<Diagnostic>) -> 
     let mut problems = Vec::new();
     outputs(graph, &cut.output_nodes, &mut problems);
     for kind in &cut.remove_node_type {
-        let Some((_, op)) = REMOVABLE.iter().find(|(name, op)| kind == name || kind == op) else {
+        let Some(op) = removable(kind) else {
             let legal: Vec<&str> = REMOVABLE.iter().map(|(name, _)| *name).collect();
             let what = format!("remove_node_type {kind} cannot be removed");
             problems.push(Diagnostic::error("PARSE12", what).hint(format!("these can: {}", legal.join(", "))));
@@ -64,29 +69,22 @@ pub(crate) fn cut(graph: &mut Graph, cut: &Cut, notes: &mut Vec<Diagnostic>) -> 
         while let Some((id, end)) = first_at_an_end(graph, |node| node.is(op)) {
             notes.push(remove(graph, id, end));
         }
-        if notes.len() == before {
-            notes.push(nothing_to_remove(kind, op));
+        // Borders that the build itself would add are left away later; what becomes of them is said there.
+        if notes.len() == before && !op.ends_with("Linear") {
+            let what = format!(
+                "remove_node_type {kind}: no {op} stands beside a model input or output, so nothing is removed"
+            );
+            notes.push(Diagnostic::warning("PARSE15", what).hint("remove the request, or cut with output_nodes"));
         }
     }
     for name in &cut.remove_node_name {
-        match removable(graph, name) {
+        match candidate(graph, name) {
+            Err(_) if graph.find_node(name).is_none() && is_border_of_model(graph, name) => {}
             Ok((id, end)) => notes.push(remove(graph, id, end)),
             Err(why) => problems.push(Diagnostic::error("PARSE12", why).node(name)),
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
-
-/// No node of a type stands at an end, so the request changes nothing.
-fn nothing_to_remove(kind: &str, op: &str) -> Diagnostic {
-    let hint = if op.ends_with("Linear") {
-        "this removes nodes of the file alone: the borders that a build adds stay, because every artifact has the model's own inputs and \
-         outputs; the integers behind a border are in quantized.onnx, in front of its last DequantizeLinear"
-    } else {
-        "remove the request, or cut with output_nodes"
-    };
-    let what = format!("remove_node_type {kind}: no {op} stands beside a model input or output, so nothing is removed");
-    Diagnostic::warning("PARSE14", what).hint(hint)
 }
 
 fn outputs(graph: &mut Graph, names: &[String], problems: &mut Vec<Diagnostic>) {
@@ -115,7 +113,7 @@ fn first_at_an_end(graph: &Graph, wanted: impl Fn(&Node) -> bool) -> Option<(Nod
     graph.nodes().filter(|(_, node)| wanted(node)).find_map(|(id, node)| Some((id, end(graph, node)?)))
 }
 
-fn removable(graph: &Graph, name: &str) -> Result<(NodeId, End), String> {
+fn candidate(graph: &Graph, name: &str) -> Result<(NodeId, End), String> {
     let id = graph.find_node(name).ok_or("remove_node_name names a node that the model does not have")?;
     let node = graph.node(id);
     if !REMOVABLE.iter().any(|(_, op)| node.is(op)) {

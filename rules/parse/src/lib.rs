@@ -8,7 +8,7 @@
 //! cycle, `PARSE05` constant that does not compute, `PARSE06` too large, `PARSE07` preprocessing, `PARSE08` float64
 //! at run time taken as float32, `PARSE09` batch taken as 1, `PARSE10` control flow, `PARSE11` quantized nodes that
 //! have no float form, `PARSE12` nodes that cannot be outputs or be removed, `PARSE13` removed nodes, `PARSE14` a batch that does not
-//! go with the model; and those of `ptq-onnx`.
+//! go with the model, `PARSE15` a request to remove nodes that meets none; and those of `ptq-onnx`.
 
 mod batch;
 mod budget;
@@ -26,7 +26,7 @@ mod prune;
 mod quantized;
 mod rule;
 
-pub use cut::{Cut, REMOVABLE};
+pub use cut::{Cut, REMOVABLE, removable};
 pub use quantized::Quantized;
 pub use rule::{EXTERNAL, GIVEN, ParseParams, ParseRule};
 

@@ -3,11 +3,11 @@
 use crate::constants::{Factor, requant};
 use ptq_ir::{
     Attr, Attrs, DType, Device, Diagnostic, Graph, NodeId, QGraph, QNode, QOp, QRequantize, QTensor, QuantParams,
-    QuantTable, Segment, SegmentId, Tensor, TensorId, ValueId,
+    QuantTable, Segment, SegmentId, Tensor, TensorId, ValueId, border_name,
 };
 use ptq_march::March;
 use ptq_place::{Placement, absorbed_output};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A node waiting for its place: level, order within the level, component, original position.
 type Slot = (u32, Phase, u32, usize);
@@ -34,6 +34,8 @@ pub(crate) struct Builder<'a> {
     made_at: BTreeMap<ValueId, u32>,
     /// Position of the quantize border of a value, to move it to an earlier level when a second reader needs it.
     quantized_at: BTreeMap<ValueId, usize>,
+    /// Model inputs and outputs that carry integers.
+    bare: &'a BTreeSet<ValueId>,
 }
 
 impl<'a> Builder<'a> {
@@ -42,6 +44,7 @@ impl<'a> Builder<'a> {
         march: &'a March,
         placement: &'a Placement,
         quant: &'a QuantTable,
+        bare: &'a BTreeSet<ValueId>,
     ) -> Builder<'a> {
         Builder {
             graph,
@@ -54,6 +57,7 @@ impl<'a> Builder<'a> {
             integer: BTreeMap::new(),
             made_at: BTreeMap::new(),
             quantized_at: BTreeMap::new(),
+            bare,
         }
     }
 
@@ -226,7 +230,7 @@ impl<'a> Builder<'a> {
         let t = self.float_home(v);
         if let (false, Some(&q)) = (known, self.integer.get(&v)) {
             let level = self.made_at.get(&v).copied().unwrap_or(0) + 1;
-            let name = format!("{}_dequantize", self.graph.value(v).name);
+            let name = border_name("Dequantize", &self.graph.value(v).name);
             let slot = (level, Phase::Dequantize, 0, v.0 as usize);
             let real = self.real_home(v, t);
             self.push(slot, None, &name, QOp::Dequantize, vec![q], vec![real], Vec::new());
@@ -260,8 +264,11 @@ impl<'a> Builder<'a> {
         }
         let params = self.params(v)?;
         let q = self.integer_home(v, params);
+        if self.bare.contains(&v) {
+            return Ok(q);
+        }
         let from = self.float_home(v);
-        let name = format!("{}_quantize", self.graph.value(v).name);
+        let name = border_name("Quantize", &self.graph.value(v).name);
         self.quantized_at.insert(v, self.slots.len());
         let slot = (level.saturating_sub(1), Phase::Quantize, 0, v.0 as usize);
         self.push(slot, None, &name, QOp::Quantize, vec![from], vec![q], Vec::new());
@@ -306,7 +313,8 @@ impl<'a> Builder<'a> {
     /// The integer tensor that a node writes for a value.
     pub(crate) fn integer_home(&mut self, v: ValueId, params: QuantParams) -> TensorId {
         let value = self.graph.value(v);
-        let name = format!("{}_quantized", value.name);
+        // A port without a border has the model's own name.
+        let name = if self.bare.contains(&v) { value.name.clone() } else { format!("{}_quantized", value.name) };
         let q = self.add_tensor(QTensor {
             name,
             source: value.name.clone(),
@@ -363,8 +371,9 @@ impl<'a> Builder<'a> {
     /// The program: nodes in order of their slots, cut into segments.
     pub(crate) fn finish(mut self) -> QGraph {
         let graph = self.graph;
-        let inputs = graph.inputs.iter().map(|&v| self.float_home(v)).collect();
-        let outputs = graph.outputs.iter().map(|&v| self.float_tensor(v)).collect();
+        let bare = |this: &Self, v: &ValueId| this.integer.get(v).copied().filter(|_| this.bare.contains(v));
+        let inputs = graph.inputs.iter().map(|&v| bare(&self, &v).unwrap_or_else(|| self.float_home(v))).collect();
+        let outputs = graph.outputs.iter().map(|&v| bare(&self, &v).unwrap_or_else(|| self.float_tensor(v))).collect();
         self.slots.sort_by_key(|s| s.0);
         let mut segments: Vec<Segment> = Vec::new();
         let mut nodes: Vec<QNode> = Vec::new();

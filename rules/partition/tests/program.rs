@@ -35,7 +35,8 @@ fn program_with(graph: &Graph, quant: &QuantTable, requests: &Requests) -> QGrap
     let (placement, _) = place(graph, &march, requests).checked().expect("places");
     let on_cpu: Vec<&str> = placement.nodes.iter().filter(|n| n.reason.is_some()).map(|n| n.name.as_str()).collect();
     assert!(on_cpu.is_empty(), "{on_cpu:?} on the CPU");
-    ptq_partition::partition(graph, &march, &placement, quant).expect("has a program")
+    ptq_partition::partition(graph, &march, &placement, quant, &std::collections::BTreeSet::new())
+        .expect("has a program")
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Cuts: pieces of a graph on the CPU, and what each costs the BPU pieces beside it. Called by `ptq check`.
 
-use crate::{Border, NodePlacement, Placement, borders};
+use crate::{Border, NodePlacement, Placement};
 use ptq_ir::{Device, Graph, Node, ValueId};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,8 +64,8 @@ pub struct Cut {
     pub node_operations: u64,
 }
 
-/// Every CPU piece with a border, the one whose borders move most first.
-pub fn cuts(graph: &Graph, placement: &Placement) -> Vec<Cut> {
+/// Every CPU piece with one of these borders, the piece whose borders move most first.
+pub fn cuts(graph: &Graph, placement: &Placement, borders: &[Border]) -> Vec<Cut> {
     let mut pieces = Pieces { parent: (0..graph.values.len()).collect() };
     let on_cpu = |row: &NodePlacement| row.on == Device::Cpu;
     for (_, node) in graph.nodes().filter(|(id, _)| on_cpu(&placement.nodes[id.0 as usize])) {
@@ -77,9 +77,9 @@ pub fn cuts(graph: &Graph, placement: &Placement) -> Vec<Cut> {
     let at: BTreeMap<&str, ValueId> =
         graph.values.iter().enumerate().map(|(i, v)| (v.name.as_str(), ValueId(i as u32))).collect();
     let mut found = BTreeMap::<usize, (Vec<Border>, Vec<String>)>::new();
-    for border in borders(graph, placement) {
+    for border in borders {
         let Some(&v) = at.get(border.value.as_str()) else { continue };
-        found.entry(pieces.root(v)).or_default().0.push(border);
+        found.entry(pieces.root(v)).or_default().0.push(border.clone());
     }
     for (id, node) in graph.nodes().filter(|(id, _)| on_cpu(&placement.nodes[id.0 as usize])) {
         let piece = node.outputs.first().map(|&v| pieces.root(v)).and_then(|root| found.get_mut(&root));

@@ -481,7 +481,7 @@ fn a_cut_costs_its_borders_and_names_its_nodes() {
         &[],
     );
     let placement = place(&g, &march("bayes"), &Requests::default()).placement;
-    let found: Vec<_> = cuts(&g, &placement)
+    let found: Vec<_> = cuts(&g, &placement, &borders(&g, &placement))
         .into_iter()
         .map(|c| {
             let counts = [c.quantize_elements, c.dequantize_elements, c.bytes, c.border_operations, c.node_operations];

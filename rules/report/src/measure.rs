@@ -2,7 +2,7 @@
 
 use crate::Figure;
 use crate::dequantize::real_values;
-use ptq_exec::{ExecError, FloatPlan, Interpreter, metrics};
+use ptq_exec::{ExecError, FloatPlan, Interpreter, metrics, port_values, real_outputs};
 use ptq_ir::{DType, Device, Graph, NodeId, QGraph, QNode, QuantTable, Tensor, TensorId};
 use ptq_place::{NodePlacement, Placement, Reason};
 use serde::{Deserialize, Serialize};
@@ -87,11 +87,12 @@ pub fn measure(
     let computed_by = computed_by(integer);
     let mut by_source: BTreeMap<&str, Vec<(TensorId, Tensor)>> = BTreeMap::new();
     let wanted: BTreeSet<TensorId> = computed_by.values().flat_map(|n| n.outputs.iter().copied()).collect();
-    let integer_outputs = Interpreter::new(integer)?.run(inputs, &mut |id, tensor| {
+    let integer_outputs = Interpreter::new(integer)?.run(&port_values(integer, inputs)?, &mut |id, tensor| {
         if wanted.contains(&id) {
             by_source.entry(&integer.tensor(id).source).or_default().push((id, tensor.clone()));
         }
     })?;
+    let integer_outputs = real_outputs(integer, integer_outputs)?;
     let mut cosines: BTreeMap<TensorId, f64> = BTreeMap::new();
     let float_outputs = FloatPlan::new(float)?.with_threads(threads).run(inputs, &mut |value, tensor| {
         let Some(list) = by_source.remove(float.value(value).name.as_str()) else { return };

@@ -2,7 +2,7 @@
 
 use crate::verify::Stage;
 use ptq_calibrate::{load_sample, samples, spread, weights};
-use ptq_exec::{FakeQuantPlan, FloatPlan, Interpreter};
+use ptq_exec::{FakeQuantPlan, FloatPlan, Interpreter, port_values, real_outputs};
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, Tensor};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph, read_qgraph};
 use ptq_runtime::{Model, RunOptions};
@@ -67,11 +67,15 @@ impl BuildRule for PredictRule {
             Stage::Quantized => {
                 let integer = read_qgraph(ctx.inputs)?;
                 let plan = Interpreter::new(&integer).map_err(failed)?;
-                with(Box::new(|inputs| plan.run(inputs, &mut |_, _| {}).map_err(failed)))?
+                with(Box::new(|inputs| {
+                    let inputs = port_values(&integer, inputs).map_err(failed)?;
+                    let outputs = plan.run(&inputs, &mut |_, _| {}).map_err(failed)?;
+                    real_outputs(&integer, outputs).map_err(failed)
+                }))?
             }
             Stage::Bin => {
                 let model = Model::load(&ctx.input("model.bin")?).map_err(failed)?;
-                with(Box::new(|inputs| model.run(inputs, &RunOptions { threads: 1 }).map_err(failed)))?
+                with(Box::new(|inputs| model.run_real(inputs, &RunOptions { threads: 1 }).map_err(failed)))?
             }
         };
         Ok(Step::Done(answers.into_iter().collect()))

@@ -13,6 +13,7 @@ mod int;
 mod int_segment;
 mod model;
 mod npu_segment;
+mod ports;
 mod profile;
 mod run;
 mod step;

@@ -90,6 +90,16 @@ pub fn decode_run_time(
         .map_err(|d| d.file(file_name))
 }
 
+/// Whether a file for an input of integers holds these integers, not the real numbers that they stand for: arrays by their type, headerless
+/// files by their size; pictures hold real numbers.
+pub fn holds_integers(file_name: &str, bytes: &[u8], dtype: DType, shape: &[usize]) -> bool {
+    match kind(file_name) {
+        InputKind::Npy => read_npy(bytes).is_ok_and(|t| !t.dtype().is_float()),
+        InputKind::Raw => numel(shape).and_then(|n| n.checked_mul(dtype.bytes())) == Some(bytes.len()),
+        InputKind::Picture | InputKind::Frame | InputKind::Other => false,
+    }
+}
+
 /// What a sample gives for an input of this shape: itself, or its one item in every place of a batch.
 fn sample(
     spec: &InputSpec,

@@ -7,9 +7,9 @@ use super::settings::{number, size};
 use super::{CustomOpConfig, Variant};
 use crate::artifacts::FILES;
 use ptq_calibrate::{Calibration, Method, ScoreAt, WeightRounding, WeightScale};
-use ptq_ir::{Device, Diagnostic, InputSpec, InputType};
+use ptq_ir::{Device, Diagnostic, InputSpec, InputType, could_be_border};
 use ptq_parse::{Cut, ParseParams, Quantized};
-use ptq_place::Requests;
+use ptq_place::{Removal, Requests};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -93,6 +93,22 @@ impl VariantConfig {
             cut: self.cut.clone(),
             custom: BTreeMap::new(),
         }
+    }
+
+    /// Which borders of its own the build leaves away.
+    pub fn removal(&self) -> Removal {
+        let has = |word: &str| self.cut.remove_node_type.iter().any(|t| ptq_parse::removable(t) == Some(word));
+        let pictures = self.inputs.iter().filter(|(_, spec)| spec.middle().is_some());
+        let mut removal = Removal {
+            quantize: has("QuantizeLinear"),
+            dequantize: has("DequantizeLinear"),
+            names: self.cut.remove_node_name.iter().filter(|n| could_be_border(n)).cloned().collect(),
+            ..Removal::default()
+        };
+        if !removal.is_nothing() {
+            removal.images = pictures.map(|(name, _)| name.clone()).collect();
+        }
+        removal
     }
 
     /// The typed form of a variant's settings.

@@ -373,16 +373,17 @@ pub const KEYS: &[Key] = &[
         KeyType::Texts,
         "[]",
         "remove_node_type",
-        "parse",
-        "types removed beside inputs and outputs, in this order: Quantize, Transpose, Dequantize, Cast, Reshape, Softmax"
+        "parse, partition",
+        "types removed beside inputs and outputs, in this order: Quantize, Transpose, Dequantize, Cast, Reshape, Softmax; Quantize and Dequantize \
+         also as borders of the build, after all others: the port carries integers"
     ),
     key!(
         "remove_node_name",
         KeyType::Texts,
         "[]",
         "remove_node_name",
-        "parse",
-        "nodes of these types removed beside inputs and outputs, in this order"
+        "parse, partition",
+        "nodes of these types removed beside inputs and outputs, in this order; borders are called INPUT_quantize, OUTPUT_dequantize"
     ),
     key!("nodes.*.on", KeyType::Word(&["BPU", "CPU"]), "by the march", "node_info", "partition", "device of one node"),
     type_key!("nodes.*.InputType", "type of the inputs of one node, where the march can; what makes them gives it too"),

@@ -164,11 +164,12 @@ fn placing(db: &dyn Db, config: &VariantConfig) -> Option<ActionInput> {
     Some(ActionInput::blob("march", file(db, &placing_key(&config.march))?))
 }
 
-/// The partition stage. Reads: fuse's graph, calibrate's table, march without its figures, placement requests.
+/// The partition stage. Reads: fuse's graph, calibrate's table, march without its figures, placement requests,
+/// `remove_node_type` and `remove_node_name` as far as they are about borders.
 #[salsa::tracked(returns(ref))]
 pub(crate) fn partition<'db>(db: &'db dyn Db, m: ManifestInput, v: VariantName<'db>) -> StageState {
     let Some(config) = variant(db, m, v) else { return StageState::Blocked };
-    let params = ptq_partition::PartitionParams { requests: config.requests.clone() };
+    let params = ptq_partition::PartitionParams { requests: config.requests.clone(), removal: config.removal() };
     let inputs = || {
         let mut inputs = graph_of(db, fuse(db, m, v))?;
         inputs.push(part(db, calibrate(db, m, v).tree()?, "quant")?);

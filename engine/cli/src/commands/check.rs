@@ -8,7 +8,7 @@ use ptq_engine::manifest::VariantConfig;
 use ptq_ir::{Device, Graph, InputSpec};
 use ptq_march::March;
 use ptq_parse::ParseParams;
-use ptq_place::{Border, Cut, Place, Placement, Requests, borders, cuts, place};
+use ptq_place::{Border, Cut, Place, Placement, Removal, Requests, borders, cuts, place, removed};
 use ptq_rule::{Blobs, BuildRule, Context, Memo, Silent, Step};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,15 @@ pub(crate) fn run(global: &Global, args: &Check) -> Result<u8, Failure> {
     let lines = |d: &[ptq_ir::Diagnostic]| d.iter().map(ToString::to_string).collect::<Vec<_>>();
     let placed = place(&graph, &subject.march, &subject.requests).checked();
     let (placement, placing) = placed.map_err(|p| Failure::Failed(lines(&p).join("\n")))?;
-    let warnings = [notes, placing].concat();
+    let removed = removed(&graph, &placement, &subject.removal);
+    let borders = removed.rest(&graph, borders(&graph, &placement));
+    let warnings = [notes, placing, removed.notes].concat();
     let found = Found {
         graph: &graph,
         march: &subject.march,
-        borders: borders(&graph, &placement),
-        cuts: cuts(&graph, &placement),
+        cuts: cuts(&graph, &placement, &borders),
+        borders,
+        integer_ports: removed.ports.iter().map(|&v| graph.value(v).name.clone()).collect(),
         placement,
     };
     if args.json {
@@ -46,6 +49,7 @@ struct Subject {
     params: ParseParams,
     fuse: ptq_fuse::FuseParams,
     requests: Requests,
+    removal: Removal,
 }
 
 impl Subject {
@@ -65,6 +69,7 @@ impl Subject {
                 params: ParseParams::default(),
                 fuse: ptq_fuse::FuseParams::default(),
                 requests: Requests::default(),
+                removal: Removal::default(),
             },
             (None, None) => return Err(Failure::Usage("error: name an ONNX file, or --variant NAME".into())),
         };
@@ -95,6 +100,7 @@ impl Subject {
             march: march.map_or_else(|| super::march_of(global, &config.march), super::load_march)?,
             params: ParseParams { custom: project.custom_ops(name)?, ..config.parse_params() },
             fuse: config.fuse_params(),
+            removal: config.removal(),
             requests: config.requests,
         })
     }
@@ -130,6 +136,8 @@ struct Found<'a> {
     placement: Placement,
     borders: Vec<Border>,
     cuts: Vec<Cut>,
+    /// Inputs and outputs whose border is left away.
+    integer_ports: Vec<String>,
 }
 
 impl Found<'_> {
@@ -149,6 +157,7 @@ impl Found<'_> {
             "border_bytes": self.borders.iter().map(|b| b.bytes).sum::<u64>(),
             "border_elements": self.borders.iter().map(|b| b.elements).sum::<u64>(),
             "cuts": self.cuts,
+            "integer_ports": self.integer_ports,
             "warnings": warnings,
         })
     }
@@ -226,6 +235,10 @@ impl Found<'_> {
                 .map(|b| vec![b.kind.to_owned(), b.value.clone(), b.elements.to_string(), b.bytes.to_string()]),
         );
         let bytes: u64 = self.borders.iter().map(|b| b.bytes).sum();
-        format!("\n{} borders on the CPU move {bytes} bytes a run\n{}", self.borders.len(), table(&rows))
+        let bare = match &self.integer_ports[..] {
+            [] => String::new(),
+            ports => format!("Without a border, so that they carry integers: {}\n", ports.join(", ")),
+        };
+        format!("\n{} borders on the CPU move {bytes} bytes a run\n{}{bare}", self.borders.len(), table(&rows))
     }
 }

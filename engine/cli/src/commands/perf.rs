@@ -6,7 +6,7 @@ use super::{march_text, project};
 use crate::args::{Global, Perf};
 use crate::failure::Failure;
 use crate::progress::Reporter;
-use ptq_ir::Tensor;
+use ptq_ir::{DType, Tensor};
 use ptq_report::Performance;
 use ptq_runtime::{Model, RunOptions};
 use serde_json::Value;
@@ -96,10 +96,12 @@ fn measured(model: &Model) -> Result<Told, Box<dyn std::error::Error>> {
     let ports = model.inputs();
     let inputs = ports.iter().map(|port| {
         let spec = port.spec.cloned().unwrap_or_default();
-        ptq_sample::synthetic(&spec, port.dtype, port.shape, 1)
-            .or_else(|_| Ok::<_, ptq_ir::Diagnostic>(Tensor::zeros(port.dtype, port.shape.to_vec())))
+        let dtype = if port.quant.is_some() { DType::F32 } else { port.dtype };
+        let made = ptq_sample::synthetic(&spec, dtype, port.shape, 1).ok();
+        let made = made.and_then(|real| port.integers(real).ok());
+        made.unwrap_or_else(|| Tensor::zeros(port.dtype, port.shape.to_vec()))
     });
-    let inputs = inputs.collect::<Result<Vec<Tensor>, _>>().map_err(|d| d.to_string())?;
+    let inputs: Vec<Tensor> = inputs.collect();
     let options = RunOptions { threads: 1 };
     let first = measure(model, &inputs, &options, 1, 1)?;
     let frames = (SECONDS * 1e9 / first.profile().frames().mean().max(1.0)) as u64;

@@ -6,7 +6,7 @@ use super::{project, read};
 use crate::args::{Global, Run};
 use crate::failure::Failure;
 use ptq_engine::manifest::VariantConfig;
-use ptq_ir::{InputSpec, InputType, Layout, Tensor};
+use ptq_ir::{DType, Diagnostic, InputSpec, InputType, Layout, Tensor};
 use ptq_runtime::{Model, Port, RunOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -106,7 +106,7 @@ fn inputs(
                 })?;
                 let bytes = read(file.as_ref())?;
                 let start = Instant::now();
-                let tensor = ptq_sample::decode_run_time(file, &bytes, &item_spec, port.dtype, &item_shape)
+                let tensor = decoded(port, file, &bytes, &item_spec, &item_shape)
                     .map_err(|d| Failure::Failed(d.value(&name).to_string()))?;
                 preparation.push((name, start.elapsed().as_secs_f64() * 1e3));
                 items.push(tensor);
@@ -119,6 +119,14 @@ fn inputs(
             }
         })
         .collect()
+}
+
+/// What a file gives for a port. A port of integers takes them as they are; real numbers are quantized as its border would have done.
+fn decoded(port: &Port<'_>, file: &str, bytes: &[u8], spec: &InputSpec, shape: &[usize]) -> Result<Tensor, Diagnostic> {
+    let real = port.quant.is_some() && !ptq_sample::holds_integers(file, bytes, port.dtype, shape);
+    let dtype = if real { DType::F32 } else { port.dtype };
+    let tensor = ptq_sample::decode_run_time(file, bytes, spec, dtype, shape)?;
+    port.integers(tensor).map_err(|e| Diagnostic::error("SAMPLE04", e.to_string()).file(file))
 }
 
 /// Names that a port's files go by: its own, or one for each item of a batch whose items arrive separately.

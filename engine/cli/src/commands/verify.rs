@@ -42,7 +42,7 @@ pub(crate) fn run(global: &Global, args: &Verify) -> Result<u8, Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let march = super::march_of(global, &loaded.config.march)?;
     let image = march.quantization.image_input;
-    report.contract.extend(file_differences(&loaded.original, &loaded.config.inputs, image, &files));
+    report.contract.extend(file_differences(&loaded.original, &loaded.integer, &loaded.config.inputs, image, &files));
     report.passed &= report.contract.is_empty();
     if args.json {
         let text = serde_json::to_string(&report).map_err(|e| Failure::Bug(e.to_string()))?;

@@ -99,10 +99,40 @@ fn sums<'a, S: Sum>(
     out: [usize; 2],
 ) -> Vec<S> {
     let mut acc = vec![bias; out[0] * out[1]];
+    if image[0] == 1 && image == out && conv.geom.kernel == [1, 1] && conv.geom.strides == [1, 1] {
+        let planes: Vec<_> = planes.collect();
+        for (i, acc) in acc.chunks_mut(BLOCK).enumerate() {
+            block(&planes, i * BLOCK, acc);
+        }
+        return acc;
+    }
     for (plane, taps) in planes {
         accumulate(conv, plane, image, taps, &mut acc, out);
     }
     acc
+}
+
+/// Pixels whose sums are made at once, so that they stay in registers while the channels pass.
+const BLOCK: usize = 64;
+
+/// Adds all channels of the pixels from `first` on to their sums; a kernel of one pixel.
+#[inline(always)]
+fn block<S: Sum>(planes: &[(&[i32], &[i32])], first: usize, acc: &mut [S]) {
+    if let Ok(sums) = <&mut [S; BLOCK]>::try_from(&mut *acc) {
+        let mut own = *sums;
+        for (plane, taps) in planes {
+            for (sum, &x) in own.iter_mut().zip(&plane[first..first + BLOCK]) {
+                *sum = sum.plus(x, taps[0]);
+            }
+        }
+        *sums = own;
+        return;
+    }
+    for (plane, taps) in planes {
+        for (sum, &x) in acc.iter_mut().zip(&plane[first..]) {
+            *sum = sum.plus(x, taps[0]);
+        }
+    }
 }
 
 /// Adds one input channel's taps. Taps outside the image add nothing.

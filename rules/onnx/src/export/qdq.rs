@@ -2,7 +2,8 @@
 //!
 //! Every integer tensor is the output of a QuantizeLinear under its own name; every reader has a DequantizeLinear of
 //! its own, which is what ONNX Runtime's selectors ask for. An int32 accumulator (a tail convolution) has no integer
-//! form in ONNX: it appears as the float tensor that its Dequantize makes.
+//! form in ONNX: it appears as the float tensor that its Dequantize makes. Where it is itself an output of the model, that
+//! tensor is divided by its scales and rounded.
 
 mod conv;
 mod moves;
@@ -51,8 +52,15 @@ pub fn export_qdq(graph: &QGraph, meta: &ExportMeta) -> Result<Vec<u8>, Diagnost
     }
     for &id in &graph.outputs {
         writer.name(id);
+        writer.bare_accumulator(id)?;
     }
-    Ok(writer.file.finish(&graph.name, meta))
+    let mut meta = meta.clone();
+    for tensor in graph.inputs.iter().chain(&graph.outputs).map(|&id| graph.tensor(id)) {
+        if let Some(text) = tensor.quant.as_ref().and_then(|params| serde_json::to_string(params).ok()) {
+            meta.metadata.insert(format!("{}{}", crate::PORT_METADATA, tensor.name), text);
+        }
+    }
+    Ok(writer.file.finish(&graph.name, &meta))
 }
 
 /// Name of the float tensor that stands for each int32 accumulator.
@@ -127,6 +135,36 @@ impl<'a> Writer<'a> {
         }
         let params = self.params(node, tensor)?;
         self.read_as(node, i, &params)
+    }
+
+    /// An output of the model that is an accumulator: `round(y / scale) - zero point` is kept as int32.
+    fn bare_accumulator(&mut self, id: TensorId) -> Result<(), Diagnostic> {
+        let Some(real) = self.accumulators.get(&id).cloned() else { return Ok(()) };
+        let tensor = self.graph.tensor(id);
+        let bad = |why: &str| Diagnostic::error("EXPORT03", why.to_owned()).value(&tensor.name);
+        let params = tensor.quant.as_ref().ok_or_else(|| bad("has no scale"))?;
+        if params.zero_point.iter().any(|&z| z != 0) {
+            return Err(bad("an accumulator has a zero point"));
+        }
+        let shape: Vec<usize> = match params.axis {
+            Some(axis) => (0..tensor.shape.len()).map(|i| if i == axis { params.scale.len() } else { 1 }).collect(),
+            None => Vec::new(),
+        };
+        let scale = Tensor::from_f32(shape, params.scale.clone()).map_err(|e| bad(&e.to_string()))?;
+        let scale = self.file.fresh_constant(&format!("{}_scale", tensor.name), &scale);
+        let quotient = self.file.fresh_value(&format!("{}_quotient", tensor.name));
+        let rounded = self.file.fresh_value(&format!("{}_rounded", tensor.name));
+        let to = Attrs::of([("to", Attr::Int(tensor.dtype.onnx().into()))]);
+        let steps = [
+            ("Div", vec![real, scale], &quotient, Attrs::default()),
+            ("Round", vec![quotient.clone()], &rounded, Attrs::default()),
+            ("Cast", vec![rounded.clone()], &tensor.name, to),
+        ];
+        for (op, inputs, output, attrs) in steps {
+            let node = self.file.fresh_node(&format!("{}_{}", tensor.name, op.to_lowercase()));
+            self.file.node(op, &node, &inputs, std::slice::from_ref(output), &attrs);
+        }
+        Ok(())
     }
 
     /// Parameters of a tensor in the file. A feature map with one scale a channel has scale 1 there: the scales are part

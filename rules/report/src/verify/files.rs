@@ -2,10 +2,13 @@
 //! each file has by the table of `docs/inputs.md`.
 
 use super::Port;
-use super::ports::{of_graph, shown};
-use ptq_ir::{Graph, InputSpec, QuantParams};
+use super::ports::{of_graph, shown, with_integers};
+use ptq_ir::{Graph, InputSpec, QGraph, QuantParams};
 use ptq_march::ImageInput;
 use std::collections::BTreeMap;
+
+/// Files that are made of the integer program.
+const INTEGER: [&str; 2] = ["quantized.onnx", "model.bin"];
 
 /// Inputs and outputs of one file, in its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,23 +26,26 @@ pub struct FilePorts {
 }
 
 /// One sentence for each difference of a file from the parsed graph, from the manifest's descriptions, and from how the
-/// march stores images.
+/// march stores images. Files made of the integer program have its types where it leaves a border away.
 pub fn file_differences(
     original: &Graph,
+    program: &QGraph,
     specs: &BTreeMap<String, InputSpec>,
     image: ImageInput,
     files: &[FilePorts],
 ) -> Vec<String> {
-    let [inputs, outputs] = of_graph(original);
+    let original = of_graph(original);
+    let integer = with_integers(&original, program);
     let mut problems = Vec::new();
     for found in files {
+        let [inputs, outputs] = if INTEGER.contains(&found.file.as_str()) { &integer } else { &original };
         let layout = |port: &Port| {
             let spec = specs.get(&port.name).filter(|s| s.middle().is_some() && found.file == "quantized.onnx");
             let dims = spec.and_then(|s| s.layout_train.nchw(&port.shape).map(|d| s.layout_quantized().shape(d)));
             Port { shape: dims.unwrap_or_else(|| port.shape.clone()), ..port.clone() }
         };
         let wanted: Vec<Port> = inputs.iter().map(layout).collect();
-        for (kind, wanted, got) in [("inputs", &wanted, &found.inputs), ("outputs", &outputs, &found.outputs)] {
+        for (kind, wanted, got) in [("inputs", &wanted, &found.inputs), ("outputs", outputs, &found.outputs)] {
             if wanted != got {
                 problems.push(format!("{kind} of {} are {}, must be {}", found.file, shown(got), shown(wanted)));
             }

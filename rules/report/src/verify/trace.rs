@@ -2,7 +2,7 @@
 
 use super::{BinRun, Stage, VerifyError};
 use crate::dequantize::real_values;
-use ptq_exec::{FakeQuantPlan, FloatPlan, Interpreter};
+use ptq_exec::{FakeQuantPlan, FloatPlan, Interpreter, port_values, real_outputs};
 use ptq_ir::{Graph, QGraph, QTensor, QuantParams, QuantTable, Tensor, TensorId, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,7 +75,9 @@ impl Trace {
         let failed = VerifyError::at(Stage::Quantized);
         let plan = Interpreter::new(graph).map_err(&failed)?;
         let mut sink = |id: TensorId, t: &Tensor| entries.push(integer_entry(graph.tensor(id), &makers, t));
-        let outputs = plan.run(inputs, &mut sink).map_err(failed)?;
+        let inputs = port_values(graph, inputs).map_err(&failed)?;
+        let outputs = plan.run(&inputs, &mut sink).map_err(&failed)?;
+        let outputs = real_outputs(graph, outputs).map_err(failed)?;
         Ok(Trace { stage: Stage::Quantized, entries, outputs: named_outputs(graph, outputs) })
     }
 
@@ -84,10 +86,13 @@ impl Trace {
         let makers = makers(graph);
         let by_name: BTreeMap<&str, &QTensor> = graph.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
         let mut entries = Vec::new();
-        let outputs = (bin.run)(inputs, &mut |name, t| {
+        let failed = VerifyError::at(Stage::Bin);
+        let inputs = port_values(graph, inputs).map_err(&failed)?;
+        let outputs = (bin.run)(&inputs, &mut |name, t| {
             entries.extend(by_name.get(name).map(|q| integer_entry(q, &makers, t)));
         })
         .map_err(VerifyError::Bin)?;
+        let outputs = real_outputs(graph, outputs).map_err(failed)?;
         Ok(Trace { stage: Stage::Bin, entries, outputs: named_outputs(graph, outputs) })
     }
 }
