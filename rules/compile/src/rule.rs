@@ -86,7 +86,7 @@ impl BuildRule for CompileRule {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {

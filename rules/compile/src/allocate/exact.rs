@@ -3,14 +3,17 @@
 //! A solution is canonical when its buffers, taken by (offset, position in the preorder), each lie at the lowest offset
 //! that those before them leave free. Every set of buffers that fits has a canonical solution (let all buffers sink), so only these
 //! are searched. A branch ends when
-//! * a section of time has less room above its floor than its buffers still need, the floor being at least the last offset;
+//! * a section of time has less room above its floor than its buffers still need; the floor is the lowest offset that any of them can
+//!   still have there, at least the last offset;
 //! * a buffer is placed so high that another one would have fitted wholly below it.
 //!
-//! Buffers that are never in use together are separate problems. The idea follows M. D. Moffitt, "MiniMalloc: A
+//! Buffers that are never in use together are separate problems, from the start and whenever what is left falls apart: a part that
+//! cannot be placed ends the branch whatever the others would have tried. The ideas follow M. D. Moffitt, "MiniMalloc: A
 //! Lightweight Memory Allocator for Hardware-Accelerated Machine Learning", ASPLOS 2023.
 
 use super::Life;
 use std::cmp::Reverse;
+use std::ops::Range;
 
 /// What the complete search found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,53 +26,33 @@ pub enum Exact {
     GaveUp,
 }
 
-/// Searches for offsets, placing at most `budget` buffers along the way.
+/// Most buffers that are searched: each is a level of the recursion.
+const MOST: usize = 1_000;
+
+/// Searches for offsets, placing at most `budget` buffers along the way, a share for each of several preorders; gives up on more than
+/// a thousand buffers.
 pub fn exact(lives: &[Life], capacity: u64, budget: u32) -> Exact {
-    let mut offsets = vec![0; lives.len()];
-    let mut gave_up = false;
-    for part in parts(lives) {
-        let own: Vec<Life> = part.iter().map(|&i| lives[i]).collect();
-        match solve(&own, capacity, budget) {
-            Exact::Found(found) => part.iter().zip(found).for_each(|(&i, at)| offsets[i] = at),
-            Exact::Impossible => return Exact::Impossible,
-            Exact::GaveUp => gave_up = true,
-        }
+    if lives.len() > MOST {
+        return Exact::GaveUp;
     }
-    if gave_up { Exact::GaveUp } else { Exact::Found(offsets) }
-}
-
-/// Groups of buffers whose times do not meet each other's.
-fn parts(lives: &[Life]) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lives.len()).collect();
-    order.sort_by_key(|&i| lives[i].first);
-    let mut out: Vec<Vec<usize>> = Vec::new();
-    let mut end = 0;
-    for i in order {
-        match out.last_mut() {
-            Some(part) if lives[i].first < end => part.push(i),
-            _ => out.push(vec![i]),
-        }
-        end = end.max(lives[i].end);
-    }
-    out
-}
-
-/// Tries several preorders, each with its share of the budget.
-fn solve(lives: &[Life], capacity: u64, budget: u32) -> Exact {
-    let length = |l: &Life| (l.end - l.first) as u64;
+    let length = |i: usize| (lives[i].end - lives[i].first) as u64;
     let sections = Sections::new(lives);
     let crowd: Vec<u64> =
         (0..lives.len()).map(|i| sections.of[i].clone().map(|s| sections.need[s]).max().unwrap_or(0)).collect();
-    let area = |i: usize| lives[i].bytes.saturating_mul(length(&lives[i]));
-    let keys: [&dyn Fn(usize) -> [u64; 3]; 3] =
-        [&|i| [length(&lives[i]), area(i), crowd[i]], &|i| [crowd[i], area(i), length(&lives[i])], &|i| {
-            [crowd[i], length(&lives[i]), area(i)]
-        }];
+    let area = |i: usize| lives[i].bytes.saturating_mul(length(i));
+    let early = |i: usize| u64::MAX - lives[i].first as u64;
+    let keys: [&dyn Fn(usize) -> [u64; 3]; 4] = [
+        &|i| [crowd[i], length(i), area(i)],
+        &|i| [crowd[i], early(i), lives[i].bytes],
+        &|i| [crowd[i], area(i), length(i)],
+        &|i| [length(i), area(i), crowd[i]],
+    ];
+    let shares = keys.len() as u32;
     for key in keys {
         let mut order: Vec<usize> = (0..lives.len()).collect();
         order.sort_by_key(|&i| Reverse(key(i)));
-        let mut search = Search::new(lives, &order, &sections, capacity, budget / keys.len() as u32);
-        match search.descend(0, None) {
+        let mut search = Search::new(lives, &order, &sections, capacity, budget / shares);
+        match search.all() {
             Some(true) => return Exact::Found(search.offsets(&order)),
             Some(false) => return Exact::Impossible,
             None => {}
@@ -81,7 +64,7 @@ fn solve(lives: &[Life], capacity: u64, budget: u32) -> Exact {
 /// Times between which nothing begins or ends.
 struct Sections {
     /// Sections of each buffer.
-    of: Vec<std::ops::Range<usize>>,
+    of: Vec<Range<usize>>,
     /// Bytes in use in each section.
     need: Vec<u64>,
 }
@@ -101,18 +84,24 @@ impl Sections {
     }
 }
 
+/// No buffer that is left covers a section.
+const NOBODY: u64 = u64::MAX;
+
 /// Depth-first search; buffers are numbered by the preorder.
 struct Search {
     bytes: Vec<u64>,
-    sections: Vec<std::ops::Range<usize>>,
+    sections: Vec<Range<usize>>,
     /// Who meets whom.
     meets: Vec<Vec<u32>>,
-    /// Height of what is placed in each section, and bytes still to place there.
-    floor: Vec<u64>,
+    /// Bytes still to place in each section.
     need: Vec<u64>,
     /// Lowest free offset of each buffer.
     lowest: Vec<u64>,
     placed: Vec<Option<u64>>,
+    /// Buffers in the order in which they were placed, with what they raised.
+    trail: Vec<(u32, Vec<(u32, u64)>)>,
+    /// Lowest offset of any buffer in each section; [`NOBODY`] between two uses.
+    floor: Vec<u64>,
     capacity: u64,
     budget: u32,
 }
@@ -127,10 +116,11 @@ impl Search {
             bytes: order.iter().map(|&i| lives[i].bytes).collect(),
             sections: order.iter().map(|&i| sections.of[i].clone()).collect(),
             meets: meets.collect(),
-            floor: vec![0; sections.need.len()],
             need: sections.need.clone(),
             lowest: vec![0; lives.len()],
             placed: vec![None; lives.len()],
+            trail: Vec::with_capacity(lives.len()),
+            floor: vec![NOBODY; sections.need.len()],
             capacity,
             budget,
         }
@@ -142,56 +132,96 @@ impl Search {
         out
     }
 
-    /// Whether the rest can be placed behind the last (offset, buffer); `None` when the budget is used up.
-    fn descend(&mut self, done: usize, last: Option<(u64, usize)>) -> Option<bool> {
-        if done == self.bytes.len() {
-            return Some(true);
+    /// Whether all buffers can be placed; `None` when the budget is used up.
+    fn all(&mut self) -> Option<bool> {
+        let mut all: Vec<u32> = (0..self.bytes.len() as u32).collect();
+        all.sort_by_key(|&b| self.sections[b as usize].start);
+        self.each_part(&all, None)
+    }
+
+    /// Whether each part of these buffers can be placed behind the last (offset, buffer), small parts first. Buffers come by their begin.
+    fn each_part(&mut self, rest: &[u32], last: Option<(u64, u32)>) -> Option<bool> {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut end = 0;
+        for (i, &b) in rest.iter().enumerate() {
+            let range = &self.sections[b as usize];
+            match parts.last_mut() {
+                Some(part) if range.start < end => part.end = i + 1,
+                _ => parts.push(i..i + 1),
+            }
+            end = end.max(range.end);
         }
-        let from = last.map_or(0, |(at, _)| at);
-        if self.floor.iter().zip(&self.need).any(|(&f, &n)| n > 0 && f.max(from) + n > self.capacity) {
+        parts.sort_by_key(ExactSizeIterator::len);
+        for part in parts {
+            if !self.part(&rest[part], last)? {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
+    /// Whether buffers that hang together can be placed behind the last (offset, buffer).
+    fn part(&mut self, left: &[u32], last: Option<(u64, u32)>) -> Option<bool> {
+        if !self.has_room(left, last.map_or(0, |(at, _)| at)) {
             return Some(false);
         }
-        let left = || (0..self.bytes.len()).filter(|&b| self.placed[b].is_none());
         // Nobody may lie so high that another fits wholly below.
-        let limit = left().map(|b| self.lowest[b] + self.bytes[b]).min().unwrap_or(0);
-        let mut candidates: Vec<(u64, usize)> =
-            left().map(|b| (self.lowest[b], b)).filter(|&c| c.0 < limit && last.is_none_or(|l| c > l)).collect();
+        let limit = left.iter().map(|&b| self.lowest[b as usize] + self.bytes[b as usize]).min().unwrap_or(0);
+        let each = left.iter().map(|&b| (self.lowest[b as usize], b));
+        let mut candidates: Vec<(u64, u32)> = each.filter(|&c| c.0 < limit && last.is_none_or(|l| c > l)).collect();
         candidates.sort_unstable();
         for (at, b) in candidates {
             self.budget = self.budget.checked_sub(1)?;
-            let undo = self.place(b, at);
-            let found = self.descend(done + 1, Some((at, b)))?;
-            if found {
+            let mark = self.trail.len();
+            self.place(b, at);
+            let rest: Vec<u32> = left.iter().copied().filter(|&other| other != b).collect();
+            if self.each_part(&rest, Some((at, b)))? {
                 return Some(true);
             }
-            self.lift(b, undo);
+            self.lift_to(mark);
         }
         Some(false)
     }
 
-    /// Places a buffer; returns what `lift` needs.
-    fn place(&mut self, b: usize, at: u64) -> (Vec<u64>, Vec<(u32, u64)>) {
-        let top = at + self.bytes[b];
-        let range = self.sections[b].clone();
-        let floors = self.floor[range.clone()].to_vec();
-        self.floor[range.clone()].fill(top);
-        self.need[range].iter_mut().for_each(|n| *n -= self.bytes[b]);
-        self.placed[b] = Some(at);
+    /// Whether every section has room for what these buffers need there, none of them below `from`.
+    fn has_room(&mut self, left: &[u32], from: u64) -> bool {
+        let mut span = usize::MAX..0;
+        let mut fits = true;
+        for &b in left {
+            let (range, low) = (self.sections[b as usize].clone(), self.lowest[b as usize].max(from));
+            fits &= low + self.bytes[b as usize] <= self.capacity;
+            span = span.start.min(range.start)..span.end.max(range.end);
+            self.floor[range].iter_mut().for_each(|f| *f = low.min(*f));
+        }
+        for (floor, need) in self.floor[span.clone()].iter_mut().zip(&self.need[span]) {
+            let floor = std::mem::replace(floor, NOBODY);
+            fits &= floor == NOBODY || floor + need <= self.capacity;
+        }
+        fits
+    }
+
+    fn place(&mut self, b: u32, at: u64) {
+        let at_b = b as usize;
+        let top = at + self.bytes[at_b];
+        self.need[self.sections[at_b].clone()].iter_mut().for_each(|n| *n -= self.bytes[at_b]);
+        self.placed[at_b] = Some(at);
         let mut raised = Vec::new();
-        for &other in &self.meets[b] {
+        for &other in &self.meets[at_b] {
             let lowest = &mut self.lowest[other as usize];
             if self.placed[other as usize].is_none() && *lowest < top {
                 raised.push((other, std::mem::replace(lowest, top)));
             }
         }
-        (floors, raised)
+        self.trail.push((b, raised));
     }
 
-    fn lift(&mut self, b: usize, (floors, raised): (Vec<u64>, Vec<(u32, u64)>)) {
-        let range = self.sections[b].clone();
-        self.floor[range.clone()].copy_from_slice(&floors);
-        self.need[range].iter_mut().for_each(|n| *n += self.bytes[b]);
-        self.placed[b] = None;
-        raised.into_iter().for_each(|(other, was)| self.lowest[other as usize] = was);
+    /// Takes back all but the first `mark` buffers of the trail.
+    fn lift_to(&mut self, mark: usize) {
+        for (b, raised) in self.trail.drain(mark..).rev() {
+            let b = b as usize;
+            self.need[self.sections[b].clone()].iter_mut().for_each(|n| *n += self.bytes[b]);
+            self.placed[b] = None;
+            raised.into_iter().for_each(|(other, was)| self.lowest[other as usize] = was);
+        }
     }
 }
