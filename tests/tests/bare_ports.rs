@@ -200,7 +200,7 @@ fn a_border_that_somebody_needs_stays_and_says_for_whom() {
     let p = project(&b.finish(), BOTH);
     let session = ptq(p.path(), &["build"]);
     assert_eq!(session.code, 0, "{}", session.stderr);
-    for said in ["PLACE29", "image_quantize stays: reads_image", "first_out_dequantize stays: reads_first"] {
+    for said in ["PLACE28", "image_quantize stays: reads_image", "first_out_dequantize stays: reads_first"] {
         assert!(session.stderr.contains(said), "{said}: {}", session.stderr);
     }
     let loaded = json(&p, &["info", "out/bayes/model.bin", "--json"]);

@@ -46,7 +46,7 @@ pub(crate) enum Effort {
 const CLIMBS: u32 = 60;
 
 /// Buffers that the complete search places inside a search for plans.
-const PLACED: u32 = 20_000;
+const PLACED: u32 = 6_000;
 
 /// Offsets for all buffers by the way that this effort adds to those below, or `None` when none were found.
 pub(crate) fn offsets(lives: &[Life], capacity: u64, effort: Effort) -> Option<Vec<u64>> {

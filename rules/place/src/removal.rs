@@ -72,7 +72,7 @@ pub fn removed(graph: &Graph, placement: &Placement, removal: &Removal) -> Remov
         match obstacle(graph, placement, removal, border, v) {
             None => _ = out.ports.insert(v),
             Some(why) => out.notes.push(
-                Diagnostic::warning("PLACE29", format!("{} stays: {why}", name(border)))
+                Diagnostic::warning("PLACE28", format!("{} stays: {why}", name(border)))
                     .value(&border.value)
                     .hint("only a border that alone stands between the accelerator and the model's end can be removed"),
             ),
@@ -84,7 +84,7 @@ pub fn removed(graph: &Graph, placement: &Placement, removal: &Removal) -> Remov
     for (wanted, key) in kinds.chain(names).filter(|(wanted, _)| !met.contains(wanted)) {
         let why = format!("{key} {wanted}: the build puts no such border beside an input or output of the model");
         out.notes.push(
-            Diagnostic::warning("PLACE29", why)
+            Diagnostic::warning("PLACE28", why)
                 .hint("`ptq check` lists the borders; what stands there runs on the CPU in float"),
         );
     }
