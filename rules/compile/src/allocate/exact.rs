@@ -185,14 +185,15 @@ impl Search {
 
     /// Whether every section has room for what these buffers need there, none of them below `from`.
     fn has_room(&mut self, left: &[u32], from: u64) -> bool {
-        let mut span = usize::MAX..0;
+        let (mut begin, mut end) = (usize::MAX, 0);
         let mut fits = true;
         for &b in left {
             let (range, low) = (self.sections[b as usize].clone(), self.lowest[b as usize].max(from));
             fits &= low + self.bytes[b as usize] <= self.capacity;
-            span = span.start.min(range.start)..span.end.max(range.end);
+            (begin, end) = (begin.min(range.start), end.max(range.end));
             self.floor[range].iter_mut().for_each(|f| *f = low.min(*f));
         }
+        let span = begin.min(end)..end;
         for (floor, need) in self.floor[span.clone()].iter_mut().zip(&self.need[span]) {
             let floor = std::mem::replace(floor, NOBODY);
             fits &= floor == NOBODY || floor + need <= self.capacity;
