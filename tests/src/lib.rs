@@ -15,11 +15,25 @@ pub mod servers;
 pub mod skip;
 pub mod sweep;
 
+use ptq_ir::{Tensor, numel};
 use std::path::PathBuf;
 
 /// Root folder of the workspace.
 pub fn workspace_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), PathBuf::from)
+}
+
+/// Reproducible numbers between -1 and 1.
+///
+/// # Panics
+/// When the shape holds more elements than a count can say.
+pub fn numbers(shape: &[usize], seed: u64) -> Tensor {
+    let mut state = seed;
+    let data = (0..numel(shape).expect("small")).map(|_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    });
+    Tensor::from_f32(shape, data.collect()).expect("as many numbers as elements")
 }
 
 /// The operator page of a built-in march, as `docs/ops/<march>.md` holds it.

@@ -2,25 +2,16 @@
 //! the compiled model equals the integer program, and stock ONNX Runtime's run of `quantized.onnx` is within a step of it.
 
 use ptq_engine::{BuildOptions, Loaded, NoEvents, Project};
-use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId, numel};
+use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor, ValueId};
 use ptq_runtime::{Model, RunOptions};
 use ptq_tests::model_project::verified;
+use ptq_tests::numbers;
 use ptq_tests::oracle;
 use ptq_tests::project::TestProject;
 use ptq_tests::skip::need;
 
 /// Shape of the model's input.
 const SHAPE: [usize; 4] = [1, 8, 6, 10];
-
-/// Reproducible numbers between -1 and 1.
-fn numbers(shape: &[usize], seed: u64) -> Tensor {
-    let mut state = seed;
-    let data = (0..numel(shape).expect("small")).map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    });
-    Tensor::from_f32(shape, data.collect()).expect("as many numbers as elements")
-}
 
 /// A 1x1 Conv of all channels: random weights, or the identity.
 fn conv(b: &mut GraphBuilder, name: &str, x: ValueId, shape: &[usize], random: Option<u64>) -> ValueId {

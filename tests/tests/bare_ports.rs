@@ -1,11 +1,12 @@
 //! `remove_node_type` and `remove_node_name` of the borders that a build itself adds: the program and its files carry integers there,
 //! which stand for the very numbers that the same build with borders takes and gives.
 
-use ptq_ir::{Attr, Attrs, DType, Graph, GraphBuilder, Tensor, ValueId, numel};
+use ptq_ir::{Attr, Attrs, DType, Graph, GraphBuilder, Tensor, ValueId};
 use ptq_onnx::{ExportMeta, export_float};
 use ptq_runtime::{Model, RunOptions};
 use ptq_tests::goldens::EXAMPLES;
 use ptq_tests::model_project::{MARCHES, ModelProject, verified};
+use ptq_tests::numbers;
 use ptq_tests::oracle;
 use ptq_tests::project::TestProject;
 use ptq_tests::ptq::ptq;
@@ -17,15 +18,6 @@ const BOTH: &str = "remove_node_type = [\"Quantize\", \"Dequantize\"]\n";
 
 /// Without it the tail rule keeps the pool, whose result is an output, on the CPU.
 const POOL: &str = "run_on_bpu = [\"pool\"]\n";
-
-fn numbers(shape: &[usize], seed: u64) -> Tensor {
-    let mut state = seed;
-    let data = (0..numel(shape).expect("small")).map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    });
-    Tensor::from_f32(shape, data.collect()).expect("as many numbers as elements")
-}
 
 fn conv(b: &mut GraphBuilder, name: &str, x: ValueId, channels: [usize; 2], side: usize, seed: u64) -> ValueId {
     let [from, to] = channels;

@@ -6,10 +6,11 @@
 
 use ptq_engine::{BuildOptions, Event, EventSink, Loaded, Project};
 use ptq_exec::FloatPlan;
-use ptq_ir::{Attr, Attrs, DType, Graph, GraphBuilder, QOp, Tensor, ValueId, numel};
+use ptq_ir::{Attr, Attrs, DType, Graph, GraphBuilder, QOp, Tensor, ValueId};
 use ptq_runtime::{Model, RunOptions};
 use ptq_tests::goldens::Built;
 use ptq_tests::model_project::verified;
+use ptq_tests::numbers;
 use ptq_tests::project::TestProject;
 use ptq_tests::skip::need;
 use ptq_tests::{assets, oracle, workspace_root};
@@ -17,16 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 const SHAPE: [usize; 4] = [1, 8, 12, 10];
-
-/// Reproducible numbers between -1 and 1.
-fn numbers(shape: &[usize], seed: u64) -> Tensor {
-    let mut state = seed;
-    let data = (0..numel(shape).expect("small")).map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    });
-    Tensor::from_f32(shape, data.collect()).expect("as many numbers as elements")
-}
 
 fn conv(b: &mut GraphBuilder, name: &str, x: ValueId, [from, to]: [usize; 2], kernel: usize, out: &[usize]) -> ValueId {
     let seed = name.bytes().fold(7u64, |s, c| s.wrapping_mul(31).wrapping_add(c.into()));
