@@ -20,7 +20,7 @@ pub use report::{Analysis, GraphNode, NodeAnalysis, Parts, Proposal, ValueAnalys
 use crate::answers::{Answers, Stop, request};
 use crate::channels::{ChannelParams, ChannelRanges};
 use crate::merge::merged;
-use crate::rule::{CalibrateParams, blobs, by_shard, files, merged_channels, observations_of, scored};
+use crate::rule::{CalibrateParams, blobs, by_shard, files, merged_channels, observations_of};
 use crate::samples::Sample;
 use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams};
 use crate::search::{at_values, computing};
@@ -131,7 +131,7 @@ fn analyze(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Analysis, Sto
         march: &march,
         placement: &placement,
         table: &table,
-        scored: blobs(files.iter().take(scored(calibration, files.len()))),
+        scored: blobs(files.iter().take(calibration.score_samples.max(1))),
         at: at_values(&graph, &placement, calibration.score_at),
         files: &files,
     };

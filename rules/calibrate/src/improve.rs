@@ -12,36 +12,44 @@ const GROUPS: usize = 8;
 /// Most bytes of a group's sums.
 const GROUP_BYTES: usize = 256 << 20;
 
-/// What is corrected, and on which samples.
+/// A table that is corrected, and on which samples.
 pub(crate) struct Improvement<'a> {
+    /// What is corrected.
+    pub(crate) table: &'a QuantTable,
     /// Blob names of the samples that means and products are summed over.
     pub(crate) samples: &'a [Vec<String>],
     /// Whether weights are rounded with compensation; otherwise only biases are corrected.
     pub(crate) rounding: bool,
 }
 
-impl Improvement<'_> {
-    /// The table with corrected constants.
-    pub(crate) fn of(
-        &self,
-        table: &QuantTable,
-        observations: &Observations<'_>,
-        answers: &mut Answers<'_>,
-    ) -> Result<QuantTable, Stop> {
-        let internal = |e: &dyn std::fmt::Display| Failure::from(Diagnostic::error("CALIB03", e.to_string()));
-        let mut table = table.clone();
-        for nodes in groups(observations, self.rounding) {
-            let params = CorrectParams { inputs: observations.inputs.clone(), nodes, rounding: self.rounding };
-            let quant = ptq_ir::to_bytes(&table).map_err(|e| internal(&e))?;
-            let asked = request("correct", &params, self.samples.iter().flatten(), vec![(QUANT, quant)])?;
-            let found = answers.ask(vec![asked])?;
-            let bytes = found[0].get(CORRECTION).ok_or_else(|| internal(&"a correction is missing"))?;
-            let correction: QuantTable = ptq_ir::from_bytes(bytes).map_err(|e| internal(&e))?;
-            table.weights.extend(correction.weights);
-            table.constants.extend(correction.constants);
+/// The tables with corrected constants, in the order asked: the first groups of all, then the second ones, and so on.
+pub(crate) fn improved(
+    asked: &[Improvement<'_>],
+    observations: &Observations<'_>,
+    answers: &mut Answers<'_>,
+) -> Result<Vec<QuantTable>, Stop> {
+    let internal = |e: &dyn std::fmt::Display| Failure::from(Diagnostic::error("CALIB03", e.to_string()));
+    let mut tables: Vec<QuantTable> = asked.iter().map(|a| a.table.clone()).collect();
+    let groups = [false, true].map(|rounding| groups(observations, rounding));
+    let groups = |a: &Improvement<'_>| &groups[usize::from(a.rounding)];
+    let rounds = asked.iter().map(|a| groups(a).len()).max().unwrap_or(0);
+    for round in 0..rounds {
+        let (mut requests, mut of) = (Vec::new(), Vec::new());
+        for (i, a) in asked.iter().enumerate() {
+            let Some(nodes) = groups(a).get(round).cloned() else { continue };
+            let params = CorrectParams { inputs: observations.inputs.clone(), nodes, rounding: a.rounding };
+            let quant = ptq_ir::to_bytes(&tables[i]).map_err(|e| internal(&e))?;
+            requests.push(request("correct", &params, a.samples.iter().flatten(), vec![(QUANT, quant)])?);
+            of.push(i);
         }
-        Ok(table)
+        for (i, found) in of.into_iter().zip(answers.ask(requests)?) {
+            let bytes = found.get(CORRECTION).ok_or_else(|| internal(&"a correction is missing"))?;
+            let correction: QuantTable = ptq_ir::from_bytes(bytes).map_err(|e| internal(&e))?;
+            tables[i].weights.extend(correction.weights);
+            tables[i].constants.extend(correction.constants);
+        }
     }
+    Ok(tables)
 }
 
 /// The Convs that can be corrected, in the order of the graph: accelerated 2-D ones whose weights and bias nobody else reads and no

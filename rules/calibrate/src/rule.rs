@@ -3,7 +3,7 @@
 use crate::answers::{Answers, Stop, request};
 use crate::channels::{CHANNELS, ChannelParams, ChannelRanges, between_convs, merge, refused};
 use crate::findings::findings;
-use crate::improve::Improvement;
+use crate::improve::{Improvement, improved};
 use crate::inspect::{DATA, FileFacts, InspectParams, Inspected, SampledInput};
 use crate::kept::{self, GIVEN};
 use crate::loaded::{self, THRESHOLDS, left_out, loaded};
@@ -12,7 +12,7 @@ use crate::observe::ObserveParams;
 use crate::params::{Calibration, Method, Way, WeightRounding};
 use crate::samples::{Sample, samples};
 use crate::score::ScoreParams;
-use crate::search::{Scorer, compared, search};
+use crate::search::{Part, Scorer, compared, search};
 use crate::shards::shards;
 use crate::table::{Observations, is_image};
 use crate::values::{further, origin, shared};
@@ -28,7 +28,9 @@ use std::sync::Arc;
 /// Samples of one observe action, unless the manifest says otherwise.
 const DEFAULT_SHARD: usize = 16;
 /// Most samples that `auto` scores on, unless the manifest asks for more.
-const MOST_SCORED: usize = 32;
+const MOST_SCORED: usize = 64;
+/// Parts that `auto` deals so many scored samples to, or more. With fewer there are none to hold back.
+const PARTS: [(usize, usize); 2] = [(48, 2), (16, 4)];
 /// Synthetic samples of calibration type `skip`.
 const SYNTHETIC_SAMPLES: u32 = 1;
 
@@ -67,7 +69,7 @@ impl BuildRule for CalibrateRule {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
@@ -126,26 +128,18 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
         weights: params.calibration.weights,
         memo: ctx.memo,
     };
-    // Samples that a search scores on take no part in corrections and in ranges of channels where there are others enough: what only
-    // fits the samples that it was made from must not win.
-    let count = scored(&params.calibration, files.len());
-    let apart = params.calibration.method.is_search() && files.len() >= 2 * count;
-    let others = if apart { &files[count..] } else { &files[..] };
-    let per_channel = channels_of(&params, &graph, others)?;
     let mut out = Blobs::new();
     let table = if params.calibration.method.is_search() {
-        let samples = blobs(files.iter().take(count));
-        let others = blobs(others.iter());
         let at = compared(&observations, params.calibration.score_at);
         let score = ScoreParams { inputs: params.inputs.clone(), at, nodes: Vec::new() };
-        let mut scorer = Scorer::new(answers, score, samples, per_channel);
-        let (table, report) = search(&observations, &params.calibration, &params.requests, &mut scorer, &others)?;
+        let mut scorer = Scorer::new(answers, score, parts(&params, &graph, &files)?);
+        let (table, report) = search(&observations, &params.calibration, &params.requests, &mut scorer)?;
         out.insert("search.json".to_owned(), serde_json::to_vec(&report).map_err(|e| internal(&e))?.into());
         table
     } else {
         let way = Way::named(&params.calibration);
         let channels = if way.per_channel || way.equalized {
-            merged_channels(answers.ask(per_channel)?)?
+            merged_channels(answers.ask(channels_of(&params, &graph, &files)?)?)?
         } else {
             no_channels.clone()
         };
@@ -153,7 +147,10 @@ fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop
     };
     let rounding = params.calibration.rounding == WeightRounding::Compensated;
     let table = match rounding || params.calibration.bias_correction {
-        true => Improvement { samples: &blobs(files.iter()), rounding }.of(&table, &observations, answers)?,
+        true => {
+            let all = Improvement { table: &table, samples: &blobs(files.iter()), rounding };
+            improved(&[all], &observations, answers)?.swap_remove(0)
+        }
         false => table,
     };
     out.insert("quant".to_owned(), ptq_ir::to_bytes(&table).map_err(|e| internal(&e))?);
@@ -198,11 +195,26 @@ pub(crate) fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) 
     Ok(files)
 }
 
-/// Samples that a search scores on. `auto` needs more to tell candidates apart that come close: a third of them, up to
-/// [`MOST_SCORED`].
-pub(crate) fn scored(calibration: &Calibration, samples: usize) -> usize {
-    let more = if calibration.method == Method::Auto { (samples / 3).min(MOST_SCORED) } else { 0 };
-    calibration.score_samples.max(more).max(1)
+/// The samples in the parts that a search scores on. A search of Horizon's scores on the first ones, and makes ranges of channels of the
+/// others where there are enough. `auto` tells candidates apart that come close: it scores on all samples up to [`MOST_SCORED`], in parts
+/// that each judge what was made of all the rest; a few samples judge what was made of themselves.
+fn parts(params: &CalibrateParams, graph: &Graph, files: &[Sample]) -> Result<Vec<Part>, Failure> {
+    let calibration = &params.calibration;
+    let part = |held: &dyn Fn(usize) -> bool, apart: bool| {
+        let of = |keep: &dyn Fn(usize) -> bool| -> Vec<Sample> {
+            files.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, s)| s.clone()).collect()
+        };
+        let others = of(&|i| !apart || !held(i));
+        let per_channel = channels_of(params, graph, &others)?;
+        Ok(Part { held: blobs(of(held).iter()), others: blobs(others.iter()), per_channel })
+    };
+    if calibration.method != Method::Auto {
+        let count = calibration.score_samples.max(1);
+        return Ok(vec![part(&|i| i < count, files.len() >= 2 * count)?]);
+    }
+    let scored = files.len().min(MOST_SCORED.max(calibration.score_samples));
+    let parts = PARTS.into_iter().find(|(least, _)| scored >= *least).map_or(1, |(_, parts)| parts);
+    (0..parts).map(|p| part(&|i| i < scored && i % parts == p, parts > 1)).collect()
 }
 
 /// Blob names, one list a sample.

@@ -1,10 +1,12 @@
-//! Runs the rules of this crate as the engine does, for tests.
+//! Runs the rules of this crate as the engine does, and has a graph for that. For tests.
+#![allow(clippy::unwrap_used)]
 
 use crate::{
     AccumulatedRule, AnalyzeRule, CalibrateRule, ChannelRule, CorrectRule, InspectRule, IsolatedRule, MergeRule,
     MomentRule, ObserveRule, ReferenceRule, ScoreRule, SensitivityRule,
 };
-use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Memo, Silent, Step};
+use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor};
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Memo, Silent, Step, put_graph};
 
 const RULES: [&dyn BuildRule; 13] = [
     &AccumulatedRule,
@@ -64,6 +66,62 @@ fn handed(request: &ActionRequest, own: &Blobs) -> Blobs {
             }
             InputRef::Inline(bytes) => drop(out.insert(name.clone(), bytes.clone())),
         }
+    }
+    out
+}
+
+/// Numbers between -1 and 1.
+fn numbers(seed: u64, n: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2) + 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| next()).collect()
+}
+
+/// x → Conv a → Relu → Conv b (one weight far above the others) → Relu → Conv c → output, and b → Conv d → a second output.
+pub(crate) fn graph() -> Graph {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", &[1, 4, 6, 6]);
+    let conv = |b: &mut GraphBuilder, name: &str, from, seed: u64, outlier: f32| {
+        let mut w = numbers(seed, 4 * 4 * 9);
+        w[5] = outlier;
+        let w = b.constant(&format!("w_{name}"), Tensor::from_f32([4, 4, 3, 3], w).unwrap());
+        let c = b.constant(&format!("c_{name}"), Tensor::from_f32([4], numbers(seed + 50, 4)).unwrap());
+        let attrs = Attrs::of([("pads", Attr::Ints(vec![1; 4]))]);
+        b.node("Conv", name, &[from, w, c], attrs, &[1, 4, 6, 6])
+    };
+    let a = conv(&mut b, "a", x, 1, 0.5);
+    let ra = b.node("Relu", "ra", &[a], Attrs::default(), &[1, 4, 6, 6]);
+    let bb = conv(&mut b, "b", ra, 2, 40.0);
+    let rb = b.node("Relu", "rb", &[bb], Attrs::default(), &[1, 4, 6, 6]);
+    let c = conv(&mut b, "c", rb, 3, 0.5);
+    let d = conv(&mut b, "d", rb, 4, 0.5);
+    b.output(c);
+    b.output(d);
+    let mut graph = b.finish();
+    // As fuse marks them.
+    for (node, conv) in [("ra", "a"), ("rb", "b")] {
+        let id = graph.find_node(node).unwrap();
+        graph.nodes[id.0 as usize].fusible_into = Some(conv.to_owned());
+    }
+    graph
+}
+
+/// A sample of [`graph`].
+pub(crate) fn sample(i: u64) -> Tensor {
+    Tensor::from_f32([1, 4, 6, 6], numbers(100 + i, 144)).unwrap()
+}
+
+/// What calibrate reads of [`graph`], march `cpu` and so many samples.
+pub(crate) fn inputs(samples: u64) -> Blobs {
+    let mut out = Blobs::new();
+    put_graph(&mut out, &graph()).unwrap();
+    out.insert("march".into(), ptq_march::source("cpu").unwrap().into_owned().into());
+    for i in 0..samples {
+        let npy = ptq_sample::write_npy(&sample(i)).unwrap();
+        out.insert(ptq_sample::sample_name(ptq_sample::ONLY_INPUT, &format!("{i:02}.npy")), npy.into());
     }
     out
 }

@@ -301,7 +301,7 @@ pub const KEYS: &[Key] = &[
         "8",
         "-",
         "calibrate",
-        "samples that a search scores on, the first in name order (auto: at least a third of them, up to 32); 1 is Horizon's behaviour"
+        "samples that a search scores on, the first in name order (auto: all, up to 64); 1 is Horizon's behaviour"
     ),
     key!(
         "calibration.score_at",

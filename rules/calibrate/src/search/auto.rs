@@ -1,14 +1,17 @@
 //! The search `auto`: everything that `default` tries, and beyond it what Horizon's documents do not have.
 //!
 //! After the candidates of `default` it tries MSE, ranges by the error behind the functions that read a value, and with these cross-layer
-//! equalization and thresholds per channel for max and MSE; then, on the best so far, scales
-//! of weights by MSE; then, on the best again, bias correction and error-compensated rounding, the latter also on MSE: it makes
-//! up for clipping less than for coarse steps. The best of all wins, so `auto` is never worse than `default` on the samples
-//! scored on. Those take no part in the corrections and in ranges of channels where there are twice as many.
+//! equalization and thresholds per channel for max and MSE; then, on the best so far, scales of weights by MSE; then bias correction on the best
+//! again, and error-compensated rounding on the tables that lose least with weights in float: it makes up for what weights lose, and not
+//! for what activations do.
+//!
+//! All samples are scored on. What depends on them by more than thresholds (ranges of channels, corrections) is made once for each part
+//! of the samples, of the others, and judged by the part: cross-validation, since what only fits the samples that it was made from must not
+//! win. The winner is made anew of all samples, and has to be no worse on them than it was judged, or than any other candidate.
 
-use super::{Candidates, Scorer, default};
+use super::candidates::{Candidates, Correction};
+use super::{Scorer, default};
 use crate::answers::Stop;
-use crate::improve::Improvement;
 use crate::params::{Pick, Way, WeightScale};
 use crate::table::Observations;
 
@@ -25,28 +28,25 @@ const BEYOND: [Way; 7] = [
 const BEHIND_MAX: Way = Way { behind: true, ..Way::of(Pick::Max) };
 const BEHIND_MSE: Way = Way { behind: true, ..Way::of(Pick::Mse) };
 
-pub(super) fn auto(
-    observations: &Observations<'_>,
-    scorer: &mut Scorer<'_, '_>,
-    others: &[Vec<String>],
-) -> Result<Candidates, Stop> {
+/// Tables that weights are rounded for.
+const BASES: usize = 2;
+
+pub(super) fn auto(observations: &Observations<'_>, scorer: &mut Scorer<'_, '_>) -> Result<Candidates, Stop> {
     let mut candidates = default::default(observations, scorer)?;
-    let channels = scorer.channels()?;
-    let observations = Observations { channels: &channels, ..*observations };
-    let of = |way: Way| Ok((way.to_string(), observations.table(&|_| way)?));
-    candidates.add(BEYOND.into_iter().map(of).collect::<Result<_, Stop>>()?, scorer)?;
-    let Some((name, table)) = candidates.best() else { return Ok(candidates) };
-    let weights = Observations { weights: WeightScale::Mse, ..observations }.with_weights(table)?;
-    candidates.add(vec![(format!("{name} + mse weights"), weights)], scorer)?;
-    let Some(best) = candidates.best() else { return Ok(candidates) };
-    let mut bases = vec![(best.clone(), "bias correction", false), (best.clone(), "compensated rounding", true)];
-    let mse = Way::of(Pick::Mse);
-    if !best.0.starts_with(&mse.to_string()) {
-        bases.push(((mse.to_string(), observations.table(&|_| mse)?), "compensated rounding", true));
+    let mut more = Vec::new();
+    for way in BEYOND {
+        more.push((way.to_string(), scorer.tables(observations, way)?));
     }
-    for ((name, table), what, rounding) in bases {
-        let better = Improvement { samples: others, rounding }.of(&table, &observations, scorer.answers())?;
-        candidates.add(vec![(format!("{name} + {what}"), better)], scorer)?;
+    candidates.add(more, scorer)?;
+    let Some((name, tables)) = candidates.best() else { return Ok(candidates) };
+    let mse = Observations { weights: WeightScale::Mse, ..*observations };
+    let tables = tables.map(|t| mse.with_weights(t.clone()))?;
+    candidates.add(vec![(format!("{name} + mse weights"), tables)], scorer)?;
+    let Some((name, tables)) = candidates.best() else { return Ok(candidates) };
+    let mut corrected = vec![(name, tables, Correction::Bias)];
+    for (name, tables) in candidates.bases(BASES, scorer)? {
+        corrected.push((name, tables, Correction::Rounding));
     }
+    candidates.correct(corrected, observations, scorer)?;
     Ok(candidates)
 }

@@ -4,9 +4,9 @@
 //! thresholds per channel; the best of four wins with 0.995 or more. Step 3 adds zero points to the best of the four;
 //! the best of five wins.
 
-use super::{Candidates, FIRST, PERCENTILE, Scorer};
+use super::candidates::Candidates;
+use super::{FIRST, PERCENTILE, Scorer};
 use crate::answers::Stop;
-use crate::channels::ChannelRanges;
 use crate::params::{Pick, Way};
 use crate::table::Observations;
 
@@ -23,24 +23,22 @@ const ENOUGH: f64 = 0.995;
 pub(super) fn default(observations: &Observations<'_>, scorer: &mut Scorer<'_, '_>) -> Result<Candidates, Stop> {
     let mut ways = FIRST.to_vec();
     let mut candidates = Candidates::default();
-    let of = |w: &Way| Ok((w.to_string(), observations.table(&|_| *w)?));
-    candidates.add(ways.iter().map(of).collect::<Result<_, Stop>>()?, scorer)?;
-    let mut channels = ChannelRanges::new();
+    let mut first = Vec::new();
+    for &way in &ways {
+        first.push((way.to_string(), scorer.tables(observations, way)?));
+    }
+    candidates.add(first, scorer)?;
     for step in [Step::PerChannel, Step::Asymmetric] {
-        let leader = candidates.leader();
-        if leader.is_some_and(|i| candidates.scores[i] >= ENOUGH) {
+        if candidates.score().is_some_and(|score| score >= ENOUGH) {
             break;
         }
-        let way = match (step, leader) {
-            (Step::PerChannel, _) => {
-                channels = scorer.channels()?;
-                Way { per_channel: true, ..Way::of(Pick::Percentile(PERCENTILE)) }
-            }
+        let way = match (step, candidates.leader()) {
+            (Step::PerChannel, _) => Way { per_channel: true, ..Way::of(Pick::Percentile(PERCENTILE)) },
             (Step::Asymmetric, Some(i)) => Way { asymmetric: true, ..ways[i] },
             (Step::Asymmetric, None) => break,
         };
-        let table = Observations { channels: &channels, ..*observations }.table(&|_| way)?;
-        candidates.add(vec![(way.to_string(), table)], scorer)?;
+        let tables = scorer.tables(observations, way)?;
+        candidates.add(vec![(way.to_string(), tables)], scorer)?;
         ways.push(way);
     }
     Ok(candidates)

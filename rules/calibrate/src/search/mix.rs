@@ -5,7 +5,8 @@
 //! quantized. Then the mixture (the best way at sensitive nodes, KL elsewhere) and the three ways as whole tables are
 //! scored, and the best wins. A value that several sensitive nodes read follows the most sensitive one.
 
-use super::{Candidates, FIRST, Scorer, SearchReport, Sensitive, best, nothing_wins, tried};
+use super::candidates::{Candidates, best};
+use super::{FIRST, Scorer, SearchReport, Sensitive, nothing_wins, tried};
 use crate::answers::Stop;
 use crate::params::{Pick, Way};
 use crate::table::Observations;
@@ -49,7 +50,8 @@ pub(super) fn mix(
     let mixed = observations.table(&|v| by_value.get(&v).copied().unwrap_or(Way::of(Pick::Kl)))?;
     let names = std::iter::once("mix".to_owned()).chain(FIRST.iter().map(Way::to_string));
     let mut candidates = Candidates::default();
-    candidates.add(names.zip(std::iter::once(mixed).chain(tables)).collect(), scorer)?;
+    let tables = std::iter::once(mixed).chain(tables).map(|t| scorer.same(t));
+    candidates.add(names.zip(tables).collect(), scorer)?;
     Ok(candidates)
 }
 

@@ -6,9 +6,9 @@
 //! the multiply-accumulates with a 16-bit factor would pass the budget. Readers of the same values read them in 16 bits too and
 //! count. The placement that this gives is a candidate under each plain way; their scores decide as all others do.
 
-use super::{Candidates, PERCENTILE, Scorer};
+use super::candidates::{Candidates, Correction};
+use super::{PERCENTILE, Scorer};
 use crate::answers::Stop;
-use crate::improve::Improvement;
 use crate::params::{Pick, Way};
 use crate::table::Observations;
 use ptq_ir::{Device, Graph, Node, ValueId};
@@ -25,14 +25,13 @@ pub(super) fn add(
     requests: &Requests,
     budget: f64,
     scorer: &mut Scorer<'_, '_>,
-    others: &[Vec<String>],
     candidates: &mut Candidates,
 ) -> Result<(), Stop> {
-    let Some((_, table)) = candidates.best() else { return Ok(()) };
+    let Some((_, tables)) = candidates.best() else { return Ok(()) };
     let rows = observations.placement.nodes.iter();
     let computes = rows.filter(|r| r.on == Device::Bpu && r.class != Class::Passive && r.absorbed_by.is_none());
     let names: Vec<String> = computes.map(|r| r.name.clone()).collect();
-    let alone = scorer.alone(&[table], &names)?.swap_remove(0);
+    let alone = scorer.alone(&[tables.whole], &names)?.swap_remove(0);
     let mut order: Vec<usize> = (0..names.len()).collect();
     let rank = |i: usize| if alone[i].is_nan() { f64::NEG_INFINITY } else { alone[i] };
     order.sort_by(|&a, &b| rank(a).total_cmp(&rank(b)).then(a.cmp(&b)));
@@ -42,12 +41,14 @@ pub(super) fn add(
     let scales = scales(observations.graph, &placement);
     let observations = Observations { placement: &placement, scales: &scales, ..*observations };
     let named = |way: Way| format!("int16 for {count} nodes + {way}");
-    let tables = WAYS.into_iter().map(|way| Ok((named(way), observations.table(&|_| way)?)));
-    candidates.add(tables.collect::<Result<_, Stop>>()?, scorer)?;
+    let mut more = Vec::new();
+    for way in WAYS {
+        more.push((named(way), scorer.tables(&observations, way)?));
+    }
+    candidates.add(more, scorer)?;
     match candidates.best() {
-        Some((name, table)) if name.starts_with("int16") => {
-            let better = Improvement { samples: others, rounding: true }.of(&table, &observations, scorer.answers())?;
-            candidates.add(vec![(format!("{name} + compensated rounding"), better)], scorer)
+        Some((name, tables)) if name.starts_with("int16") => {
+            candidates.correct(vec![(name, tables, Correction::Rounding)], &observations, scorer)
         }
         _ => Ok(()),
     }
