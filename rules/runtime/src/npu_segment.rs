@@ -3,7 +3,7 @@
 use crate::run::Run;
 use crate::stored::{from_stored, to_stored};
 use crate::{RuntimeError, StepKind};
-use ptq_ir::{QTensor, Tensor, numel};
+use ptq_ir::{QTensor, numel};
 use ptq_sim::Simulator;
 use ptq_sim::artifact::{Npu, Placed, Segment};
 
@@ -21,23 +21,25 @@ pub(crate) fn run(segment: &Segment, npu: &Npu, run: &mut Run<'_, '_, '_, '_>) -
     drop(stored);
     // An input may also leave the segment unchanged, so inputs are released at the end.
     simulator.run()?;
+    let declared = |p: &Placed| &run.model.artifact.tensors[p.tensor.0 as usize];
+    let asked = |p: &&Placed| p.layer.is_some() && (run.is_watched() || segment.outputs.contains(&p.tensor));
+    let results = npu.placed.iter().filter(asked).map(|p| Ok((p.tensor, read(&simulator, p, declared(p))?)));
+    let results = results.collect::<Result<Vec<_>, RuntimeError>>()?;
+    // Giving its memory back belongs to the program, and not to what comes next.
+    drop(simulator);
     run.program_step();
-    for p in npu.placed.iter().filter(|p| p.layer.is_some()) {
-        let leaves = segment.outputs.contains(&p.tensor);
-        if leaves || run.is_watched() {
-            let declared = &run.model.artifact.tensors[p.tensor.0 as usize];
-            let tensor = read(&simulator, p, declared)?;
-            run.made(p.tensor, tensor)?;
-            run.layout_step(StepKind::OutputLayout, Some(p.tensor));
-        }
+    for (id, bytes) in results {
+        let declared = &run.model.artifact.tensors[id.0 as usize];
+        run.made(id, from_stored(&bytes, declared.dtype, &declared.shape)?)?;
+        run.layout_step(StepKind::OutputLayout, Some(id));
     }
     run.values.release(&segment.inputs);
     Ok(())
 }
 
-/// A result in the model's own axis order.
-fn read(simulator: &Simulator<'_>, placed: &Placed, declared: &QTensor) -> Result<Tensor, RuntimeError> {
+/// The bytes of a result as the accelerator stores it.
+fn read(simulator: &Simulator<'_>, placed: &Placed, declared: &QTensor) -> Result<Vec<u8>, RuntimeError> {
     let len = numel(&declared.shape).unwrap_or(0) * declared.dtype.bytes();
     let bytes = simulator.read_ddr(placed.address, len).map_err(|e| RuntimeError::node(&declared.name, e))?;
-    Ok(from_stored(bytes, declared.dtype, &declared.shape)?)
+    Ok(bytes.to_vec())
 }
