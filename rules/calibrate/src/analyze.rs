@@ -22,7 +22,7 @@ use crate::channels::{ChannelParams, ChannelRanges};
 use crate::merge::merged;
 use crate::rule::{CalibrateParams, blobs, by_shard, files, merged_channels, observations_of};
 use crate::samples::Sample;
-use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams};
+use crate::score::{QUANT, REFERENCE, SCORES, ScoreParams, mean};
 use crate::search::{at_values, computing};
 use bytes::Bytes;
 use isolated::ERRORS;
@@ -331,7 +331,7 @@ pub(crate) fn recalibrated(
 /// The score in a result of the rule `score`.
 pub(crate) fn score_of(blobs: &Blobs) -> Result<f64, Failure> {
     let scores: Vec<f64> = decoded(blobs, SCORES)?;
-    scores.first().copied().ok_or_else(|| internal(&"a score is missing"))
+    if scores.is_empty() { Err(internal(&"a score is missing")) } else { Ok(mean(&scores)) }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct ScoreParams {
 /// Inputs: `graph` and its tensors, `sample/<input>/<file>`. Output: `reference`, the compared values sample by sample.
 pub struct ReferenceRule;
 
-/// Inputs: as [`ReferenceRule`], `quant`, `reference`. Output: `scores`, one score of the whole table.
+/// Inputs: as [`ReferenceRule`], `quant`, `reference`. Output: `scores`, the score of the whole table on each sample.
 pub struct ScoreRule;
 
 /// Inputs: as [`ScoreRule`]. Output: `scores`, one a node of the parameters.
@@ -72,7 +72,7 @@ impl BuildRule for ScoreRule {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
@@ -85,7 +85,7 @@ impl BuildRule for ScoreRule {
             plan.run(inputs, &mut |v, t| run.record(&mut seen, v, t)).map_err(cannot_run)?;
             Ok(lowest_cosine(&run.complete(seen)?, &reference[i]))
         })?;
-        done(SCORES, &vec![mean(&lowest)])
+        done(SCORES, &lowest)
     }
 }
 
@@ -192,7 +192,7 @@ fn lowest_cosine(quantized: &[Tensor], float: &[Tensor]) -> f64 {
 }
 
 /// Mean in the order of the samples.
-fn mean(scores: &[f64]) -> f64 {
+pub(crate) fn mean(scores: &[f64]) -> f64 {
     scores.iter().sum::<f64>() / scores.len() as f64
 }
 

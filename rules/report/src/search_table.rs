@@ -26,11 +26,20 @@ pub(crate) fn section(report: &SearchReport) -> String {
 
 fn heading(report: &SearchReport) -> String {
     format!(
-        "search {} on {} samples; score: mean of the smallest cosine similarity over {}",
+        "search {} on {} samples; score: mean of the smallest cosine similarity over {}{}",
         report.search,
         report.samples,
-        report.compared.join(", ")
+        report.compared.join(", "),
+        note(report)
     )
+}
+
+/// Why the chosen candidate may not be the one with the highest score.
+fn note(report: &SearchReport) -> &'static str {
+    match report.search.as_str() {
+        "auto" => "; rounded weights win unless another is better by more than the samples differ",
+        _ => "",
+    }
 }
 
 fn tried(report: &SearchReport) -> Vec<[String; 3]> {

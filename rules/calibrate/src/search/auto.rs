@@ -7,7 +7,8 @@
 //!
 //! All samples are scored on. What depends on them by more than thresholds (ranges of channels, corrections) is made once for each part
 //! of the samples, of the others, and judged by the part: cross-validation, since what only fits the samples that it was made from must not
-//! win. The winner is made anew of all samples, and has to be no worse on them than it was judged, or than any other candidate.
+//! win. Rounded weights are judged as fewer samples make them, so the best of those lead unless another is better by more than the standard
+//! error of the paired differences. The winner is made anew of all samples, and has to be no worse on them than the best of `default`.
 
 use super::candidates::{Candidates, Correction};
 use super::{Scorer, default};
@@ -33,6 +34,7 @@ const BASES: usize = 2;
 
 pub(super) fn auto(observations: &Observations<'_>, scorer: &mut Scorer<'_, '_>) -> Result<Candidates, Stop> {
     let mut candidates = default::default(observations, scorer)?;
+    candidates.keep();
     let mut more = Vec::new();
     for way in BEYOND {
         more.push((way.to_string(), scorer.tables(observations, way)?));

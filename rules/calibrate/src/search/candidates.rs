@@ -3,6 +3,7 @@
 use super::{Scorer, Tried, tried};
 use crate::answers::Stop;
 use crate::improve::{Improvement, improved};
+use crate::score::mean;
 use crate::table::Observations;
 use ptq_ir::QuantTable;
 
@@ -59,38 +60,53 @@ impl Correction {
 struct Candidate {
     name: String,
     tables: Tables,
+    /// Mean over samples of the smallest cosine.
     score: f64,
+    /// The same sample by sample.
+    each: Vec<f64>,
+    /// Whether weights are rounded with compensation.
+    rounded: bool,
     /// Whether the table of all samples is not corrected yet.
     open: bool,
 }
 
 /// What was tried, in order.
 #[derive(Default)]
-pub(super) struct Candidates(Vec<Candidate>);
+pub(super) struct Candidates {
+    all: Vec<Candidate>,
+    /// What a corrected table must score at least on all samples.
+    least: Option<f64>,
+}
 
 impl Candidates {
     /// Scores more tables. Where march and graph make one equal to a table that was scored already, its score is known.
     pub(super) fn add(&mut self, more: Vec<(String, Tables)>, scorer: &mut Scorer<'_, '_>) -> Result<(), Stop> {
-        let known = |t: &Tables| self.0.iter().find(|k| k.tables.same_parameters(t)).map(|k| k.score);
-        let scores: Vec<Option<f64>> = more.iter().map(|(_, t)| known(t)).collect();
+        let known = |t: &Tables| self.all.iter().find(|k| k.tables.same_parameters(t)).map(|k| k.each.clone());
+        let scores: Vec<Option<Vec<f64>>> = more.iter().map(|(_, t)| known(t)).collect();
         let new: Vec<&Tables> = more.iter().zip(&scores).filter(|(_, s)| s.is_none()).map(|((_, t), _)| t).collect();
         let mut found = if new.is_empty() { Vec::new() } else { scorer.scores(&new)? }.into_iter();
         for ((name, tables), score) in more.into_iter().zip(scores) {
-            let score = score.or_else(|| found.next()).unwrap_or(f64::NAN);
-            self.0.push(Candidate { name, tables, score, open: false });
+            let each = score.or_else(|| found.next()).unwrap_or_default();
+            self.all.push(Candidate { name, tables, score: mean(&each), each, rounded: false, open: false });
         }
         Ok(())
     }
 
+    /// From now on a corrected table has to be no worse than the best so far, on all samples.
+    pub(super) fn keep(&mut self) {
+        self.least = self.score();
+    }
+
     /// Scores corrections of tables, each made of the samples that do not judge it. The best, if one leads, is then made of all samples, and taken
-    /// back where it is worse on them than the best so far.
+    /// back where it scores less on them than [`Candidates::keep`] asks for.
     pub(super) fn correct(
         &mut self,
         bases: Vec<(String, Tables, Correction)>,
         observations: &Observations<'_>,
         scorer: &mut Scorer<'_, '_>,
     ) -> Result<(), Stop> {
-        let first = self.0.len();
+        let first = self.all.len();
+        let least = self.least.unwrap_or(f64::NEG_INFINITY);
         let others = scorer.others();
         let mut asked: Vec<Improvement<'_>> = Vec::new();
         for (_, tables, how) in &bases {
@@ -103,20 +119,23 @@ impl Candidates {
             more.push((format!("{name} + {}", how.name()), Tables { judged, whole: tables.whole.clone() }));
         }
         let scores = scorer.scores(&more.iter().map(|(_, t)| t).collect::<Vec<_>>())?;
-        for ((name, tables), score) in more.into_iter().zip(scores) {
-            self.0.push(Candidate { name, tables, score, open: true });
+        for (((name, tables), each), (_, _, how)) in more.into_iter().zip(scores).zip(&bases) {
+            let rounded = matches!(how, Correction::Rounding);
+            self.all.push(Candidate { name, tables, score: mean(&each), each, rounded, open: true });
         }
         let all = scorer.all();
-        while let Some(i) = self.leader().filter(|i| self.0[*i].open) {
+        while let Some(i) = self.leader().filter(|i| self.all[*i].open) {
             let how = bases[i - first].2;
-            let asked = [how.of(&self.0[i].tables.whole, &all)];
+            let asked = [how.of(&self.all[i].tables.whole, &all)];
             let whole = improved(&asked, observations, scorer.answers())?.swap_remove(0);
-            let score = scorer.scores(&[&scorer.same(whole.clone())])?[0];
-            let leader = &mut self.0[i];
+            let score = mean(&scorer.scores(&[&scorer.same(whole.clone())])?[0]);
+            let leader = &mut self.all[i];
             leader.tables.whole = whole;
             leader.open = false;
-            // On samples that made it, it may seem better than it is.
-            leader.score = if score.is_nan() { score } else { leader.score.min(score) };
+            // It may not be worse than what was tried before, on the samples that all of them were scored on.
+            if score.is_nan() || score < least {
+                leader.score = f64::NAN;
+            }
         }
         Ok(())
     }
@@ -125,13 +144,14 @@ impl Candidates {
     /// make up for is what activations lose.
     pub(super) fn bases(&self, most: usize, scorer: &mut Scorer<'_, '_>) -> Result<Vec<(String, Tables)>, Stop> {
         let mut apart: Vec<(Tables, &Candidate)> = Vec::new();
-        for candidate in &self.0 {
+        for candidate in &self.all {
             let tables = candidate.tables.float_weights();
             if !apart.iter().any(|(t, _)| t.same_parameters(&tables)) {
                 apart.push((tables, candidate));
             }
         }
-        let mut scores = scorer.scores(&apart.iter().map(|(t, _)| t).collect::<Vec<_>>())?;
+        let scores = scorer.scores(&apart.iter().map(|(t, _)| t).collect::<Vec<_>>())?;
+        let mut scores: Vec<f64> = scores.iter().map(|each| mean(each)).collect();
         let mut out = Vec::new();
         while let Some(i) = best(&scores).filter(|_| out.len() < most) {
             scores[i] = f64::NAN;
@@ -142,23 +162,38 @@ impl Candidates {
 
     /// Name and tables of the best so far.
     pub(super) fn best(&self) -> Option<(String, Tables)> {
-        self.leader().map(|i| (self.0[i].name.clone(), self.0[i].tables.clone()))
+        self.leader().map(|i| (self.all[i].name.clone(), self.all[i].tables.clone()))
     }
 
     /// The score of the best so far.
     pub(super) fn score(&self) -> Option<f64> {
-        self.leader().map(|i| self.0[i].score)
+        self.leader().map(|i| self.all[i].score)
     }
 
-    /// The best so far; `None` when no score is a number.
+    /// The best so far; `None` when no score is a number. The best of those with rounded weights leads unless the samples tell that it is worse:
+    /// they judge what fewer samples made.
     pub(super) fn leader(&self) -> Option<usize> {
-        best(&self.0.iter().map(|c| c.score).collect::<Vec<f64>>())
+        let among = |rounded: bool| {
+            let score = |c: &Candidate| if c.rounded || !rounded { c.score } else { f64::NAN };
+            best(&self.all.iter().map(score).collect::<Vec<f64>>())
+        };
+        let all = among(false)?;
+        let tells = |&r: &usize| !is_better(&self.all[all].each, &self.all[r].each);
+        Some(among(true).filter(tells).unwrap_or(all))
     }
 
     /// For the report.
     pub(super) fn tried(&self) -> Vec<Tried> {
-        self.0.iter().map(|c| tried(c.name.clone(), c.score)).collect()
+        self.all.iter().map(|c| tried(c.name.clone(), c.score)).collect()
     }
+}
+
+/// Whether the mean of the paired differences is above zero by more than its standard error.
+fn is_better(a: &[f64], b: &[f64]) -> bool {
+    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    let (n, gain) = (differences.len() as f64, mean(&differences));
+    let variance = differences.iter().map(|d| (d - gain).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    gain > (variance / n).sqrt()
 }
 
 /// Index of the highest score; the first of equals. `None` when none is a number.
@@ -175,6 +210,23 @@ pub(super) fn best(scores: &[f64]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn candidate(each: &[f64], rounded: bool) -> Candidate {
+        let tables = Tables { judged: Vec::new(), whole: QuantTable::default() };
+        Candidate { name: String::new(), tables, score: mean(each), each: each.to_vec(), rounded, open: false }
+    }
+
+    #[test]
+    fn rounded_weights_lead_unless_the_samples_tell_that_they_are_worse() {
+        let leader = |rounded: [f64; 4]| {
+            let all = vec![candidate(&[0.9, 0.92, 0.94, 0.96], false), candidate(&rounded, true)];
+            Candidates { all, least: None }.leader()
+        };
+        assert_eq!(leader([0.91, 0.93, 0.95, 0.97]), Some(1));
+        assert_eq!(leader([0.95, 0.85, 0.99, 0.91]), Some(1), "lower by less than samples differ");
+        assert_eq!(leader([0.89, 0.91, 0.93, 0.95]), Some(0), "lower on every sample");
+        assert_eq!(leader([f64::NAN; 4]), Some(0));
+    }
 
     #[test]
     fn ties_go_to_the_earlier_candidate_and_nan_never_wins() {

@@ -95,15 +95,17 @@ impl<'a, 'r> Scorer<'a, 'r> {
         Tables { judged: vec![table.clone(); self.parts.len()], whole: table }
     }
 
-    /// Scores of whole tables: each part's samples judge the table that was made of the others.
-    pub(super) fn scores(&mut self, tables: &[&Tables]) -> Result<Vec<f64>, Stop> {
-        let mut sums = vec![0.0; tables.len()];
+    /// Scores of whole tables, sample by sample: each part's samples judge the table that was made of the others.
+    pub(super) fn scores(&mut self, tables: &[&Tables]) -> Result<Vec<Vec<f64>>, Stop> {
+        let mut all = vec![Vec::new(); tables.len()];
         let judged = |part: usize| tables.iter().filter_map(move |t| t.judged.get(part));
         for (i, score) in self.asked("score", &self.params.clone(), &judged)?.iter().enumerate() {
-            let score = score.first().ok_or_else(|| bad("a score is missing"))?;
-            sums[i % tables.len()] += self.share(i / tables.len()) * score;
+            if score.len() != self.parts[i / tables.len()].held.len() {
+                return Err(bad("a score is missing"));
+            }
+            all[i % tables.len()].extend(score);
         }
-        Ok(sums)
+        Ok(all)
     }
 
     /// Scores of these nodes quantized alone, for each table.
