@@ -198,7 +198,7 @@ pub(crate) fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) 
 /// The samples in the parts that a search scores on. A search of Horizon's scores on the first ones, and makes ranges of channels of the
 /// others where there are enough. `auto` tells candidates apart that come close: it scores on all samples up to [`MOST_SCORED`], in parts
 /// that each judge what was made of all the rest; a few samples judge what was made of themselves.
-fn parts(params: &CalibrateParams, graph: &Graph, files: &[Sample]) -> Result<Vec<Part>, Failure> {
+pub(crate) fn parts(params: &CalibrateParams, graph: &Graph, files: &[Sample]) -> Result<Vec<Part>, Failure> {
     let calibration = &params.calibration;
     let part = |held: &dyn Fn(usize) -> bool, apart: bool| {
         let of = |keep: &dyn Fn(usize) -> bool| -> Vec<Sample> {

@@ -1,11 +1,14 @@
 //! Runs the rules of this crate as the engine does, and has a graph for that. For tests.
 #![allow(clippy::unwrap_used)]
 
+use crate::rule::CalibrateParams;
+use crate::score::{QUANT, weights};
 use crate::{
     AccumulatedRule, AnalyzeRule, CalibrateRule, ChannelRule, CorrectRule, InspectRule, IsolatedRule, MergeRule,
     MomentRule, ObserveRule, ReferenceRule, ScoreRule, SensitivityRule,
 };
-use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, Tensor};
+use ptq_exec::{FakeQuantPlan, FloatPlan, metrics};
+use ptq_ir::{Attr, Attrs, Graph, GraphBuilder, QuantTable, Tensor};
 use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Memo, Silent, Step, put_graph};
 
 const RULES: [&dyn BuildRule; 13] = [
@@ -71,7 +74,7 @@ fn handed(request: &ActionRequest, own: &Blobs) -> Blobs {
 }
 
 /// Numbers between -1 and 1.
-fn numbers(seed: u64, n: usize) -> Vec<f32> {
+pub(crate) fn numbers(seed: u64, n: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2) + 1;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -124,4 +127,28 @@ pub(crate) fn inputs(samples: u64) -> Blobs {
         out.insert(ptq_sample::sample_name(ptq_sample::ONLY_INPUT, &format!("{i:02}.npy")), npy.into());
     }
     out
+}
+
+/// The table of [`graph`] that calibrate makes of so many samples.
+pub(crate) fn table(params: &CalibrateParams, samples: u64) -> QuantTable {
+    let params = serde_json::to_string(params).unwrap();
+    ptq_ir::from_bytes(&run("calibrate", &inputs(samples), &params, 1, &mut Vec::new()).unwrap()[QUANT]).unwrap()
+}
+
+/// Results of [`graph`] in float and under a table, for each sample.
+pub(crate) fn results(table: &QuantTable, samples: u64) -> Vec<[Vec<Tensor>; 2]> {
+    let g = graph();
+    let (float, quantized) = (FloatPlan::new(&g).unwrap(), FakeQuantPlan::new(&g, table, &weights(&g, table)).unwrap());
+    let of = |i| {
+        let x = [sample(i)];
+        [float.run(&x, &mut |_, _| {}).unwrap(), quantized.run(&x, &mut |_, _| {}).unwrap()]
+    };
+    (0..samples).map(of).collect()
+}
+
+/// The score of a table by its definition.
+pub(crate) fn score(table: &QuantTable, samples: u64) -> f64 {
+    let cosine = |(f, q): (&Tensor, &Tensor)| metrics::cosine(&q.to_f64s(), &f.to_f64s());
+    let least = |[f, q]: &[Vec<Tensor>; 2]| f.iter().zip(q).map(cosine).fold(1.0, f64::min);
+    results(table, samples).iter().map(least).sum::<f64>() / samples as f64
 }

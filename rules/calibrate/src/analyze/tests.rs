@@ -2,32 +2,22 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::score::weights;
-use crate::testing::{graph, inputs, run, sample};
-use ptq_exec::{FakeQuantPlan, FloatPlan, metrics};
+use crate::testing::{inputs, results, run, score, table};
+use ptq_exec::metrics;
 use ptq_ir::Device;
-
-fn table(params: &CalibrateParams) -> QuantTable {
-    let params = serde_json::to_string(params).unwrap();
-    ptq_ir::from_bytes(&run("calibrate", &inputs(6), &params, 1, &mut Vec::new()).unwrap()[QUANT]).unwrap()
-}
 
 fn analysis(threads: usize, asked: &mut Vec<&'static str>) -> Analysis {
     let mut inputs = inputs(6);
     let params = AnalyzeParams { top: 3, ..AnalyzeParams::default() };
-    inputs.insert(QUANT.into(), ptq_ir::to_bytes(&table(&params.calibrate)).unwrap());
+    inputs.insert(QUANT.into(), ptq_ir::to_bytes(&table(&params.calibrate, 6)).unwrap());
     let out = run("analyze", &inputs, &serde_json::to_string(&params).unwrap(), threads, asked).unwrap();
     serde_json::from_slice(&out[ANALYSIS]).unwrap()
 }
 
 /// For each output the mean cosine over the samples, and the mean squared error, under a table.
 fn plain(table: &QuantTable) -> Vec<(f64, f64)> {
-    let g = graph();
-    let (float, quantized) = (FloatPlan::new(&g).unwrap(), FakeQuantPlan::new(&g, table, &weights(&g, table)).unwrap());
     let mut out = vec![(0.0, 0.0); 2];
-    for i in 0..6 {
-        let f = float.run(&[sample(i)], &mut |_, _| {}).unwrap();
-        let q = quantized.run(&[sample(i)], &mut |_, _| {}).unwrap();
+    for [f, q] in results(table, 6) {
         for (sum, (f, q)) in out.iter_mut().zip(f.iter().zip(&q)) {
             let (f, q) = (f.to_f64s(), q.to_f64s());
             sum.0 += metrics::cosine(&q, &f) / 6.0;
@@ -40,7 +30,7 @@ fn plain(table: &QuantTable) -> Vec<(f64, f64)> {
 #[test]
 fn errors_alone_and_accumulated_are_those_of_plain_runs() {
     let a = analysis(2, &mut Vec::new());
-    let all = table(&CalibrateParams::default());
+    let all = table(&CalibrateParams::default(), 6);
     let names: Vec<&str> = a.nodes.iter().map(|n| n.node.as_str()).collect();
     assert_eq!((names.len(), names[0]), (4, "b"), "{names:?}: the one with the coarse filter leads");
     let close = |x: Option<f64>, y: f64| assert!((x.unwrap() - y).abs() <= 1e-9 * y.abs(), "{x:?} {y}");
@@ -80,7 +70,7 @@ fn proposals_score_what_their_settings_bring() {
     let count = |rule: &str| asked.iter().filter(|r| **r == rule).count();
     assert_eq!((count("reference"), count("isolated"), count("accumulated")), (1, 1, 3));
     assert!(count("calibrate") >= 5, "settings are really tried: {asked:?}");
-    let score = |params: &CalibrateParams| plain_score(&table(params));
+    let score = |params: &CalibrateParams| score(&table(params, 6), 6);
     let own = score(&CalibrateParams::default());
     assert!((a.score.unwrap() - own).abs() < 1e-12, "{:?} {own}", a.score);
     assert!(a.proposals.windows(2).all(|p| p[0].score >= p[1].score) && !a.proposals.is_empty());
@@ -92,18 +82,6 @@ fn proposals_score_what_their_settings_bring() {
     let mut params = CalibrateParams::default();
     params.requests.on.insert("b".into(), Device::Cpu);
     assert!((score(&params) - found.score).abs() < 1e-12, "{} {}", score(&params), found.score);
-}
-
-/// The score as the searches define it.
-fn plain_score(table: &QuantTable) -> f64 {
-    let g = graph();
-    let (float, quantized) = (FloatPlan::new(&g).unwrap(), FakeQuantPlan::new(&g, table, &weights(&g, table)).unwrap());
-    let one = |i: u64| {
-        let f = float.run(&[sample(i)], &mut |_, _| {}).unwrap();
-        let q = quantized.run(&[sample(i)], &mut |_, _| {}).unwrap();
-        f.iter().zip(&q).map(|(f, q)| metrics::cosine(&q.to_f64s(), &f.to_f64s())).fold(1.0, f64::min)
-    };
-    (0..6).map(one).sum::<f64>() / 6.0
 }
 
 #[test]

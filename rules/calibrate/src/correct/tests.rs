@@ -2,22 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::testing::run;
+use crate::testing::{numbers, run};
 use proptest::prelude::*;
 use ptq_exec::{FakeQuantPlan, FloatPlan};
 use ptq_ir::{ActivationQuant, Attr, Attrs, GraphBuilder, ValueId};
 use ptq_rule::put_graph;
 
 const IMAGE: [usize; 4] = [1, 4, 6, 5];
-
-fn numbers(seed: u64, n: usize) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2) + 1;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| next()).collect()
-}
 
 /// x → Conv a (6 filters, 3×3, a bias) → Relu → Conv b (depthwise, stride 2, no bias).
 fn graph(seed: u64) -> Graph {

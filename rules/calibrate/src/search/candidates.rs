@@ -51,8 +51,12 @@ impl Correction {
         }
     }
 
+    fn rounds(self) -> bool {
+        matches!(self, Correction::Rounding)
+    }
+
     fn of<'a>(self, table: &'a QuantTable, samples: &'a [Vec<String>]) -> Improvement<'a> {
-        Improvement { table, samples, rounding: matches!(self, Correction::Rounding) }
+        Improvement { table, samples, rounding: self.rounds() }
     }
 }
 
@@ -120,7 +124,7 @@ impl Candidates {
         }
         let scores = scorer.scores(&more.iter().map(|(_, t)| t).collect::<Vec<_>>())?;
         for (((name, tables), each), (_, _, how)) in more.into_iter().zip(scores).zip(&bases) {
-            let rounded = matches!(how, Correction::Rounding);
+            let rounded = how.rounds();
             self.all.push(Candidate { name, tables, score: mean(&each), each, rounded, open: true });
         }
         let all = scorer.all();

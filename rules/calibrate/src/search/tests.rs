@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use super::SearchReport;
-use crate::rule::CalibrateParams;
-use crate::score::{QUANT, weights};
-use crate::testing::{graph, inputs, run, sample};
+use crate::rule::{CalibrateParams, parts};
+use crate::samples::samples;
+use crate::score::QUANT;
+use crate::testing::{graph, inputs, run, score, table};
 use crate::{Calibration, Method};
-use ptq_exec::{FakeQuantPlan, FloatPlan, metrics};
 use ptq_ir::QuantTable;
+use ptq_rule::Inputs;
 
 fn search(method: Method, samples: u64, threads: usize, asked: &mut Vec<&'static str>) -> (QuantTable, SearchReport) {
     let calibration = Calibration { method, ..Calibration::default() };
@@ -16,39 +17,53 @@ fn search(method: Method, samples: u64, threads: usize, asked: &mut Vec<&'static
     (ptq_ir::from_bytes(&out[QUANT]).unwrap(), serde_json::from_slice(&out["search.json"]).unwrap())
 }
 
-/// The score by its definition.
-fn score(table: &QuantTable, samples: u64) -> f64 {
-    let g = graph();
-    let (float, quantized) = (FloatPlan::new(&g).unwrap(), FakeQuantPlan::new(&g, table, &weights(&g, table)).unwrap());
-    let one = |i: u64| {
-        let f = float.run(&[sample(i)], &mut |_, _| {}).unwrap();
-        let q = quantized.run(&[sample(i)], &mut |_, _| {}).unwrap();
-        f.iter().zip(&q).map(|(f, q)| metrics::cosine(&q.to_f64s(), &f.to_f64s())).fold(1.0, f64::min)
-    };
-    (0..samples).map(one).sum::<f64>() / samples as f64
-}
-
 #[test]
 fn what_wins_was_judged_by_samples_that_did_not_make_it_and_is_no_worse_than_default_on_all() {
     for samples in [1, 6, 20, 48] {
-        let (table, report) = search(Method::Auto, samples, 1, &mut Vec::new());
+        let (ours, report) = search(Method::Auto, samples, 1, &mut Vec::new());
         assert_eq!(report.samples as u64, samples, "all are scored on");
         let (default, plain) = search(Method::Default, samples, 1, &mut Vec::new());
-        let (ours, least) = (score(&table, samples), score(&default, samples));
+        let (ours, least) = (score(&ours, samples), score(&default, samples));
         assert!(ours >= least, "{samples} samples: {ours} against {least} of {}", plain.chosen);
         let of = |name: &str| report.tried.iter().find(|t| t.name == name).and_then(|t| t.score).unwrap();
         let told = of(&report.chosen);
         let rounded = report.chosen.contains("rounding");
         assert!(rounded || report.tried.iter().all(|t| t.score.is_none_or(|s| s <= told)), "{report:?}");
         // A table that does not depend on what is held back has the score of its definition.
-        let max = search_one(samples);
+        let max = table(&CalibrateParams::default(), samples);
         assert!((of("max") - score(&max, samples)).abs() < 1e-12, "{report:?}");
     }
 }
 
-fn search_one(samples: u64) -> QuantTable {
-    let params = serde_json::to_string(&CalibrateParams::default()).unwrap();
-    ptq_ir::from_bytes(&run("calibrate", &inputs(samples), &params, 1, &mut Vec::new()).unwrap()[QUANT]).unwrap()
+#[test]
+fn parts_judge_what_other_samples_make_and_each_sample_judges_once() {
+    let calibration = |method| CalibrateParams {
+        calibration: Calibration { method, ..Calibration::default() },
+        ..CalibrateParams::default()
+    };
+    let graph = graph();
+    for (count, expected) in [(1, 1), (15, 1), (16, 4), (47, 4), (48, 2), (100, 2)] {
+        let files = samples(&graph, &inputs(count).names()).unwrap();
+        let parts = parts(&calibration(Method::Auto), &graph, &files).unwrap();
+        assert_eq!(parts.len(), expected, "{count} samples");
+        let mut held: Vec<_> = parts.iter().flat_map(|p| &p.held).collect();
+        held.sort();
+        held.dedup();
+        assert_eq!(held.len() as u64, count.min(64), "each once, up to the most that are scored on");
+        for p in &parts {
+            let apart = p.others.iter().all(|o| !p.held.contains(o));
+            assert_eq!(
+                (apart, p.others.len() as u64),
+                (expected > 1, if expected > 1 { count - p.held.len() as u64 } else { count })
+            );
+        }
+    }
+    // Horizon's searches hold back where there are twice as many.
+    for (count, others) in [(15, 15), (16, 8)] {
+        let files = samples(&graph, &inputs(count).names()).unwrap();
+        let parts = parts(&calibration(Method::Default), &graph, &files).unwrap();
+        assert_eq!((parts.len(), parts[0].held.len(), parts[0].others.len()), (1, 8, others));
+    }
 }
 
 #[test]

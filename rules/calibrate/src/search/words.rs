@@ -7,12 +7,11 @@
 //! count. The placement that this gives is a candidate under each plain way; their scores decide as all others do.
 
 use super::candidates::{Candidates, Correction};
-use super::{PERCENTILE, Scorer};
+use super::{PERCENTILE, Scorer, computing};
 use crate::answers::Stop;
 use crate::params::{Pick, Way};
 use crate::table::Observations;
-use ptq_ir::{Device, Graph, Node, ValueId};
-use ptq_march::Class;
+use ptq_ir::{Graph, Node, ValueId};
 use ptq_place::{Placement, Requests, place, scales, words};
 
 /// Ways of the candidates: what is left in 8 bits follows them.
@@ -28,9 +27,7 @@ pub(super) fn add(
     candidates: &mut Candidates,
 ) -> Result<(), Stop> {
     let Some((_, tables)) = candidates.best() else { return Ok(()) };
-    let rows = observations.placement.nodes.iter();
-    let computes = rows.filter(|r| r.on == Device::Bpu && r.class != Class::Passive && r.absorbed_by.is_none());
-    let names: Vec<String> = computes.map(|r| r.name.clone()).collect();
+    let names = computing(observations.placement);
     let alone = scorer.alone(&[tables.whole], &names)?.swap_remove(0);
     let mut order: Vec<usize> = (0..names.len()).collect();
     let rank = |i: usize| if alone[i].is_nan() { f64::NEG_INFINITY } else { alone[i] };
