@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::SearchReport;
+use crate::params::WeightRounding;
 use crate::rule::{CalibrateParams, parts};
 use crate::samples::samples;
 use crate::score::QUANT;
@@ -69,12 +70,17 @@ fn parts_judge_what_other_samples_make_and_each_sample_judges_once() {
 #[test]
 fn corrections_are_made_for_each_part_and_once_more_of_all_samples() {
     let mut asked = Vec::new();
-    let (_, report) = search(Method::Auto, 20, 1, &mut asked);
+    let (found, report) = search(Method::Auto, 20, 1, &mut asked);
     let count = |rule: &str| asked.iter().filter(|a| **a == rule).count();
     assert_eq!(count("reference"), 4, "one a part");
     let is_corrected = |name: &str| name.contains("bias") || name.contains("rounding");
     let corrected = report.tried.iter().filter(|t| is_corrected(&t.name)).count();
     assert_eq!(corrected, 3, "{report:?}");
+    // What settings can ask for too is what they give: corrected by all samples.
+    let rounding = WeightRounding::Compensated;
+    let calibration = Calibration { method: Method::Max, rounding, ..Calibration::default() };
+    assert_eq!(report.chosen, "max + compensated rounding");
+    assert_eq!(found.constants, table(&CalibrateParams { calibration, ..CalibrateParams::default() }, 20).constants);
     // Four layers are four groups, and each part corrects all of them; then the winner's are corrected once more.
     assert_eq!(count("correct") % 4, 0);
     let whole = count("correct") / 4 - 4 * corrected;
