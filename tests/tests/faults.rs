@@ -55,15 +55,17 @@ fn a_killed_build_leaves_whole_files_and_its_finished_work() {
     assert_eq!(ran(p.path(), &[]), Vec::<String>::new());
 }
 
+/// How many actions ran, as this file of events tells it.
+fn ran_in(p: &TestProject, events: &str) -> usize {
+    let text = std::fs::read_to_string(p.file(events)).unwrap_or_default();
+    text.lines().filter(|l| l.contains("\"event\":\"ran\"")).count()
+}
+
 #[test]
 fn what_a_killed_build_has_finished_never_runs_again() {
-    let count = |p: &TestProject, name: &str| {
-        let text = std::fs::read_to_string(p.file(name)).unwrap_or_default();
-        text.lines().filter(|l| l.contains("\"event\":\"ran\"")).count()
-    };
     let whole = sweep();
     assert_eq!(ptq(whole.path(), &["build", "--events", "all.jsonl"]).code, 0);
-    let wanted = count(&whole, "all.jsonl");
+    let wanted = ran_in(&whole, "all.jsonl");
     let p = sweep();
     let mut ran = 0;
     for round in 0..12u64 {
@@ -72,10 +74,10 @@ fn what_a_killed_build_has_finished_never_runs_again() {
         std::thread::sleep(Duration::from_millis(20 + 25 * round));
         let _ = child.kill();
         let _ = child.wait();
-        ran += count(&p, &name);
+        ran += ran_in(&p, &name);
     }
     assert_eq!(ptq(p.path(), &["build", "--events", "last.jsonl"]).code, 0);
-    let last = count(&p, "last.jsonl");
+    let last = ran_in(&p, "last.jsonl");
     assert!(wanted >= 20 && ran + last <= wanted, "{ran} ran in killed builds, {last} in the last, {wanted} in one go");
     assert!(files(&p.file("out")) == files(&whole.file("out")));
 }
@@ -190,12 +192,16 @@ fn signal(child: &Child, signal: Signal) {
 fn an_interrupted_build_keeps_its_finished_work() {
     let wanted = wanted();
     let p = sweep();
-    let mut seed = 0x2545_f491_4f6c_dd1du64;
     let mut interrupted = 0;
     for round in 0..12 {
-        let mut child = start(p.path(), &["build", "--jobs", "2"]);
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        std::thread::sleep(Duration::from_millis(30 + (seed >> 33) % 300));
+        let events = format!("{round}.jsonl");
+        let mut child = start(p.path(), &["build", "--jobs", "2", "--events", &events]);
+        // A little later each time, by the work that is done and not by the clock: a machine may be slow or fast.
+        let wait_for = 2 * (round / 4) + round % 4;
+        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        while ran_in(&p, &events) < wait_for && running(&mut child) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         signal(&child, if round % 3 == 2 { Signal::TERM } else { Signal::INT });
         let status = child.wait().expect("ends");
         // Ended before it listened, interrupted, or done.
