@@ -12,7 +12,7 @@ use crate::tier::Tier;
 use bytes::Bytes;
 use ptq_cache::Digest;
 use ptq_ir::Diagnostic;
-use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Step};
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Shelf, Step};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -41,6 +41,8 @@ pub(crate) struct Executor<'a> {
     /// Steps that run here at a time, where more threads wait for other machines.
     pub(crate) here: Option<Permits>,
     running: Mutex<BTreeMap<Digest, Arc<InFlight>>>,
+    /// What actions share of what they make of their inputs.
+    shelf: Arc<Shelf>,
 }
 
 impl<'a> Executor<'a> {
@@ -55,6 +57,7 @@ impl<'a> Executor<'a> {
             cluster: None,
             here: None,
             running: Mutex::default(),
+            shelf: Arc::default(),
         }
     }
 
@@ -204,6 +207,7 @@ impl<'a> Executor<'a> {
         let inputs = StoreInputs::new(self, &spec.inputs)?;
         let progress = Ticks { session: self.session, events: self.events, variant, stage: &spec.rule };
         let memo = Memo::with_tables(Box::new(StoredTables::new(&self.session.store, spec)));
+        let memo = memo.with_shelf(self.shelf.clone());
         let ctx = Context { inputs: &inputs, params: &spec.params, progress: &progress, threads, memo: &memo };
         let mut results = Vec::new();
         for _ in 0..MAX_STEPS {
@@ -340,6 +344,10 @@ impl Inputs for StoreInputs<'_> {
             let _ = self.lost.set(*digest);
         }
         bytes
+    }
+
+    fn digest(&self, name: &str) -> Option<String> {
+        self.digests.get(name).map(Digest::hex)
     }
 }
 

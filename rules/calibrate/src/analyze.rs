@@ -29,7 +29,7 @@ use isolated::ERRORS;
 use ptq_ir::{Diagnostic, Graph, Node, QuantTable, Tensor, ValueId};
 use ptq_march::March;
 use ptq_place::{Placement, absorbed_output, place, scales};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, InputRef, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ impl Subject<'_> {
 
 fn analyze(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Analysis, Stop> {
     let params: AnalyzeParams = ctx.params()?;
-    let graph: Arc<Graph> = ctx.memo.keep("graph", || read_graph(ctx.inputs))?;
+    let graph: Arc<Graph> = ctx.graph()?;
     let march = March::from_toml(&String::from_utf8_lossy(&ctx.input("march")?))?;
     let (placement, _) = place(&graph, &march, &params.calibrate.requests).checked()?;
     let table: QuantTable = crate::score::blob(ctx, QUANT)?;

@@ -4,14 +4,13 @@
 //! reader can take the scales into its weights ([`ptq_ir::fold_into_weights`]): a Conv in front, with no activation or one
 //! that is bounded below by zero, and only Convs behind.
 
-use crate::observe::load_sample;
+use crate::observe::{load_sample, observing_plan};
 use crate::samples::samples;
 use crate::spread::spread_fold;
-use ptq_exec::FloatPlan;
 use ptq_ir::{Activation, Device, Diagnostic, Graph, InputSpec, Node, NodeId, ValueId, ops};
 use ptq_kernels::{Isa, extremes};
 use ptq_place::{Placement, Scale, absorbed_output};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -45,10 +44,10 @@ impl BuildRule for ChannelRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let params: ChannelParams = ctx.params()?;
-        let graph = read_graph(ctx.inputs)?;
+        let graph = ctx.graph()?;
         let wanted: Vec<ValueId> = params.values.iter().filter_map(|n| graph.find_value(n)).collect();
         let failed = |e: ptq_exec::ExecError| Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}"));
-        let plan = FloatPlan::new(&graph).map_err(failed)?.observing(&wanted);
+        let plan = observing_plan(ctx, &params.values, &wanted)?;
         let files = samples(&graph, &ctx.inputs.names())?;
         let parts = spread_fold(files.len(), ctx, |into: &mut ChannelRanges, i| {
             let inputs = load_sample(ctx, &params.inputs, &graph, &files[i])?;
@@ -60,6 +59,7 @@ impl BuildRule for ChannelRule {
             plan.run(&inputs, &mut sink).map_err(failed)?;
             Ok(())
         })?;
+        plan.rest();
         let mut all = ChannelRanges::new();
         parts.iter().for_each(|part| merge(&mut all, part));
         let bytes = ptq_ir::to_bytes(&all).map_err(|e| Diagnostic::error("CALIB03", e.to_string()))?;

@@ -21,7 +21,7 @@ use crate::spread::spread;
 use crate::weights::bias_room;
 use ptq_ir::{DType, Diagnostic, Graph, InputSpec, QuantParams, QuantTable, Tensor, input_channel_scales};
 use ptq_kernels::lattice::{Factor, descend, dot, quadratic, times};
-use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ impl BuildRule for CorrectRule {
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
         let params: CorrectParams = ctx.params()?;
         let internal = |e: &dyn std::fmt::Display| Failure::from(Diagnostic::error("CALIB03", e.to_string()));
-        let graph = read_graph(ctx.inputs)?;
+        let graph = ctx.graph()?;
         if results.is_empty() {
             return asked(ctx, params, &graph);
         }

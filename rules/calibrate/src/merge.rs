@@ -6,7 +6,7 @@ use crate::observe::{HISTOGRAMS, ObserveParams};
 use crate::samples::{Sample, samples};
 use crate::shards::shards;
 use ptq_ir::Diagnostic;
-use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, Step, read_graph};
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl BuildRule for MergeRule {
 
     fn step(&self, ctx: &Context<'_>, results: &[Blobs]) -> Result<Step, Failure> {
         let params: MergeParams = ctx.params()?;
-        let graph = ctx.memo.keep("graph", || read_graph(ctx.inputs))?;
+        let graph = ctx.graph()?;
         let files = samples(&graph, &ctx.inputs.names())?;
         match Answers::new(results).ask(parts(&params, &files)?) {
             Ok(parts) => Ok(Step::Done(Blobs::from([(HISTOGRAMS.to_owned(), bytes(&merged(parts)?)?)]))),

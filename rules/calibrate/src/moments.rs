@@ -15,7 +15,7 @@ use ptq_exec::{FakeQuantPlan, FloatPlan, columns};
 use ptq_ir::ops::ConvGeom;
 use ptq_ir::{Diagnostic, Graph, InputSpec, Node, QuantTable, Tensor, ValueId};
 use ptq_kernels::{Isa, Start, matmul};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -84,7 +84,7 @@ impl BuildRule for MomentRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let params: MomentParams = ctx.params()?;
-        let graph = read_graph(ctx.inputs)?;
+        let graph = ctx.graph()?;
         let table: QuantTable = blob(ctx, QUANT)?;
         let layers = params.nodes.iter().map(|n| Layer::of(&graph, n)).collect::<Result<Vec<_>, _>>()?;
         let results: Vec<ValueId> = layers.iter().map(|l| l.result).collect();

@@ -3,9 +3,10 @@
 use crate::{Counter, Histogram, merge, samples::samples, spread::spread_fold};
 use ptq_exec::FloatPlan;
 use ptq_ir::{Diagnostic, Graph, InputSpec, Tensor, ValueId};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What observe reads of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,11 +40,9 @@ impl BuildRule for ObserveRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let params: ObserveParams = ctx.params()?;
-        let graph = read_graph(ctx.inputs)?;
+        let graph = ctx.graph()?;
         let wanted: Vec<ValueId> = params.values.iter().filter_map(|n| graph.find_value(n)).collect();
-        let plan = FloatPlan::new(&graph)
-            .map(|plan| plan.observing(&wanted))
-            .map_err(|e| Failure::from(Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}"))))?;
+        let plan = observing_plan(ctx, &params.values, &wanted)?;
         let files = samples(&graph, &ctx.inputs.names()).map_err(Failure::from)?;
         let count = if files.is_empty() { params.synthetic as usize } else { files.len() };
         let load = |i: usize| match files.get(i) {
@@ -53,7 +52,9 @@ impl BuildRule for ObserveRule {
         let run = |into: &mut Observed, i: usize| observe_sample(&plan, &load(i)?, &wanted, into);
         // Merging is exact and has no order, so the number of threads cannot be seen.
         let mut observed: BTreeMap<ValueId, Histogram> = BTreeMap::new();
-        for (v, counter) in spread_fold(count, ctx, run)?.into_iter().flatten() {
+        let counters = spread_fold(count, ctx, run)?;
+        plan.rest();
+        for (v, counter) in counters.into_iter().flatten() {
             let counted = counter.finish();
             observed.entry(v).and_modify(|all| all.merge(&counted)).or_insert(counted);
         }
@@ -61,6 +62,18 @@ impl BuildRule for ObserveRule {
             observed.iter().map(|(v, h)| (graph.value(*v).name.as_str(), h)).collect();
         Ok(Step::Done(Blobs::from([(HISTOGRAMS.to_owned(), merge::bytes(&table)?)])))
     }
+}
+
+/// The float graph ready to run for a sink that asks for these values: packed once for all shards.
+pub(crate) fn observing_plan(
+    ctx: &Context<'_>,
+    names: &[String],
+    values: &[ValueId],
+) -> Result<Arc<FloatPlan>, Failure> {
+    let failed = |e| Failure::from(Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}")));
+    ctx.of_graph(&format!("observing {names:?}"), FloatPlan::byte_len, |graph| {
+        FloatPlan::new(graph).map(|plan| plan.observing(values)).map_err(failed)
+    })
 }
 
 fn observe_sample(plan: &FloatPlan, inputs: &[Tensor], wanted: &[ValueId], into: &mut Observed) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ use crate::weights::not_kept;
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, ValueId};
 use ptq_march::March;
 use ptq_place::{Requests, Scale, follow, place, scales};
-use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step, read_graph};
+use ptq_rule::{ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl BuildRule for CalibrateRule {
 
 fn calibrate(ctx: &Context<'_>, answers: &mut Answers<'_>) -> Result<Blobs, Stop> {
     let params: CalibrateParams = ctx.params()?;
-    let graph = ctx.memo.keep("graph", || read_graph(ctx.inputs))?;
+    let graph = ctx.graph()?;
     let march = String::from_utf8_lossy(&ctx.input("march")?).into_owned();
     let march = March::from_toml(&march)?;
     let (placement, _) = place(&graph, &march, &params.requests).checked()?;

@@ -9,9 +9,11 @@ use crate::samples::samples;
 use crate::spread::spread;
 use ptq_exec::{AlonePlan, ExecError, FakeQuantPlan, FloatPlan, Part, metrics};
 use ptq_ir::{Diagnostic, Graph, InputSpec, NodeId, QuantParams, QuantTable, Tensor, ValueId};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Name of the blob of float values.
 pub(crate) const REFERENCE: &str = "reference";
@@ -101,7 +103,7 @@ impl BuildRule for SensitivityRule {
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let mut run = Run::of(ctx)?;
         let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, run.reference(ctx)?);
-        run.graph = table.with_readers(&run.graph).into_owned();
+        run.add_readers(&table);
         let plan = AlonePlan::new(&run.graph, &table, &weights(&run.graph, &table), &run.at).map_err(cannot_run)?;
         let mut nodes: Vec<NodeId> = run.params.nodes.iter().filter_map(|n| run.graph.find_node(n)).collect();
         nodes.sort_unstable();
@@ -130,7 +132,7 @@ pub(crate) struct Run {
     /// What they read of the configuration.
     pub(crate) params: ScoreParams,
     /// The optimized graph.
-    pub(crate) graph: Graph,
+    pub(crate) graph: Arc<Graph>,
     /// The compared values.
     pub(crate) at: Vec<ValueId>,
     files: Vec<crate::samples::Sample>,
@@ -139,7 +141,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn of(ctx: &Context<'_>) -> Result<Run, Failure> {
         let params: ScoreParams = ctx.params()?;
-        let graph = read_graph(ctx.inputs)?;
+        let graph = ctx.graph()?;
         let find = |name: &String| {
             graph
                 .find_value(name)
@@ -148,6 +150,13 @@ impl Run {
         let at = params.at.iter().map(find).collect::<Result<Vec<_>, _>>()?;
         let files = samples(&graph, &ctx.inputs.names())?;
         Ok(Run { params, graph, at, files })
+    }
+
+    /// Gives the graph the table's copies of values for readers of another width.
+    pub(crate) fn add_readers(&mut self, table: &QuantTable) {
+        if let Cow::Owned(graph) = table.with_readers(&self.graph) {
+            self.graph = Arc::new(graph);
+        }
     }
 
     fn record(&self, seen: &mut [Option<Tensor>], v: ValueId, tensor: &Tensor) {

@@ -56,6 +56,11 @@ impl BufferSets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
+    /// Drops all sets.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Keeps the set for the next run.
     pub(crate) fn give(&self, set: Buffers) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(set);

@@ -76,6 +76,18 @@ impl FloatPlan {
         self
     }
 
+    /// Bytes of the weights that it holds packed, about; those of the graph are its maker's too.
+    pub fn byte_len(&self) -> usize {
+        let weights = |node: &Node| node.input(1).and_then(|w| self.graph.constant(w)).map_or(0, Tensor::byte_len);
+        let packed = self.graph.nodes.iter().zip(&self.convs).filter(|(_, conv)| conv.is_some());
+        packed.map(|(node, _)| weights(node)).sum()
+    }
+
+    /// Gives back the memory that waits for the next run.
+    pub fn rest(&self) {
+        self.buffers.clear();
+    }
+
     /// The graph that runs.
     pub fn graph(&self) -> &Graph {
         &self.graph

@@ -4,7 +4,7 @@ use crate::partition;
 use ptq_ir::{Diagnostic, QGraph, QuantTable, TensorId};
 use ptq_march::March;
 use ptq_place::{Removal, Requests, follow, place, removed};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_qgraph, read_graph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, put_qgraph};
 use serde::{Deserialize, Serialize};
 
 /// What partition reads of the configuration.
@@ -32,7 +32,7 @@ impl BuildRule for PartitionRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let params: PartitionParams = ctx.params()?;
-        let graph = read_graph(ctx.inputs)?;
+        let graph = ctx.graph()?;
         let march = String::from_utf8_lossy(&ctx.input("march")?).into_owned();
         let march = March::from_toml(&march).map_err(Failure::from)?;
         let quant: QuantTable = ptq_ir::from_bytes(&ctx.input("quant")?)

@@ -5,7 +5,7 @@ use crate::samples::first_samples;
 use bytes::Bytes;
 use ptq_ir::{Diagnostic, InputSpec, QuantTable};
 use ptq_place::Placement;
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph, read_qgraph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_qgraph};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl BuildRule for MeasureRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let params: MeasureParams = ctx.params()?;
-        let float = read_graph(ctx.inputs)?;
+        let float = ctx.graph()?;
         let integer = read_qgraph(ctx.inputs)?;
         let unreadable = |what: &str, e: &dyn std::fmt::Display| {
             Failure::from(Diagnostic::error("REPORT01", format!("{what} does not decode: {e}")))

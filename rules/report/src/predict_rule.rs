@@ -4,7 +4,7 @@ use crate::verify::Stage;
 use ptq_calibrate::{load_sample, samples, spread, weights};
 use ptq_exec::{FakeQuantPlan, FloatPlan, Interpreter, port_values, real_outputs};
 use ptq_ir::{Diagnostic, Graph, InputSpec, QuantTable, Tensor};
-use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_graph, read_qgraph};
+use ptq_rule::{Blobs, BuildRule, Context, Failure, Step, read_qgraph};
 use ptq_runtime::{Model, RunOptions};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl BuildRule for PredictRule {
 
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let params: PredictParams = ctx.params()?;
-        let graph = read_graph(ctx.inputs)?;
+        let graph = ctx.graph()?;
         let index = output_of(&graph, params.output.as_deref())?;
         let files = samples(&graph, &ctx.inputs.names())?;
         let with = |answer: Answer<'_>| {

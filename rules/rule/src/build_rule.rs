@@ -1,7 +1,9 @@
 //! Build rules: pure, versioned step machines from blobs to blobs.
 
+use crate::Shelf;
+use crate::graph_blobs::{graph_key, read_graph};
 use bytes::Bytes;
-use ptq_ir::Diagnostic;
+use ptq_ir::{Diagnostic, Graph};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +49,7 @@ pub struct Context<'a> {
 pub struct Memo {
     values: Mutex<BTreeMap<String, Arc<dyn Any + Send + Sync>>>,
     tables: Option<Box<dyn Tables>>,
+    shelf: Option<Arc<Shelf>>,
 }
 
 /// Bytes by name that outlive a run: tables of intermediate results which save time and never change a result. A table may
@@ -61,7 +64,13 @@ pub trait Tables: Send + Sync {
 impl Memo {
     /// An empty memo with tables behind it.
     pub fn with_tables(tables: Box<dyn Tables>) -> Memo {
-        Memo { values: Mutex::default(), tables: Some(tables) }
+        Memo { tables: Some(tables), ..Memo::default() }
+    }
+
+    /// The same memo in front of what all actions of a build share.
+    #[must_use]
+    pub fn with_shelf(self, shelf: Arc<Shelf>) -> Memo {
+        Memo { shelf: Some(shelf), ..self }
     }
 
     /// The table of this name, if there is one.
@@ -81,11 +90,19 @@ impl Memo {
     /// # Errors
     /// What `make` returns; an error is not kept.
     pub fn keep<T: Any + Send + Sync, E>(&self, key: &str, make: impl FnOnce() -> Result<T, E>) -> Result<Arc<T>, E> {
+        self.keep_shared(key, || make().map(Arc::new))
+    }
+
+    fn keep_shared<T: Any + Send + Sync, E>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E> {
         let kept = self.values.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
         if let Some(value) = kept.and_then(|k| k.downcast::<T>().ok()) {
             return Ok(value);
         }
-        let value = Arc::new(make()?);
+        let value = make()?;
         self.values.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.clone());
         Ok(value)
     }
@@ -100,6 +117,42 @@ impl Context<'_> {
         self.inputs
             .read(name)
             .ok_or_else(|| Failure::from(Diagnostic::error("RULE01", format!("input blob {name:?} is missing"))))
+    }
+
+    /// The float graph among the inputs, decoded once for all actions of a build that read it.
+    ///
+    /// # Errors
+    /// When it is missing or does not decode.
+    pub fn graph(&self) -> Result<Arc<Graph>, Failure> {
+        let size = |graph: &Graph| graph.constants.values().map(ptq_ir::Tensor::byte_len).sum();
+        self.memo.keep_shared("graph", || self.shared("", size, || read_graph(self.inputs)))
+    }
+
+    /// What `make` makes of the float graph among the inputs and of what `name` tells, and of nothing else; made once for all
+    /// actions of a build that ask for it under this name. `size` is in bytes.
+    ///
+    /// # Errors
+    /// What `make` returns.
+    pub fn of_graph<T: Any + Send + Sync>(
+        &self,
+        name: &str,
+        size: impl FnOnce(&T) -> usize,
+        make: impl FnOnce(&Graph) -> Result<T, Failure>,
+    ) -> Result<Arc<T>, Failure> {
+        let graph = self.graph()?;
+        self.shared(name, size, || make(&graph))
+    }
+
+    fn shared<T: Any + Send + Sync>(
+        &self,
+        name: &str,
+        size: impl FnOnce(&T) -> usize,
+        make: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<Arc<T>, Failure> {
+        match (&self.memo.shelf, graph_key(self.inputs)) {
+            (Some(shelf), Some(graph)) => shelf.take(&format!("{graph} {name}"), size, || make().map(Arc::new)),
+            _ => make().map(Arc::new),
+        }
     }
 
     /// The parameters as the rule's own type.
@@ -119,6 +172,10 @@ pub trait Inputs: Sync {
     fn names(&self) -> Vec<String>;
     /// The bytes of one input.
     fn read(&self, name: &str) -> Option<Bytes>;
+    /// BLAKE3 of the bytes of one input in hexadecimal digits, where it is known without reading them.
+    fn digest(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 impl Inputs for Blobs {
@@ -198,6 +255,64 @@ impl Progress for Silent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    type Digests<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
+
+    /// Inputs that count how often the graph is read, and tell digests.
+    struct Counted<'a> {
+        blobs: &'a Blobs,
+        digest: Digests<'a>,
+        reads: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Inputs for Counted<'_> {
+        fn names(&self) -> Vec<String> {
+            self.blobs.names()
+        }
+        fn read(&self, name: &str) -> Option<Bytes> {
+            self.reads.fetch_add(usize::from(name == crate::GRAPH), std::sync::atomic::Ordering::Relaxed);
+            self.blobs.read(name)
+        }
+        fn digest(&self, name: &str) -> Option<String> {
+            (self.digest)(name)
+        }
+    }
+
+    /// How often the graph is read by so many actions with one shelf.
+    fn reads(blobs: &Blobs, actions: usize, digest: Digests<'_>) -> usize {
+        let inputs = Counted { blobs, digest, reads: 0.into() };
+        let shelf = Arc::new(Shelf::default());
+        for _ in 0..actions {
+            let memo = Memo::default().with_shelf(shelf.clone());
+            let ctx = Context { inputs: &inputs, params: "", progress: &Silent, threads: 1, memo: &memo };
+            let nodes = ctx.of_graph("nodes", |_| 8, |g| Ok(g.nodes.len())).expect("made");
+            assert_eq!(*nodes, ctx.graph().expect("decodes").nodes.len());
+        }
+        inputs.reads.into_inner()
+    }
+
+    #[test]
+    fn actions_with_one_graph_decode_it_once_and_only_they() {
+        let mut b = ptq_ir::GraphBuilder::new("g");
+        let x = b.input("x", &[1, 3000]);
+        let c = b.constant("c", ptq_ir::Tensor::from_f32([3000], vec![1.0; 3000]).expect("count"));
+        let y = b.node("Add", "add", &[x, c], ptq_ir::Attrs::default(), &[1, 3000]);
+        b.output(y);
+        let mut blobs = Blobs::new();
+        crate::put_graph(&mut blobs, &b.finish()).expect("encodes");
+        assert!(blobs.keys().any(|name| name.starts_with(crate::TENSOR_PREFIX)), "a tensor apart");
+        let hash = |name: &str| Some(name.strip_prefix(crate::TENSOR_PREFIX).unwrap_or("structure").to_owned());
+        assert_eq!(reads(&blobs, 3, &hash), 1);
+        let other = |name: &str| (name == crate::GRAPH).then(|| "structure".to_owned());
+        assert_eq!(reads(&blobs, 3, &other), 3, "a tensor that may be another than its name says");
+        assert_eq!(reads(&blobs, 3, &|_| None), 3, "nothing is known");
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let changing = |name: &str| match name {
+            crate::GRAPH => Some(calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string()),
+            _ => hash(name),
+        };
+        assert!(reads(&blobs, 3, &changing) > 1, "other graphs");
+    }
 
     #[test]
     fn a_memo_makes_a_value_once_and_keeps_no_error() {

@@ -37,6 +37,15 @@ pub fn read_graph(inputs: &dyn Inputs) -> Result<Graph, Failure> {
     ptq_ir::decode(&structure(inputs, GRAPH)?, |t| tensor(inputs, t)).map_err(|e| failure(&e))
 }
 
+/// What names the float graph among an action's inputs, where their digests are known: two actions whose graphs have one name
+/// have the same graph. `None` where a tensor's name is not the hash of its bytes.
+pub(crate) fn graph_key(inputs: &dyn Inputs) -> Option<String> {
+    let names = inputs.names();
+    let mut hashes = names.iter().filter_map(|name| Some((name, name.strip_prefix(TENSOR_PREFIX)?)));
+    let told = hashes.all(|(name, hash)| inputs.digest(name).is_some_and(|digest| digest == hash));
+    inputs.digest(GRAPH).filter(|_| told)
+}
+
 /// Reads the integer program among an action's inputs.
 ///
 /// # Errors

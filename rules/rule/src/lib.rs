@@ -8,12 +8,14 @@
 mod build_rule;
 mod graph_blobs;
 mod graph_rule;
+mod shelf;
 
 pub use build_rule::{
     ActionRequest, Blobs, BuildRule, Context, Failure, InputRef, Inputs, Memo, Progress, Silent, Step, Tables,
 };
 pub use graph_blobs::{GRAPH, QGRAPH, TENSOR_PREFIX, put_graph, put_qgraph, read_graph, read_qgraph};
 pub use graph_rule::{GraphRuleMeta, Outcome, Skip};
+pub use shelf::Shelf;
 
 /// Version of the meaning of everything that rules share (graph encoding, arithmetic, decoding of samples). Part of every
 /// action key: a change that alters any output without a new version of its rule needs a higher number here.

@@ -22,7 +22,7 @@ impl BuildRule for AccumulatedRule {
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let mut run = Run::of(ctx)?;
         let table: QuantTable = blob(ctx, QUANT)?;
-        run.graph = table.with_readers(&run.graph).into_owned();
+        run.add_readers(&table);
         let scaled = table.activations.keys().filter_map(|name| run.graph.find_value(name));
         let wanted: Vec<ValueId> = scaled.chain(run.at.iter().copied()).collect();
         let float = FloatPlan::new(&run.graph).map_err(cannot_run)?.observing(&wanted);

@@ -30,7 +30,7 @@ impl BuildRule for IsolatedRule {
     fn step(&self, ctx: &Context<'_>, _results: &[Blobs]) -> Result<Step, Failure> {
         let mut run = Run::of(ctx)?;
         let (table, reference) = (blob::<QuantTable>(ctx, QUANT)?, run.reference(ctx)?);
-        run.graph = table.with_readers(&run.graph).into_owned();
+        run.add_readers(&table);
         let plan = AlonePlan::new(&run.graph, &table, &weights(&run.graph, &table), &run.at).map_err(cannot_run)?;
         let mut nodes: Vec<NodeId> = run.params.nodes.iter().filter_map(|n| run.graph.find_node(n)).collect();
         nodes.sort_unstable();
