@@ -38,11 +38,11 @@ mod words;
 
 use crate::vectorized::vectorized;
 
-pub use border::{dequantize_bytes, fake_quantize, quantize_bytes};
+pub use border::{dequantize_bytes, dequantize_rows, fake_quantize, quantize_bytes};
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
 pub use elementwise::{IntAdd, IntMul, byte_pairs};
-pub use layout::{swap_axes, to_nchw, to_nhwc};
+pub use layout::{swap_axes, swap_words, to_nchw, to_nhwc};
 pub use lines::byte_lines;
 pub use lookup::{lookup, requant_table};
 pub use matmul::IntMatMul;

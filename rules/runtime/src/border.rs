@@ -1,8 +1,8 @@
 //! Borders between float and integers: ONNX QuantizeLinear and DequantizeLinear.
 
 use ptq_ir::{DType, QuantParams, Tensor, TensorError};
-use ptq_kernels::requant::{dequantize as to_real, quantize as to_integer};
-use ptq_kernels::{Isa, Sign, bytes_of, bytes_of_mut, dequantize_bytes, quantize_bytes};
+use ptq_kernels::requant::quantize as to_integer;
+use ptq_kernels::{Isa, Sign, bytes_of, bytes_of_mut, dequantize_bytes, dequantize_rows, quantize_bytes};
 use std::ops::Range;
 
 /// float32 → integer.
@@ -40,10 +40,6 @@ pub(crate) fn quantize(x: &Tensor, params: &QuantParams, threads: usize) -> Resu
 /// Integer → float32.
 pub(crate) fn dequantize(x: &Tensor, params: &QuantParams, threads: usize) -> Result<Tensor, TensorError> {
     let runs = runs(x.shape(), params);
-    let real = |value: &dyn Fn(usize) -> i32| {
-        let run = |(range, scale, zero): Run| range.map(move |i| to_real(value(i), scale, zero));
-        runs.clone().flat_map(run).collect::<Vec<f32>>()
-    };
     let bytes = |x: &[u8], sign: Sign| {
         let mut out = vec![0.0; x.len()];
         runs.clone().for_each(|(range, scale, zero)| {
@@ -54,10 +50,22 @@ pub(crate) fn dequantize(x: &Tensor, params: &QuantParams, threads: usize) -> Re
     let out = match x.dtype() {
         DType::I8 => bytes(bytes_of(x.i8s()?), Sign::Signed),
         DType::U8 => bytes(x.u8s()?, Sign::Unsigned),
-        DType::I16 => x.i16s().map(|x| real(&|i| x[i].into()))?,
-        _ => x.i32s().map(|x| real(&|i| x[i]))?,
+        DType::I16 => rows(x.i16s()?, x.shape(), params, threads),
+        _ => rows(x.i32s()?, x.shape(), params, threads),
     };
     Tensor::from_f32(x.shape(), out)
+}
+
+fn rows<T: Copy + Into<i32> + Sync>(x: &[T], shape: &[usize], params: &QuantParams, threads: usize) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let scales = (params.scale.as_slice(), params.zero_point.as_slice());
+    dequantize_rows(Isa::best(), threads, x, row(shape, params), scales, &mut out);
+    out
+}
+
+/// Elements behind one index of the axis.
+fn row(shape: &[usize], params: &QuantParams) -> usize {
+    params.axis.map_or(shape, |a| &shape[a + 1..]).iter().product::<usize>().max(1)
 }
 
 /// Elements with one scale and zero point.
@@ -66,8 +74,7 @@ type Run = (Range<usize>, f32, i32);
 /// The elements of a tensor of this shape, in order.
 fn runs(shape: &[usize], params: &QuantParams) -> impl Iterator<Item = Run> + Clone {
     let all: usize = shape.iter().product();
-    // Elements behind one index of the axis.
-    let len = params.axis.map_or(all, |a| shape[a + 1..].iter().product()).max(1);
+    let len = row(shape, params);
     let entry = move |i: usize| if params.axis.is_some() { i % params.scale.len() } else { 0 };
     (0..all.div_ceil(len)).map(move |i| (i * len..(i + 1) * len, params.scale[entry(i)], params.zero_point[entry(i)]))
 }
@@ -85,5 +92,8 @@ mod tests {
         assert_eq!(q.u8s().expect("u8"), [12, 0, 2, 255]);
         let back = dequantize(&q, &params, 1).expect("fits");
         assert_eq!(back.f32s().expect("f32"), [1.0, -5.0, 4.0, 510.0]);
+        let sums = Tensor::from_i32([1, 2, 2], vec![i32::MIN, 12, -3, 4]).expect("count");
+        let back = dequantize(&sums, &params, 1).expect("fits");
+        assert_eq!(back.f32s().expect("f32"), [(f64::from(i32::MIN) - 10.0) as f32 * 0.5, 1.0, -6.0, 8.0]);
     }
 }

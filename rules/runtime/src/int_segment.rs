@@ -85,7 +85,7 @@ fn steps(
     let missing = |name: &str| RuntimeError::node(name, "reads a tensor that is not there");
     for &id in &segment.inputs {
         let place = packed.arena.place(id).ok_or_else(|| missing(&tensors[id.0 as usize].name))?;
-        store(run.values.get(id)?, &mut memory[place])?;
+        store(run.values.get(id)?, &mut memory[place], options.threads)?;
     }
     run.values.release(&segment.inputs);
     run.layout_step(StepKind::InputLayout, segment.inputs.last().copied());
@@ -105,7 +105,7 @@ fn steps(
         run.step(StepKind::Layer, node);
         if run.is_watched() || segment.outputs.contains(&id) {
             let declared = call.output();
-            run.made(id, from_stored(out, declared.dtype, &declared.shape)?)?;
+            run.made(id, from_stored(out, declared.dtype, &declared.shape, options.threads)?)?;
             run.layout_step(StepKind::OutputLayout, Some(id));
         }
     }

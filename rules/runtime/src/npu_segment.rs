@@ -30,7 +30,7 @@ pub(crate) fn run(segment: &Segment, npu: &Npu, run: &mut Run<'_, '_, '_, '_>) -
     run.program_step();
     for (id, bytes) in results {
         let declared = &run.model.artifact.tensors[id.0 as usize];
-        run.made(id, from_stored(&bytes, declared.dtype, &declared.shape)?)?;
+        run.made(id, from_stored(&bytes, declared.dtype, &declared.shape, 1)?)?;
         run.layout_step(StepKind::OutputLayout, Some(id));
     }
     run.values.release(&segment.inputs);

@@ -1,4 +1,4 @@
-//! Borders between float and bytes: ONNX QuantizeLinear and DequantizeLinear with one scale.
+//! Borders between float and integers: ONNX QuantizeLinear and DequantizeLinear, bytes with one scale, wider integers with one a row.
 
 use super::Sign;
 use super::narrow::Narrow;
@@ -52,6 +52,54 @@ pub fn dequantize_bytes(isa: Isa, threads: usize, x: &[u8], sign: Sign, scale: f
     });
 }
 
+/// `(q - zero) · scale` of wider integers in rows of `inner`; row `r` has entry `r mod n` of the `n` scales and zero points.
+///
+/// # Panics
+/// When the slices differ in length, or there are not as many zero points as scales.
+pub fn dequantize_rows<T: Copy + Into<i32> + Sync>(
+    isa: Isa,
+    threads: usize,
+    x: &[T],
+    inner: usize,
+    (scales, zeros): (&[f32], &[i32]),
+    out: &mut [f32],
+) {
+    assert_eq!(x.len(), out.len(), "slices differ in length");
+    assert_eq!(scales.len(), zeros.len(), "each scale has a zero point");
+    let n = scales.len().max(1);
+    // One scale for all, one for each element in turn, or one for each row.
+    let (unit, inner) = match (scales, inner) {
+        ([_], _) => (UNIT, usize::MAX),
+        (_, 0 | 1) => (n, 1),
+        _ => (inner, inner),
+    };
+    let plain = zeros.iter().all(|zero| *zero == 0);
+    parallel::split(threads, x.len() / 4, out, unit, |first, out| {
+        let x = &x[first * unit..][..out.len()];
+        super::vectorized(isa, || match inner {
+            1 if plain => {
+                for (out, x) in out.chunks_mut(n).zip(x.chunks(n)) {
+                    for ((o, &q), &scale) in out.iter_mut().zip(x).zip(scales) {
+                        *o = q.into() as f32 * scale;
+                    }
+                }
+            }
+            _ => {
+                let first = if inner == 1 { first * n } else { first };
+                let len = inner.min(out.len().max(1));
+                for (r, (out, x)) in out.chunks_mut(len).zip(x.chunks(len)).enumerate() {
+                    let (scale, zero) = (scales[(first + r) % n], zeros[(first + r) % n]);
+                    if zero == 0 {
+                        out.iter_mut().zip(x).for_each(|(o, &q)| *o = q.into() as f32 * scale);
+                    } else {
+                        out.iter_mut().zip(x).for_each(|(o, &q)| *o = dequantize(q.into(), scale, zero));
+                    }
+                }
+            }
+        });
+    });
+}
+
 /// Largest distance of a range's end from its zero point with which [`fake_quantize`] computes in floats: integers up to there are exact.
 const EXACT: i64 = 1 << 24;
 
@@ -76,6 +124,28 @@ pub fn fake_quantize(isa: Isa, x: &mut [f32], scale: f32, zero: i32, (lo, hi): (
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_have_their_own_scales_whatever_their_length() {
+        let x: Vec<i32> = (0..1260).map(|i: i32| i.wrapping_mul(0x2545_f491)).chain([i32::MIN, i32::MAX, 0]).collect();
+        let x = &x[x.len() - 1260..];
+        for (n, inner) in [(1, 1), (1, 1260), (7, 1), (7, 180), (7, 18), (63, 20), (1260, 1), (3, 70)] {
+            for zero in [0, -5] {
+                let scales: Vec<f32> = (0..n).map(|i| 0.1 + i as f32).collect();
+                let zeros: Vec<i32> = (0..n).map(|i| if i % 2 == 0 { zero } else { 0 }).collect();
+                let entry = |i: usize| i / inner % n;
+                let expect = |i: usize, q: i32| dequantize(q, scales[entry(i)], zeros[entry(i)]).to_bits();
+                let words: Vec<i16> = x.iter().map(|q| *q as i16).collect();
+                for (isa, threads) in Isa::all().into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]) {
+                    let mut out = vec![0.0; x.len()];
+                    dequantize_rows(isa, threads, x, inner, (&scales, &zeros), &mut out);
+                    assert!(out.iter().enumerate().all(|(i, v)| v.to_bits() == expect(i, x[i])), "{n} {inner} {zero}");
+                    dequantize_rows(isa, threads, &words, inner, (&scales, &zeros), &mut out);
+                    assert!(out.iter().enumerate().all(|(i, v)| v.to_bits() == expect(i, words[i].into())));
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_instruction_set_gives_the_bits_of_the_definition() {

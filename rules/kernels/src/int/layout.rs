@@ -1,6 +1,6 @@
 //! Between NCHW and NHWC, in blocks that stay in cache.
 
-use crate::Isa;
+use crate::{Isa, parallel};
 
 /// Pixels and channels of a block.
 const BLOCK: usize = 16;
@@ -29,34 +29,77 @@ pub fn to_nchw<T: Copy>(x: &[T], channels: usize, out: &mut [T]) {
 ///
 /// # Panics
 /// When a slice has another length.
-pub fn swap_axes(isa: Isa, x: &[u8], rows: usize, cols: usize, out: &mut [u8]) {
+pub fn swap_axes(isa: Isa, threads: usize, x: &[u8], rows: usize, cols: usize, out: &mut [u8]) {
     assert!(x.len() == rows * cols && out.len() == x.len(), "slices are not {rows} rows of {cols} bytes");
     if rows == 1 || cols == 1 {
         return out.copy_from_slice(x);
     }
+    parallel::split(threads, x.len() / 8, out, rows * BLOCK, |first, out| {
+        columns(isa, x, rows, cols, first * BLOCK, out);
+    });
+}
+
+/// As [`swap_axes`], of wider elements.
+///
+/// # Panics
+/// When a slice has another length.
+pub fn swap_words<T: Copy + Send + Sync>(threads: usize, x: &[T], rows: usize, cols: usize, out: &mut [T]) {
+    assert!(x.len() == rows * cols && out.len() == x.len(), "slices are not {rows} rows of {cols} elements");
+    if rows == 1 || cols == 1 {
+        return out.copy_from_slice(x);
+    }
+    let step = if cols < BLOCK { 1 } else { BLOCK };
+    parallel::split(threads, x.len() / 2, out, rows * step, |first, out| {
+        transpose_columns(x, rows, cols, first * step, out);
+    });
+}
+
+/// The columns from `first` on, as many as `out` has room for.
+fn columns(isa: Isa, x: &[u8], rows: usize, cols: usize, first: usize, out: &mut [u8]) {
+    let count = out.len() / rows;
+    // Pixels of an image: the three planes side by side.
+    if rows == 3 {
+        let [a, b, c] = [0, 1, 2].map(|r| &x[r * cols + first..][..count]);
+        return super::vectorized(isa, || {
+            let planes = a.iter().zip(b).zip(c);
+            out.as_chunks_mut::<3>().0.iter_mut().zip(planes).for_each(|(o, ((a, b), c))| *o = [*a, *b, *c]);
+        });
+    }
     #[cfg(target_arch = "x86_64")]
     if isa.avx2() {
-        super::avx2::transpose::blocks(isa, x, rows, cols, out);
+        super::avx2::transpose::blocks(isa, x, rows, cols, first, out);
         // What is left at the right, then below.
         let whole = |n: usize| n / BLOCK * BLOCK;
-        for c in 0..cols {
-            let from = if c < whole(cols) { whole(rows) } else { 0 };
-            (from..rows).for_each(|r| out[c * rows + r] = x[r * cols + c]);
+        for c in 0..count {
+            let from = if c < whole(count) { whole(rows) } else { 0 };
+            (from..rows).for_each(|r| out[c * rows + r] = x[r * cols + first + c]);
         }
         return;
     }
     let _ = isa;
-    transpose(x, rows, cols, out);
+    transpose_columns(x, rows, cols, first, out);
 }
 
 fn transpose<T: Copy>(x: &[T], rows: usize, cols: usize, out: &mut [T]) {
+    transpose_columns(x, rows, cols, 0, out);
+}
+
+fn transpose_columns<T: Copy>(x: &[T], rows: usize, cols: usize, first: usize, out: &mut [T]) {
+    let count = out.len() / rows.max(1);
+    // Few columns lie in the same cache lines: one after the other, each in one go.
+    if cols < BLOCK {
+        for (c, out) in out.chunks_exact_mut(rows.max(1)).enumerate() {
+            out.iter_mut().zip(x.chunks_exact(cols)).for_each(|(o, row)| *o = row[first + c]);
+        }
+        return;
+    }
     for r0 in (0..rows).step_by(BLOCK) {
-        for c0 in (0..cols).step_by(BLOCK) {
-            let (nr, nc) = (BLOCK.min(rows - r0), BLOCK.min(cols - c0));
+        for c0 in (0..count).step_by(BLOCK) {
+            let (nr, nc) = (BLOCK.min(rows - r0), BLOCK.min(count - c0));
             for c in c0..c0 + nc {
                 let target = &mut out[c * rows + r0..][..nr];
                 for (i, t) in target.iter_mut().enumerate() {
-                    *t = x[(r0 + i) * cols + c];
+                    *t = x[(r0 + i) * cols + first + c];
                 }
             }
         }
@@ -69,12 +112,18 @@ mod tests {
 
     #[test]
     fn every_instruction_set_swaps_alike() {
-        for (rows, cols) in [(1, 1), (3, 50), (16, 16), (17, 33), (40, 100), (5, 16), (16, 5)] {
+        let small = [(1, 1), (3, 50), (16, 16), (17, 33), (40, 100), (5, 16), (16, 5)];
+        // Long enough for several threads.
+        for (rows, cols) in small.into_iter().chain([(3, 60_001), (20_003, 5), (64, 3_001), (33, 4_096)]) {
             let x: Vec<u8> = (0..rows * cols).map(|i| (i * 7 + i / 11) as u8).collect();
-            for isa in Isa::all() {
+            for (isa, threads) in Isa::all().into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]) {
                 let mut y = vec![0; x.len()];
-                swap_axes(isa, &x, rows, cols, &mut y);
+                swap_axes(isa, threads, &x, rows, cols, &mut y);
                 assert!((0..rows * cols).all(|i| y[i % cols * rows + i / cols] == x[i]), "{isa:?} {rows}x{cols}");
+                let words: Vec<[u8; 4]> = x.iter().enumerate().map(|(i, v)| [*v, i as u8, 7, (i >> 8) as u8]).collect();
+                let mut y = vec![[0; 4]; x.len()];
+                swap_words(threads, &words, rows, cols, &mut y);
+                assert!((0..rows * cols).all(|i| y[i % cols * rows + i / cols] == words[i]), "{rows}x{cols}");
             }
         }
     }

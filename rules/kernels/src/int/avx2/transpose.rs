@@ -6,14 +6,16 @@ use std::arch::x86_64::*;
 /// Extent of a block.
 pub(crate) const SIDE: usize = 16;
 
-/// Transposes all whole blocks of `x`, `rows` rows of `cols` bytes, into `out`; leaves the rest of `out` alone.
-pub(crate) fn blocks(isa: Isa, x: &[u8], rows: usize, cols: usize, out: &mut [u8]) {
+/// Transposes the columns from `first` on of `x`, `rows` rows of `cols` bytes, into `out`, as many as it has room for: all their whole
+/// blocks; leaves the rest of `out` alone.
+pub(crate) fn blocks(isa: Isa, x: &[u8], rows: usize, cols: usize, first: usize, out: &mut [u8]) {
+    let count = out.len() / rows.max(1);
     assert!(isa.avx2());
-    assert!(x.len() == rows * cols && out.len() == x.len(), "slices are not {rows} rows of {cols} bytes");
+    assert!(x.len() == rows * cols && first + count <= cols, "slices are not {rows} rows of {cols} bytes");
     for r in (0..rows / SIDE * SIDE).step_by(SIDE) {
-        for c in (0..cols / SIDE * SIDE).step_by(SIDE) {
+        for c in (0..count / SIDE * SIDE).step_by(SIDE) {
             // SAFETY: AVX2 is present; the block of 16 rows and 16 columns lies in x, its transpose in out (checked).
-            unsafe { block(x.as_ptr().add(r * cols + c), cols, out.as_mut_ptr().add(c * rows + r), rows) }
+            unsafe { block(x.as_ptr().add(r * cols + first + c), cols, out.as_mut_ptr().add(c * rows + r), rows) }
         }
     }
 }
