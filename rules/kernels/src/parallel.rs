@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Time of the smallest part that is worth handing to another thread, in nanoseconds.
-const PART: usize = 3_000;
+const PART: usize = 1_000;
 /// Parts for each thread: a thread that comes late then finds less left to do.
 const PARTS_A_THREAD: usize = 4;
 
