@@ -11,7 +11,7 @@ type Value = Arc<dyn Any + Send + Sync>;
 type Slot = Arc<Mutex<Option<(usize, Value)>>>;
 
 /// Values by their content's name, for all actions of a build. A value must be a function of what its key names, so that finding
-/// one is the same as making it; the ones used last are kept, [`MOST`] bytes in all.
+/// one is the same as making it; the ones used last are kept, 64 MiB in all.
 #[derive(Default)]
 pub struct Shelf(Mutex<Vec<(String, Slot)>>);
 
