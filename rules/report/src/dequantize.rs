@@ -11,13 +11,14 @@ pub(crate) fn real_values(tensor: &Tensor, quant: Option<&QuantParams>) -> Vec<f
         Some(axis) if axis < tensor.shape().len() => {
             (numel(&tensor.shape()[axis + 1..]).unwrap_or(1).max(1), tensor.shape()[axis].max(1))
         }
-        _ => (1, 1),
+        _ => (values.len().max(1), 1),
     };
-    for (i, v) in values.iter_mut().enumerate() {
-        let c = i / inner % channels;
+    for (row, values) in values.chunks_mut(inner).enumerate() {
+        let c = row % channels;
         let scale = params.scale.get(c).copied().unwrap_or_else(|| params.scale0());
         let zero = params.zero_point.get(c).copied().unwrap_or_else(|| params.zero_point0());
-        *v = (*v - f64::from(zero)) * f64::from(scale);
+        let (scale, zero) = (f64::from(scale), f64::from(zero));
+        values.iter_mut().for_each(|v| *v = (*v - zero) * scale);
     }
     values
 }

@@ -149,9 +149,12 @@ impl Context<'_> {
         size: impl FnOnce(&T) -> usize,
         make: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<Arc<T>, Failure> {
-        match (&self.memo.shelf, graph_key(self.inputs)) {
-            (Some(shelf), Some(graph)) => shelf.take(&format!("{graph} {name}"), size, || make().map(Arc::new)),
-            _ => make().map(Arc::new),
+        let make = || make().map(Arc::new);
+        let Some(shelf) = &self.memo.shelf else { return make() };
+        let key = self.memo.keep("graph key", || Ok::<_, Failure>(graph_key(self.inputs)))?;
+        match &*key {
+            Some(graph) => shelf.take(&format!("{graph} {name}"), size, make),
+            None => make(),
         }
     }
 

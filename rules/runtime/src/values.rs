@@ -28,19 +28,20 @@ impl Liveness {
 pub(crate) struct Values<'a> {
     model: &'a Model,
     reads: Vec<u32>,
+    /// What this run has made; constants are the model's.
     held: Vec<Option<Tensor>>,
 }
 
 impl<'a> Values<'a> {
     pub(crate) fn new(model: &'a Model, liveness: &Liveness) -> Values<'a> {
-        let held = model.tensors.iter().map(|t| t.data.clone()).collect();
-        Values { model, reads: liveness.0.clone(), held }
+        Values { model, reads: liveness.0.clone(), held: vec![None; model.tensors.len()] }
     }
 
     /// A tensor that exists by now; the model's check has made sure that it does.
     pub(crate) fn get(&self, id: TensorId) -> Result<&Tensor, RuntimeError> {
-        let name = || self.model.tensors[id.0 as usize].name.clone();
-        self.held[id.0 as usize].as_ref().ok_or_else(|| RuntimeError::node(&name(), "is read before it is made"))
+        let declared = &self.model.tensors[id.0 as usize];
+        let found = self.held[id.0 as usize].as_ref().or(declared.data.as_ref());
+        found.ok_or_else(|| RuntimeError::node(&declared.name, "is read before it is made"))
     }
 
     /// Keeps a new tensor while it will be read; it must be what the model declares.

@@ -1,8 +1,8 @@
 //! Calibration beside ONNX Runtime's `quantize_static`, on the same model and samples, one thread each: CPU and wall time, peak memory.
 //!
 //! Ours is a whole cold `ptq build` (parse to compile, with the report's measurements) in a process of its own, the peer's the call of
-//! `quantize_static` without the loading of Python packages. Then what observing costs beside a plain float pass, what the search
-//! `default` costs beside one pass over all samples, and peak memory for 16 and 256 samples.
+//! `quantize_static` without the loading of Python packages. Each leaves one file, the quantized model. Then what observing costs beside a
+//! plain float pass, what the search `default` costs beside one pass over all samples, and peak memory for 16 and 256 samples.
 
 use crate::clock::{pin, time};
 use crate::figure::Figure;
@@ -129,7 +129,7 @@ impl Subject {
     /// A cold build on one thread with these settings and this folder of samples.
     fn build(&self, settings: &[String], data: &str) -> Result<Used, String> {
         let text = format!(
-            "[project]\nout = \"out\"\n[cache]\ndir = \".ptq\"\n[model.m]\npath = {:?}\n[model.m.input.{:?}]\nshape = {:?}\n\
+            "[project]\nout = \"out\"\n[cache]\ndir = \".ptq\"\n[model.m]\npath = {:?}\nartifacts = [\"quantized.onnx\"]\n[model.m.input.{:?}]\nshape = {:?}\n\
              [model.m.calibration]\ndata = {data:?}\n[[variant]]\nname = \"v\"\nmodel = \"m\"\nmarch = \"cpu\"\n",
             "source.onnx", self.input, self.shape
         );
