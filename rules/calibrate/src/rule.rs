@@ -189,7 +189,10 @@ pub(crate) fn files(ctx: &Context<'_>, params: &CalibrateParams, graph: &Graph) 
     let files = samples(graph, &ctx.inputs.names())?;
     if files.is_empty() {
         return Err(Diagnostic::error("CALIB06", "there are no calibration samples")
-            .hint("set calibration.data, or calibration.type = \"skip\" for a run without data")
+            .hint(
+                "set calibration.data, a table by name where the model has several inputs, or calibration.type = \"skip\" for a run \
+                 without data",
+            )
             .into());
     }
     Ok(files)
