@@ -4,7 +4,7 @@
 //! reader can take the scales into its weights ([`ptq_ir::fold_into_weights`]): a Conv in front, with no activation or one
 //! that is bounded below by zero, and only Convs behind.
 
-use crate::observe::{load_sample, observing_plan};
+use crate::observe::{cannot_run, load_sample, observing_plan};
 use crate::samples::samples;
 use crate::spread::spread_fold;
 use ptq_ir::{Activation, Device, Diagnostic, Graph, InputSpec, Node, NodeId, ValueId, ops};
@@ -46,7 +46,6 @@ impl BuildRule for ChannelRule {
         let params: ChannelParams = ctx.params()?;
         let graph = ctx.graph()?;
         let wanted: Vec<ValueId> = params.values.iter().filter_map(|n| graph.find_value(n)).collect();
-        let failed = |e: ptq_exec::ExecError| Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}"));
         let plan = observing_plan(ctx, &params.values, &wanted)?;
         let files = samples(&graph, &ctx.inputs.names())?;
         let parts = spread_fold(files.len(), ctx, |into: &mut ChannelRanges, i| {
@@ -56,7 +55,7 @@ impl BuildRule for ChannelRule {
                     observe(into, &graph.value(v).name, t.shape(), values);
                 }
             };
-            plan.run(&inputs, &mut sink).map_err(failed)?;
+            plan.run(&inputs, &mut sink).map_err(cannot_run)?;
             Ok(())
         })?;
         plan.rest();

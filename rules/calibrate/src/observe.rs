@@ -1,7 +1,7 @@
 //! The observe rule: one shard of samples through the float graph, every chosen value into a histogram.
 
 use crate::{Counter, Histogram, merge, samples::samples, spread::spread_fold};
-use ptq_exec::FloatPlan;
+use ptq_exec::{ExecError, FloatPlan};
 use ptq_ir::{Diagnostic, Graph, InputSpec, Tensor, ValueId};
 use ptq_rule::{Blobs, BuildRule, Context, Failure, Step};
 use serde::{Deserialize, Serialize};
@@ -70,9 +70,8 @@ pub(crate) fn observing_plan(
     names: &[String],
     values: &[ValueId],
 ) -> Result<Arc<FloatPlan>, Failure> {
-    let failed = |e| Failure::from(Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}")));
     ctx.of_graph(&format!("observing {names:?}"), FloatPlan::byte_len, |graph| {
-        FloatPlan::new(graph).map(|plan| plan.observing(values)).map_err(failed)
+        FloatPlan::new(graph).map(|plan| plan.observing(values)).map_err(cannot_run)
     })
 }
 
@@ -83,7 +82,11 @@ fn observe_sample(plan: &FloatPlan, inputs: &[Tensor], wanted: &[ValueId], into:
         }
     })
     .map(|_| ())
-    .map_err(|e| Failure::from(Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}"))))
+    .map_err(cannot_run)
+}
+
+pub(crate) fn cannot_run(e: ExecError) -> Failure {
+    Diagnostic::error("CALIB02", format!("the float graph cannot run: {e}")).into()
 }
 
 /// The tensors of one sample, in the order of the model's inputs.

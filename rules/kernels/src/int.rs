@@ -42,7 +42,7 @@ pub use border::{dequantize_bytes, dequantize_rows, fake_quantize, quantize_byte
 pub use bytes::{bytes_of, bytes_of_mut};
 pub use conv::{IntConv, IntConvSpec};
 pub use elementwise::{IntAdd, IntMul, byte_pairs};
-pub use layout::{swap_axes, swap_words, to_nchw, to_nhwc};
+pub use layout::{swap_axes, to_nchw, to_nhwc};
 pub use lines::byte_lines;
 pub use lookup::{lookup, requant_table};
 pub use matmul::IntMatMul;

@@ -28,8 +28,8 @@ pub use float::{Activation, FloatConv, Start, average_pool, dot_f64, map, matmul
 pub use int::{
     IntAdd, IntAveragePool, IntConv, IntConvSpec, IntImage, IntMatMul, IntMul, MAX_WEIGHTS, Sign, Stored, WordConv,
     WordMatMul, WordPairs, byte_lines, byte_pairs, bytes_of, bytes_of_mut, dequantize_bytes, dequantize_rows,
-    fake_quantize, int_max_pool, lookup, multiply_add_loop, quantize_bytes, requant_table, swap_axes, swap_words,
-    to_nchw, to_nhwc, word_lookup, word_map,
+    fake_quantize, int_max_pool, lookup, multiply_add_loop, quantize_bytes, requant_table, swap_axes, to_nchw, to_nhwc,
+    word_lookup, word_map,
 };
 pub use isa::Isa;
 pub use parallel::split;

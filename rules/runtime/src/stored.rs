@@ -1,7 +1,7 @@
 //! Integer tensors as bytes in storage order (rank 4 channels-last), and back.
 
 use ptq_ir::{DType, QTensor, Tensor, TensorError, numel};
-use ptq_kernels::{Isa, bytes_of, bytes_of_mut, swap_axes, swap_words};
+use ptq_kernels::{Isa, bytes_of, bytes_of_mut, swap_axes};
 use ptq_sim::{from_storage, to_storage};
 
 /// Bytes that a tensor takes.
@@ -57,26 +57,8 @@ pub(crate) fn from_stored(bytes: &[u8], dtype: DType, shape: &[usize], threads: 
             swap(bytes, &back, bytes_of_mut(&mut out), threads);
             Tensor::from_i8(shape, out)
         }
-        DType::I16 => words::<2>(bytes, dtype, shape, threads),
-        DType::I32 => words::<4>(bytes, dtype, shape, threads),
         _ => Tensor::from_le_bytes(dtype, shape, &from_storage(bytes, shape, dtype.bytes())),
     }
-}
-
-/// A tensor of elements of `N` bytes from storage order.
-fn words<const N: usize>(bytes: &[u8], dtype: DType, shape: &[usize], threads: usize) -> Result<Tensor, TensorError> {
-    let (channels, pixels) = match *shape {
-        [_, c, h, w] => (c, h * w),
-        _ => (1, 1),
-    };
-    // Without two axes to exchange both orders are one.
-    if channels <= 1 || pixels <= 1 {
-        return Tensor::from_le_bytes(dtype, shape, bytes);
-    }
-    let (x, mut out) = (bytes.as_chunks::<N>().0, vec![[0; N]; bytes.len() / N]);
-    let images = x.chunks_exact(channels * pixels).zip(out.chunks_exact_mut(channels * pixels));
-    images.for_each(|(x, out)| swap_words(threads, x, pixels, channels, out));
-    Tensor::from_le_bytes(dtype, shape, out.as_flattened())
 }
 
 #[cfg(test)]

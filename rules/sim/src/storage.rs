@@ -73,19 +73,20 @@ fn swap_inner(bytes: &[u8], [n, a, b]: [usize; 3], elem: usize) -> Vec<u8> {
     if a <= 1 || b <= 1 {
         return bytes.to_vec();
     }
-    if elem == 1 {
-        let mut out = vec![0; bytes.len()];
-        let images = bytes.chunks_exact(a * b).zip(out.chunks_exact_mut(a * b));
-        images.take(n).for_each(|(image, out)| to_nhwc(image, a, out));
-        return out;
+    match elem {
+        1 => swap_elements::<1>(bytes, [n, a, b]),
+        2 => swap_elements::<2>(bytes, [n, a, b]),
+        4 => swap_elements::<4>(bytes, [n, a, b]),
+        _ => swap_elements::<8>(bytes, [n, a, b]),
     }
-    let mut out = Vec::with_capacity(bytes.len());
-    for plane in bytes.chunks_exact(a * b * elem).take(n) {
-        for j in 0..b {
-            (0..a).for_each(|i| out.extend_from_slice(&plane[(i * b + j) * elem..(i * b + j + 1) * elem]));
-        }
-    }
-    out
+}
+
+/// As [`swap_inner`], of elements of `N` bytes.
+fn swap_elements<const N: usize>(bytes: &[u8], [n, a, b]: [usize; 3]) -> Vec<u8> {
+    let (x, mut out) = (bytes.as_chunks::<N>().0, vec![[0; N]; bytes.len() / N]);
+    let images = x.chunks_exact(a * b).zip(out.chunks_exact_mut(a * b));
+    images.take(n).for_each(|(image, out)| to_nhwc(image, a, out));
+    out.into_flattened()
 }
 
 #[cfg(test)]

@@ -262,5 +262,4 @@ of the files with every operator computed in float by itself, so they compare sc
 least cosine similarity of any output to the float model's. The search `mix`, `default` and `auto` are `ptq`'s; march `bayes` has symmetric \
 activations and is compared with the tool that has. A file that ONNX Runtime refuses shows its message.\n\n\
 Tools differ in how many activations they round. Ours compute with integers from end to end and round 108 on the angle classifier, 137 on the detector and 113 \
-on the recogniser; `nncf-mixed` leaves what lies between a convolution and its activation function in real numbers, and rounds 62, 81 and 68. That is not what \
-losses are made of: with 16 bits for these values (`nodes.NAME.OutputType`) `auto` loses 8.3e-3 on the recogniser, and as much as without on the detector.\n";
+on the recogniser; `nncf-mixed` leaves what lies between a convolution and its activation function in real numbers, and rounds 62, 81 and 68.\n";

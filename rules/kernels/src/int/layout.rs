@@ -12,7 +12,7 @@ const BLOCK: usize = 16;
 pub fn to_nhwc<T: Copy>(x: &[T], channels: usize, out: &mut [T]) {
     let pixels = x.len() / channels.max(1);
     assert!(x.len() == out.len() && pixels * channels == x.len(), "image does not have {channels} channels");
-    transpose(x, channels, pixels, out);
+    transpose(x, channels, pixels, 0, out);
 }
 
 /// One image `[pixels][channels]` as `[channels][pixels]`.
@@ -22,7 +22,7 @@ pub fn to_nhwc<T: Copy>(x: &[T], channels: usize, out: &mut [T]) {
 pub fn to_nchw<T: Copy>(x: &[T], channels: usize, out: &mut [T]) {
     let pixels = x.len() / channels.max(1);
     assert!(x.len() == out.len() && pixels * channels == x.len(), "image does not have {channels} channels");
-    transpose(x, pixels, channels, out);
+    transpose(x, pixels, channels, 0, out);
 }
 
 /// `rows` rows of `cols` bytes as `cols` rows of `rows` bytes.
@@ -36,21 +36,6 @@ pub fn swap_axes(isa: Isa, threads: usize, x: &[u8], rows: usize, cols: usize, o
     }
     parallel::split(threads, x.len() / 8, out, rows * BLOCK, |first, out| {
         columns(isa, x, rows, cols, first * BLOCK, out);
-    });
-}
-
-/// As [`swap_axes`], of wider elements.
-///
-/// # Panics
-/// When a slice has another length.
-pub fn swap_words<T: Copy + Send + Sync>(threads: usize, x: &[T], rows: usize, cols: usize, out: &mut [T]) {
-    assert!(x.len() == rows * cols && out.len() == x.len(), "slices are not {rows} rows of {cols} elements");
-    if rows == 1 || cols == 1 {
-        return out.copy_from_slice(x);
-    }
-    let step = if cols < BLOCK { 1 } else { BLOCK };
-    parallel::split(threads, x.len() / 2, out, rows * step, |first, out| {
-        transpose_columns(x, rows, cols, first * step, out);
     });
 }
 
@@ -77,14 +62,11 @@ fn columns(isa: Isa, x: &[u8], rows: usize, cols: usize, first: usize, out: &mut
         return;
     }
     let _ = isa;
-    transpose_columns(x, rows, cols, first, out);
+    transpose(x, rows, cols, first, out);
 }
 
-fn transpose<T: Copy>(x: &[T], rows: usize, cols: usize, out: &mut [T]) {
-    transpose_columns(x, rows, cols, 0, out);
-}
-
-fn transpose_columns<T: Copy>(x: &[T], rows: usize, cols: usize, first: usize, out: &mut [T]) {
+/// The columns from `first` on, as many as `out` has room for.
+fn transpose<T: Copy>(x: &[T], rows: usize, cols: usize, first: usize, out: &mut [T]) {
     let count = out.len() / rows.max(1);
     // Few columns lie in the same cache lines: one after the other, each in one go.
     if cols < BLOCK {
@@ -122,7 +104,7 @@ mod tests {
                 assert!((0..rows * cols).all(|i| y[i % cols * rows + i / cols] == x[i]), "{isa:?} {rows}x{cols}");
                 let words: Vec<[u8; 4]> = x.iter().enumerate().map(|(i, v)| [*v, i as u8, 7, (i >> 8) as u8]).collect();
                 let mut y = vec![[0; 4]; x.len()];
-                swap_words(threads, &words, rows, cols, &mut y);
+                to_nhwc(&words, rows, &mut y);
                 assert!((0..rows * cols).all(|i| y[i % cols * rows + i / cols] == words[i]), "{rows}x{cols}");
             }
         }
